@@ -1,0 +1,3 @@
+//! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
+
+pub mod store;
