@@ -1,0 +1,153 @@
+//! One exchange with a lock: what it is asked, and what came of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{CodeId, DeviceId, Slot};
+use super::pin::Pin;
+use super::window::Window;
+
+/// Number of one exchange, so that its outcome finds its question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// What a lock holds of a code, exactly as it stands in the lock's table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The digits.
+    pub pin: Pin,
+    /// The name, cut to what the lock stores; `None` if it stores none.
+    pub name: Option<String>,
+    /// The window that the lock itself enforces; `Ongoing` where the gateway runs the window.
+    pub window: Window,
+}
+
+/// Questions to one lock, asked in order over one link.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Its number.
+    pub call: CallId,
+    /// The lock.
+    pub device: DeviceId,
+    /// At least one; more only where the lock's [`super::Capabilities::batch`] says so.
+    pub steps: Vec<Step>,
+    /// The whole exchange counts as unanswered after this time.
+    pub deadline: Duration,
+}
+
+/// One question to a lock.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Make the lock hold this code with exactly this content, and prove it: read it back where
+    /// the lock can be read, else take its authenticated acknowledgement.
+    Put {
+        /// The access code.
+        code: CodeId,
+        /// Generation of the record that this content comes from.
+        generation: u64,
+        /// Its slot, where the gateway chooses.
+        slot: Slot,
+        /// What it shall hold.
+        content: Content,
+        /// Digits of this same code that the lock may still hold from earlier writes.
+        stale: Vec<Pin>,
+    },
+    /// Make the lock hold this code no more, and prove it likewise. A slot that by now holds
+    /// digits which are not `pins` is somebody else's and stays (I6).
+    Remove {
+        /// The access code.
+        code: CodeId,
+        /// Generation of the record that wants it gone.
+        generation: u64,
+        /// Its slot, where the gateway chooses.
+        slot: Slot,
+        /// All digits under which the lock may hold it.
+        pins: Vec<Pin>,
+    },
+    /// Tell the whole table.
+    Read,
+}
+
+/// What came of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The lock holds it so (or no more), on the lock's own word.
+    Proven(How),
+    /// The lock said yes, and its table says no.
+    Denied,
+    /// The lock said no.
+    Refused(Objection),
+    /// The lock's table.
+    Table(Vec<Entry>),
+    /// No answer. The lock may have done it all the same.
+    Unanswered,
+    /// Not asked, since an earlier step went unanswered.
+    Untried,
+}
+
+/// On what word a code counts as proven (I7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Read in the lock's own table.
+    ReadBack,
+    /// The lock's authenticated acknowledgement; it cannot be read, or shows no digits.
+    Acknowledged,
+}
+
+/// Why a lock said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objection {
+    /// It holds no more codes.
+    Full,
+    /// It holds these digits already, under a code that is not ours.
+    Duplicate,
+    /// The slot holds a code that is not ours.
+    SlotTaken,
+    /// It does not accept our credentials.
+    Credential,
+    /// It refused, and gave no reason that we know.
+    Other,
+}
+
+/// One row of a lock's own table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub slot: Slot,
+    /// Its digits, where the lock shows them.
+    pub pin: Option<Pin>,
+    /// Its name, where the lock stores one.
+    pub name: Option<String>,
+    /// The window that the lock enforces.
+    pub window: Window,
+}
+
+/// What came of an exchange: one finding per step, in their order.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// One per step.
+    pub findings: Vec<Finding>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// The outcome of an exchange in which the lock never answered.
+    #[must_use]
+    pub fn silence(steps: usize, took: Duration) -> Outcome {
+        let mut findings = vec![Finding::Untried; steps];
+        if let Some(first) = findings.first_mut() {
+            *first = Finding::Unanswered;
+        }
+        Outcome { findings, took }
+    }
+
+    /// Whether the lock fell silent.
+    #[must_use]
+    pub fn unanswered(&self) -> bool {
+        self.findings.contains(&Finding::Unanswered)
+    }
+}

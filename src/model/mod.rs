@@ -1,0 +1,24 @@
+//! The words of the trade, as types. No I/O, no clock, no wire formats: JSON and topics
+//! live at the edge, the store's bytes in `gateway::records`.
+
+pub mod capability;
+pub mod event;
+pub mod exchange;
+pub mod id;
+pub mod job;
+pub mod pin;
+pub mod refusal;
+pub mod settings;
+pub mod time;
+pub mod window;
+
+pub use capability::{Addressing, Alphabet, Capabilities, NativeWindow, Pattern, ReadBack, Unsuitable};
+pub use event::{Event, EventKind};
+pub use exchange::{CallId, Content, Entry, Exchange, Finding, How, Objection, Outcome, Step};
+pub use id::{Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};
+pub use job::{CreateMultiple, Delete, Request, Unshared, UpdateMultiple};
+pub use pin::Pin;
+pub use refusal::{DeviceReason, Reason, Refusal};
+pub use settings::{Limits, Settings};
+pub use time::{Mono, Now, Timestamp};
+pub use window::Window;

@@ -1,0 +1,64 @@
+//! What an operator can set about times and limits, with every default and its reason.
+
+use std::time::Duration;
+
+/// Times that the core goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long before its start a code goes onto a lock that knows no windows. Ten minutes
+    /// cover the longest wait for a silent lock twice.
+    pub lead: Duration,
+    /// How long before its start a code goes onto a lock that enforces windows itself (Seam: 72 h).
+    pub preload: Duration,
+    /// How long after a write the lock is read once more; 60 to 120 s.
+    pub second_look: Duration,
+    /// How long an ended code can still be read.
+    pub keep_ended: Duration,
+    /// How often a lock that can be read is compared as a whole.
+    pub check_every: Duration,
+    /// Bounds (I10).
+    pub limits: Limits,
+}
+
+/// Bounds of what is kept (I10). At a bound new work is refused; nothing accepted is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Access codes on record, ended ones included.
+    pub codes: usize,
+    /// Jobs on record.
+    pub jobs: usize,
+    /// Members of one group.
+    pub members: usize,
+    /// Events kept for consumers that lag behind.
+    pub events: usize,
+    /// Answers over MQTT that wait to be sent.
+    pub replies: usize,
+    /// Refusals over MQTT that are remembered, so that a repeat gets the same answer.
+    pub refusals: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            lead: Duration::from_secs(10 * 60),
+            preload: Duration::from_secs(72 * 3600),
+            second_look: Duration::from_secs(90),
+            keep_ended: Duration::from_secs(30 * 86_400),
+            check_every: Duration::from_secs(12 * 3600),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            codes: 20_000,
+            jobs: 10_000,
+            members: 64,
+            events: 10_000,
+            replies: 1_000,
+            refusals: 1_000,
+        }
+    }
+}
