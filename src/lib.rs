@@ -1,4 +1,5 @@
 //! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
 
 pub mod model;
+pub mod plan;
 pub mod store;

@@ -1,0 +1,302 @@
+//! Deciding about a job: which PIN on which door, or why not. Pure functions of the request,
+//! of what is known of the members, of the time, and of randomness that is handed in.
+
+mod capacity;
+mod share;
+
+use std::collections::BTreeSet;
+
+use rand::Rng;
+
+pub use capacity::{Occupied, fits};
+
+use crate::model::{
+    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, Pin, Reason, Refusal, Timestamp, Unshared,
+    Unsuitable, UpdateMultiple, Window,
+};
+
+/// Shortest and longest PIN that Seam's schema knows.
+const LENGTHS: std::ops::RangeInclusive<u8> = 4..=12;
+
+/// What is known of one device when a job names it.
+pub struct Member<'a> {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name, for the operator who reads the reasons.
+    pub name: &'a str,
+    /// What its lock can do.
+    pub capabilities: &'a Capabilities,
+    /// Whether it is there.
+    pub reach: Reach,
+    /// PINs that no new code may have: of live records, of codes whose absence is not confirmed,
+    /// of unmanaged codes.
+    pub taken: BTreeSet<&'a Pin>,
+    /// PINs of the last 30 days, which are not drawn again while others are left.
+    pub recent: BTreeSet<&'a Pin>,
+    /// When its slots are in use.
+    pub occupied: Vec<Occupied>,
+}
+
+/// Whether a device is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It answered last time, or was heard since.
+    Online,
+    /// It does not answer.
+    Offline,
+    /// It is no longer part of this gateway.
+    Removed,
+}
+
+/// The PIN that one member gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The member.
+    pub device: DeviceId,
+    /// Its PIN.
+    pub pin: Pin,
+    /// It could not share, and has a PIN of its own.
+    pub own_pin: bool,
+}
+
+/// Plans `create_multiple`: a PIN for every member, in the order given.
+///
+/// # Errors
+/// The reason why no member gets anything, with what each device objects to.
+pub fn create(
+    job: &CreateMultiple,
+    members: &[Member<'_>],
+    most_members: usize,
+    now: Timestamp,
+    rng: &mut dyn Rng,
+) -> Result<Vec<Assigned>, Refusal> {
+    check_members(members, most_members)?;
+    check_end(job.window, now)?;
+    refuse_if_any(members, |m| {
+        there_and_roomy(m, job.window, job.attempt_offline, now)
+    })?;
+    match &job.code {
+        Some(pin) => given(pin, members),
+        None => share::draw_all(job, members, rng),
+    }
+}
+
+fn check_members(members: &[Member<'_>], most: usize) -> Result<(), Refusal> {
+    if members.is_empty() {
+        return Err(Refusal::invalid("device_ids", "name at least one device"));
+    }
+    if members.len() > most {
+        return Err(Refusal::invalid(
+            "device_ids",
+            format!("name at most {most} devices"),
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    match members.iter().find(|m| !seen.insert(m.device)) {
+        Some(twice) => Err(Refusal::invalid(
+            "device_ids",
+            format!("{} is named more than once", twice.device),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_end(window: Window, now: Timestamp) -> Result<(), Refusal> {
+    if window.end() <= now {
+        return Err(Refusal::invalid("ends_at", "must be in the future"));
+    }
+    Ok(())
+}
+
+/// Asks every member, so that the caller learns all reasons at once.
+fn refuse_if_any<'m>(
+    members: &'m [Member<'m>],
+    objection: impl Fn(&Member<'m>) -> Option<(Reason, String)>,
+) -> Result<(), Refusal> {
+    let devices: Vec<DeviceReason> = members
+        .iter()
+        .filter_map(|m| {
+            let (reason, problem) = objection(m)?;
+            Some(DeviceReason {
+                device: m.device,
+                reason,
+                message: format!("{}: {problem}", m.name),
+            })
+        })
+        .collect();
+    match devices.first() {
+        None => Ok(()),
+        Some(first) => {
+            let message = devices
+                .iter()
+                .map(|d| d.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; ");
+            Err(Refusal::by_devices(first.reason, message, devices))
+        }
+    }
+}
+
+fn there_and_roomy(
+    m: &Member<'_>,
+    window: Window,
+    attempt_offline: bool,
+    now: Timestamp,
+) -> Option<(Reason, String)> {
+    match m.reach {
+        Reach::Removed => {
+            return Some((Reason::DeviceRemoved, "is no longer part of this gateway".into()));
+        }
+        Reach::Offline if !attempt_offline => {
+            return Some((Reason::DeviceOffline, "does not answer at present".into()));
+        }
+        Reach::Offline | Reach::Online => {}
+    }
+    (!fits(m.capabilities.capacity, &m.occupied, window, now)).then(|| no_space(m.capabilities))
+}
+
+fn no_space(capabilities: &Capabilities) -> (Reason, String) {
+    (
+        Reason::NoSpace,
+        format!(
+            "holds {} codes, and all are in use at some time of this window",
+            capabilities.capacity
+        ),
+    )
+}
+
+fn given(pin: &Pin, members: &[Member<'_>]) -> Result<Vec<Assigned>, Refusal> {
+    if !LENGTHS.contains(&pin.length()) {
+        return Err(Refusal::invalid("code", "must have 4 to 12 digits"));
+    }
+    refuse_if_any(members, |m| {
+        m.capabilities
+            .takes(pin)
+            .err()
+            .map(|why| (Reason::InvalidInput, unsuitable(why, m.capabilities)))
+    })
+    .map_err(|mut refusal| {
+        refusal.fields.push(("code".into(), refusal.message.clone()));
+        refusal
+    })?;
+    refuse_if_any(members, |m| {
+        m.taken.contains(pin).then(|| {
+            (
+                Reason::DuplicateAccessCode,
+                "this PIN is taken by another code".into(),
+            )
+        })
+    })?;
+    Ok(members
+        .iter()
+        .map(|m| Assigned {
+            device: m.device,
+            pin: pin.clone(),
+            own_pin: false,
+        })
+        .collect())
+}
+
+fn unsuitable(why: Unsuitable, capabilities: &Capabilities) -> String {
+    match why {
+        Unsuitable::Length => format!("takes codes of {} digits", lengths(capabilities)),
+        Unsuitable::Digit => {
+            let digits = capabilities.alphabet.digits();
+            format!("takes the digits {}", String::from_utf8_lossy(&digits))
+        }
+        Unsuitable::Prefix => {
+            format!(
+                "takes no codes that begin with {}",
+                capabilities.forbidden_prefixes.join(" or ")
+            )
+        }
+        Unsuitable::Shape(_) => "takes no codes of so simple a pattern".into(),
+    }
+}
+
+fn lengths(capabilities: &Capabilities) -> String {
+    let all: Vec<String> = capabilities.lengths.iter().map(u8::to_string).collect();
+    all.join(", ")
+}
+
+/// A member of a group that `update_multiple` names.
+pub struct Moved<'a> {
+    /// Its access code.
+    pub code: CodeId,
+    /// Its present window.
+    pub window: Window,
+    /// Its PIN.
+    pub pin: &'a Pin,
+    /// Its device; `taken` and `occupied` without this code.
+    pub member: Member<'a>,
+}
+
+/// Plans `update_multiple`: the new window of every member.
+///
+/// # Errors
+/// The reason why no member is changed.
+pub fn update(
+    job: &UpdateMultiple,
+    group: &[Moved<'_>],
+    now: Timestamp,
+) -> Result<Vec<(CodeId, Window)>, Refusal> {
+    if job.starts_at.is_none() && job.ends_at.is_none() {
+        return Ok(group.iter().map(|g| (g.code, g.window)).collect());
+    }
+    let mut windows = Vec::with_capacity(group.len());
+    let mut devices = Vec::new();
+    for g in group {
+        let window = merged(job, g.window)?;
+        check_end(window, now)?;
+        let ended = g.window.end() <= now;
+        let objection = if g.member.reach == Reach::Removed {
+            Some((
+                Reason::DeviceRemoved,
+                "is no longer part of this gateway".to_owned(),
+            ))
+        } else if ended && g.member.taken.contains(g.pin) {
+            Some((
+                Reason::DuplicateAccessCode,
+                "the PIN of this ended code is taken by now".to_owned(),
+            ))
+        } else if !fits(g.member.capabilities.capacity, &g.member.occupied, window, now) {
+            Some(no_space(g.member.capabilities))
+        } else {
+            None
+        };
+        if let Some((reason, problem)) = objection {
+            let message = format!("{}: {problem}", g.member.name);
+            devices.push(DeviceReason {
+                device: g.member.device,
+                reason,
+                message,
+            });
+        }
+        windows.push((g.code, window));
+    }
+    match devices.first() {
+        None => Ok(windows),
+        Some(first) => {
+            let message = devices
+                .iter()
+                .map(|d| d.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; ");
+            Err(Refusal::by_devices(first.reason, message, devices))
+        }
+    }
+}
+
+fn merged(job: &UpdateMultiple, window: Window) -> Result<Window, Refusal> {
+    let (starts_at, ends_at) = match (window, job.starts_at, job.ends_at) {
+        (_, Some(start), Some(end)) => (start, end),
+        (Window::Bound { ends_at, .. }, Some(start), None) => (start, ends_at),
+        (Window::Bound { starts_at, .. }, None, Some(end)) => (starts_at, end),
+        (Window::Bound { starts_at, ends_at }, None, None) => (starts_at, ends_at),
+        (Window::Ongoing, start, _) => {
+            let missing = if start.is_some() { "ends_at" } else { "starts_at" };
+            return Err(Refusal::invalid(missing, "a code without times needs both"));
+        }
+    };
+    Window::between(starts_at, ends_at).ok_or_else(|| Refusal::invalid("ends_at", "must be after starts_at"))
+}
