@@ -11,7 +11,7 @@ use rand::Rng;
 pub use capacity::{Occupied, fits};
 
 use crate::model::{
-    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, Pin, Reason, Refusal, Timestamp, Unshared,
+    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, Pin, Reason, Refusal, Timestamp,
     Unsuitable, UpdateMultiple, Window,
 };
 

@@ -1,0 +1,108 @@
+//! The batch in the making, and what must wait until it is durable.
+//!
+//! Memory takes a change on when the batch is made; only effects wait for the sync. Event numbers
+//! are taken with the batch too. So nothing is ever read, changed and written across a pending sync.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use super::Effect;
+use super::records::encode;
+use crate::model::{CodeId, DeviceId, Event, EventKind, JobId, Timestamp};
+use crate::store::{Batch, Ticket, Tree, Vault};
+
+pub(crate) struct Ledger {
+    vault: Vault,
+    batch: Batch,
+    held: Vec<Effect>,
+    last: Ticket,
+    synced: Ticket,
+    waiting: BTreeMap<Ticket, Vec<Effect>>,
+    events: VecDeque<Event>,
+    next_seq: u64,
+    most_events: usize,
+}
+
+impl Ledger {
+    pub fn new(vault: Vault, events: VecDeque<Event>, most_events: usize) -> Ledger {
+        let next_seq = events.back().map_or(1, |e| e.seq + 1);
+        Ledger {
+            vault,
+            batch: Batch::new(),
+            held: Vec::new(),
+            last: Ticket(0),
+            synced: Ticket(0),
+            waiting: BTreeMap::new(),
+            events,
+            next_seq,
+            most_events,
+        }
+    }
+
+    pub fn put<T: Serialize>(&mut self, tree: Tree, key: &[u8], value: &T) {
+        self.vault.put(&mut self.batch, tree, key, &encode(value));
+    }
+
+    pub fn remove(&mut self, tree: Tree, key: &[u8]) {
+        self.vault.remove(&mut self.batch, tree, key);
+    }
+
+    /// Carries an effect out once everything that was decided so far is durable.
+    pub fn after(&mut self, effect: Effect) {
+        self.held.push(effect);
+    }
+
+    /// Numbers an event and stores it; drops the oldest beyond the limit.
+    pub fn tell(
+        &mut self,
+        at: Timestamp,
+        kind: EventKind,
+        device: Option<DeviceId>,
+        code: Option<CodeId>,
+        job: Option<&JobId>,
+    ) {
+        let event = Event { seq: self.next_seq, at, kind, device, code, job: job.cloned() };
+        self.next_seq += 1;
+        self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
+        self.events.push_back(event);
+        while self.events.len() > self.most_events.max(1) {
+            if let Some(oldest) = self.events.pop_front() {
+                self.remove(Tree::Events, &oldest.seq.to_be_bytes());
+            }
+        }
+    }
+
+    pub fn events(&self) -> &VecDeque<Event> {
+        &self.events
+    }
+
+    /// The last batch that was made: what a reader sees now is durable once this one is.
+    pub fn last(&self) -> Ticket {
+        self.last
+    }
+
+    /// Closes the batch: hands it out for commit, with its effects to follow.
+    pub fn close(&mut self, out: &mut Vec<Effect>) {
+        if !self.batch.is_empty() {
+            self.last = Ticket(self.last.0 + 1);
+            out.push(Effect::Commit(self.last, std::mem::take(&mut self.batch)));
+        }
+        if self.last == self.synced {
+            out.append(&mut self.held);
+        } else if !self.held.is_empty() {
+            self.waiting.entry(self.last).or_default().append(&mut self.held);
+        }
+    }
+
+    /// A batch is durable, and with it all before it.
+    pub fn settle(&mut self, ticket: Ticket, out: &mut Vec<Effect>) {
+        self.synced = self.synced.max(ticket);
+        while let Some(first) = self.waiting.first_entry() {
+            if *first.key() > self.synced {
+                break;
+            }
+            out.append(&mut first.remove());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What callers may see of the gateway's state: plain copies, made when asked.
+
+use serde::{Deserialize, Serialize};
+
+use super::records::{Aim, Waiting};
+use crate::model::{CodeId, DeviceId, Entry, GroupKey, How, JobId, Objection, Pin, Slot, Timestamp, Window};
+
+/// An access code as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeView {
+    /// Its id.
+    pub code: CodeId,
+    /// Its device.
+    pub device: DeviceId,
+    /// The group that it belongs to.
+    pub group: Option<GroupKey>,
+    /// It has a PIN of its own within the group.
+    pub own_pin: bool,
+    /// Its PIN: shown only to callers who may see PINs.
+    pub pin: Pin,
+    /// Its name, as the caller gave it.
+    pub name: Option<String>,
+    /// Its name as it is on the lock.
+    pub name_on_lock: Option<String>,
+    /// When it opens.
+    pub window: Window,
+    /// Where it is in its life.
+    pub status: Status,
+    /// The lock holds it with its own schedule.
+    pub scheduled_on_device: bool,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// It was deleted, and its absence is not yet confirmed.
+    pub deleted_at: Option<Timestamp>,
+    /// What is still to be done on the lock.
+    pub pending: Option<Pending>,
+    /// The lock does not answer at present.
+    pub device_offline: bool,
+}
+
+/// Where an access code is in its life (Seam's words).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Recorded, not due; or ended and gone.
+    Unset,
+    /// Due, not proven.
+    Setting,
+    /// Proven, and its time has come.
+    Set,
+    /// To be taken off, absence not confirmed.
+    Removing,
+}
+
+/// What is still to be done for a code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pending {
+    /// Parked until it is due.
+    Deferred {
+        /// When it will be put onto the lock.
+        until: Timestamp,
+    },
+    /// A row of the queue.
+    Queued(QueueView),
+}
+
+/// A row of the queue as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueView {
+    /// The access code.
+    pub code: CodeId,
+    /// What is to be reached.
+    pub aim: Aim,
+    /// The code stands on the lock already, with other content.
+    pub update: Option<Change>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// When it is tried next; `None` while that depends on another code being taken off.
+    pub next_try: Option<Timestamp>,
+    /// Why it is still there.
+    pub reason: Waiting,
+}
+
+/// What an update changes on the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The PIN differs.
+    pub pin: bool,
+    /// Name on the lock now.
+    pub name_from: Option<String>,
+    /// Name that it is to have.
+    pub name_to: Option<String>,
+    /// Window on the lock now.
+    pub window_from: Window,
+    /// Window that it is to have.
+    pub window_to: Window,
+}
+
+/// The receipt of one member of a group: proven, how, when; or why not yet, and the next try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberReceipt {
+    /// The member.
+    pub code: CodeView,
+    /// The name of its device.
+    pub device_name: String,
+    /// The lock's own word that it is as recorded.
+    pub proven: Option<Proven>,
+}
+
+/// On what word, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// On what word.
+    pub how: How,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A device as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Its id.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// The driver that speaks to it.
+    pub driver: String,
+    /// What its lock can do.
+    pub capabilities: crate::model::Capabilities,
+    /// It answered last time, or was heard since.
+    pub online: bool,
+    /// It is no longer part of this gateway.
+    pub removed: bool,
+    /// Its simulated lock can be steered.
+    pub simulated: bool,
+    /// When it last answered.
+    pub last_seen: Option<Timestamp>,
+    /// Rows of its queue.
+    pub pending: usize,
+    /// The earliest next try among them.
+    pub next_try: Option<Timestamp>,
+    /// Why the first of them waits.
+    pub reason: Option<Waiting>,
+    /// Codes that the lock holds or may hold, unmanaged ones included.
+    pub slots_used: usize,
+    /// Codes on the lock that this gateway did not set.
+    pub unmanaged: usize,
+    /// A code that was proven is found changed or gone.
+    pub drift: bool,
+}
+
+/// A job as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// What it asks for.
+    pub verb: super::records::Verb,
+    /// How far it is.
+    pub phase: super::records::Phase,
+    /// When it was accepted or refused.
+    pub at: Timestamp,
+    /// When its last member was done.
+    pub done_at: Option<Timestamp>,
+    /// What its caller was told.
+    pub answer: super::records::Answer,
+    /// Its members.
+    pub members: Vec<JobMemberView>,
+}
+
+/// One member of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobMemberView {
+    /// The device.
+    pub device: DeviceId,
+    /// The access code.
+    pub code: CodeId,
+    /// The lock has confirmed what this job asked of it, or nothing more is to be done.
+    pub settled: bool,
+    /// The code now; `None` once it is gone.
+    pub now: Option<MemberReceipt>,
+}
+
+/// A code on a lock that this gateway did not set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmanagedView {
+    /// Where it stands.
+    pub slot: Slot,
+    /// Its name, where the lock stores one.
+    pub name: Option<String>,
+}
+
+impl From<&Entry> for UnmanagedView {
+    fn from(entry: &Entry) -> UnmanagedView {
+        UnmanagedView { slot: entry.slot, name: entry.name.clone() }
+    }
+}
+
+impl Waiting {
+    /// The stable word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Waiting::InLine => "in_line",
+            Waiting::Silent => "device_silent",
+            Waiting::NoSlot => "waiting_for_slot",
+            Waiting::Refused(Objection::Full) => "no_space_for_access_code_on_device",
+            Waiting::Refused(Objection::Duplicate) => "duplicate_code_on_device",
+            Waiting::Refused(Objection::SlotTaken) => "slot_taken",
+            Waiting::Refused(Objection::Credential) => "credential_refused",
+            Waiting::Refused(Objection::Other) => "refused_by_device",
+            Waiting::Denied => "not_stored_by_device",
+            Waiting::NotKept => "not_kept",
+        }
+    }
+}
