@@ -114,22 +114,38 @@ impl Record {
     }
 
     pub fn content(&self, capabilities: &Capabilities) -> Content {
-        schedule::content(&self.pin, self.name.as_deref(), self.window, self.prefer_native, capabilities)
+        schedule::content(
+            &self.pin,
+            self.name.as_deref(),
+            self.window,
+            self.prefer_native,
+            capabilities,
+        )
     }
 
     /// When its absence began to be wanted.
     fn over_since(&self) -> Timestamp {
-        self.deleted_at.map_or(self.window.end(), |deleted| deleted.min(self.window.end()))
+        self.deleted_at
+            .map_or(self.window.end(), |deleted| deleted.min(self.window.end()))
     }
 }
 
 impl Code {
     pub fn new(record: Record) -> Code {
-        Code { record, row: None, next_try: None, look: None }
+        Code {
+            record,
+            row: None,
+            next_try: None,
+            look: None,
+        }
     }
 
     fn store(&self, ledger: &mut Ledger) {
-        ledger.put(Tree::Codes, &code_key(self.record.device, self.record.code), &self.record);
+        ledger.put(
+            Tree::Codes,
+            &code_key(self.record.device, self.record.code),
+            &self.record,
+        );
     }
 
     fn store_row(&self, ledger: &mut Ledger) {
@@ -156,19 +172,22 @@ impl Code {
         }
     }
 
-    /// The lock gave no proof of keeping the code: the code waits, three times at most.
-    fn deny(&mut self, now: Now, next_check: Option<Mono>) {
-        self.record.denied += 1;
-        let not_kept = self.record.denied >= DENIALS;
-        let reason = if not_kept { Waiting::NotKept } else { Waiting::Denied };
-        self.hold_back(now, reason);
-        if not_kept {
+    /// The lock denied the code, or dropped it: the code waits, and after the third time until the
+    /// next check.
+    fn wait_after_denial(&mut self, now: Now, next_check: Option<Mono>) {
+        let Some(row) = &mut self.row else { return };
+        row.refusals = self.record.denied;
+        if self.record.denied >= DENIALS {
+            row.reason = Waiting::NotKept;
             self.next_try = Some(next_check.unwrap_or(now.mono + schedule::REFUSAL_LONGEST));
+        } else {
+            row.reason = Waiting::Denied;
+            self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));
         }
         self.note_next_try(now);
     }
 
-    /// A refusal or a denial backs off this code alone.
+    /// A refusal backs off this code alone.
     fn hold_back(&mut self, now: Now, reason: Waiting) {
         if let Some(row) = &mut self.row {
             row.tries += 1;
@@ -187,7 +206,13 @@ impl Code {
 }
 
 impl Device {
-    pub fn new(spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now, settings: &Settings) -> Device {
+    pub fn new(
+        spec: DeviceSpec,
+        record: DeviceRecord,
+        removed: bool,
+        now: Now,
+        settings: &Settings,
+    ) -> Device {
         let next_check = (spec.capabilities.read_back != ReadBack::None).then(|| match record.read_at {
             Some(read_at) => now.mono_at(read_at + settings.check_every, settings.check_every),
             None => now.mono,
@@ -211,17 +236,29 @@ impl Device {
     /// Takes a code up from the store.
     pub fn restore(&mut self, record: Record, now: Now, settings: &Settings) {
         let look = match &record.confirmed {
-            Confirmed::Present(Proof { look_at: Some(at), .. }) => Some(now.mono_at(*at, settings.second_look)),
+            Confirmed::Present(Proof {
+                look_at: Some(at), ..
+            }) => Some(now.mono_at(*at, settings.second_look)),
             _ => None,
         };
-        self.codes.insert(record.code, Code { record, row: None, next_try: None, look });
+        self.codes.insert(
+            record.code,
+            Code {
+                record,
+                row: None,
+                next_try: None,
+                look,
+            },
+        );
     }
 
     /// Takes a queue row up from the store; `false` if no record wants it.
     pub fn restore_row(&mut self, code: CodeId, row: Row, now: Now) -> bool {
-        let Some(code) = self.codes.get_mut(&code) else { return false };
-        code.next_try = (row.reason != Waiting::NoSlot)
-            .then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
+        let Some(code) = self.codes.get_mut(&code) else {
+            return false;
+        };
+        code.next_try =
+            (row.reason != Waiting::NoSlot).then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
         code.row = Some(row);
         true
     }
@@ -252,6 +289,7 @@ impl Device {
             now.wall,
         );
         let ids: Vec<CodeId> = self.codes.keys().copied().collect();
+        let trouble = self.in_trouble();
         let mut touched = Vec::new();
         // Removals first: what they set free is given out in the same turn.
         for present in [false, true] {
@@ -262,9 +300,15 @@ impl Device {
         self.turn_at = self
             .codes
             .values()
-            .filter_map(|c| {
-                let edge = schedule::next_edge(&c.record.stay(), &self.spec.capabilities, settings, now.wall);
-                edge.or_else(|| Some(c.record.over_since() + settings.keep_ended))
+            .flat_map(|c| {
+                let stay = c.record.stay();
+                let edge = schedule::next_edge(&stay, &self.spec.capabilities, settings, now.wall);
+                // A silent lock is asked more often from here on.
+                let soon = schedule::earliest(&stay, &self.spec.capabilities, settings) - schedule::SOON;
+                [
+                    edge.unwrap_or(c.record.over_since() + settings.keep_ended),
+                    if trouble { soon } else { Timestamp::MAX },
+                ]
             })
             .filter(|at| now.wall < *at)
             .min()
@@ -281,7 +325,8 @@ impl Device {
         settings: &Settings,
         ledger: &mut Ledger,
     ) -> Option<Touched> {
-        let free_slot = self.free_slot();
+        let lacks_slot = present && self.codes.get(&id)?.record.slot.is_none();
+        let free_slot = if lacks_slot { self.free_slot() } else { None };
         let code = self.codes.get_mut(&id)?;
         let content = present.then(|| code.record.content(&self.spec.capabilities));
         if code.agrees(content.as_ref()) {
@@ -296,7 +341,10 @@ impl Device {
             if gone && forgotten {
                 return Some(self.drop_code(id, now, ledger));
             }
-            return erased.then_some(Touched { code: id, dropped: None });
+            return erased.then_some(Touched {
+                code: id,
+                dropped: None,
+            });
         }
         let aim = if present { Aim::Set } else { Aim::Remove };
         let fits = |row: &Row| row.generation == code.record.generation && row.aim == aim;
@@ -305,9 +353,6 @@ impl Device {
             if code.row.as_ref().is_none_or(|row| row.aim != aim) {
                 self.silence.pass = true;
             }
-            code.record.confirmed =
-                code.record.confirmed.in_doubt((aim == Aim::Set).then_some(&code.record.pin));
-            code.look = None;
             code.next_try = Some(now.mono);
             code.row = Some(Row {
                 generation: code.record.generation,
@@ -319,22 +364,30 @@ impl Device {
                 reason: Waiting::InLine,
             });
             if aim == Aim::Set && code.record.denied > 0 {
-                // It was on the lock and is not any more.
-                code.record.denied -= 1;
-                if let Some(row) = &mut code.row {
-                    row.refusals = code.record.denied;
-                }
-                code.deny(now, self.next_check);
+                code.wait_after_denial(now, self.next_check);
             }
             changed = true;
         }
-        if aim == Aim::Set && code.record.slot.is_none() {
+        if changed || !matches!(code.record.confirmed, Confirmed::Unknown { .. }) {
+            // Before it is asked, for a lock may take what we never hear confirmed.
+            code.record.confirmed = code
+                .record
+                .confirmed
+                .in_doubt((aim == Aim::Set).then_some(&code.record.pin));
+            code.look = None;
+            changed = true;
+        }
+        if lacks_slot {
             let waits = code.row.as_ref().is_some_and(|row| row.reason == Waiting::NoSlot);
             code.record.slot = free_slot;
             if let Some(row) = &mut code.row
                 && (free_slot.is_none() != waits)
             {
-                row.reason = if free_slot.is_none() { Waiting::NoSlot } else { Waiting::InLine };
+                row.reason = if free_slot.is_none() {
+                    Waiting::NoSlot
+                } else {
+                    Waiting::InLine
+                };
                 code.next_try = free_slot.map(|_| now.mono);
                 changed = true;
             }
@@ -343,7 +396,10 @@ impl Device {
         changed.then(|| {
             code.store(ledger);
             code.store_row(ledger);
-            Touched { code: id, dropped: None }
+            Touched {
+                code: id,
+                dropped: None,
+            }
         })
     }
 
@@ -351,9 +407,17 @@ impl Device {
         let dropped = self.codes.remove(&id).map(|code| {
             ledger.remove(Tree::Codes, &code_key(self.spec.device, id));
             if code.record.deleted_at.is_some() {
-                ledger.tell(now.wall, EventKind::CodeDeleted, Some(self.spec.device), Some(id), None);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeDeleted,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
             }
-            self.record.recent.retain(|(_, since)| now.wall.since(*since) < RECENT);
+            self.record
+                .recent
+                .retain(|(_, since)| now.wall.since(*since) < RECENT);
             self.record.recent.push((code.record.pin, now.wall));
             code.record.group
         });
@@ -441,15 +505,22 @@ impl Device {
     /// The next instant at which time alone gives this lock something to do.
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let turn = (self.turn_at != Timestamp::MAX).then(|| now.mono + self.turn_at.since(now.wall));
-        let ask = if self.flight.is_some() || self.removed { None } else { self.agenda.wake };
+        let ask = if self.flight.is_some() || self.removed {
+            None
+        } else {
+            self.agenda.wake
+        };
         turn.into_iter().chain(ask).min()
     }
 
     /// Puts what is pressing into one exchange.
     pub fn exchange(&mut self, call: CallId, now: Now, settings: &Settings) -> Exchange {
         let gate = self.silence.gate(self.urgent(now, settings));
-        let mut ready: Vec<_> =
-            self.candidates(now, gate).into_iter().filter(|(_, at, _)| *at <= now.mono).collect();
+        let mut ready: Vec<_> = self
+            .candidates(now, gate)
+            .into_iter()
+            .filter(|(_, at, _)| *at <= now.mono)
+            .collect();
         ready.sort();
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
         let mut steps = Vec::new();
@@ -471,7 +542,12 @@ impl Device {
         self.silence.pass = false;
         let patience = self.capabilities().patience;
         let deadline = patience * u32::try_from(steps.len()).unwrap_or(u32::MAX);
-        Exchange { call, device: self.spec.device, steps, deadline }
+        Exchange {
+            call,
+            device: self.spec.device,
+            steps,
+            deadline,
+        }
     }
 
     fn step(&self, code: &Code, row: &Row) -> Option<Step> {
@@ -510,7 +586,12 @@ impl Device {
         let mut goal = false;
         for (step, finding) in exchange.steps.iter().zip(&outcome.findings) {
             match step {
-                Step::Put { code, generation, content, .. } => {
+                Step::Put {
+                    code,
+                    generation,
+                    content,
+                    ..
+                } => {
                     goal |= matches!(finding, Finding::Proven(_));
                     self.learn_put(*code, *generation, content, finding, now, settings, ledger);
                     touched.push(*code);
@@ -551,7 +632,11 @@ impl Device {
     fn set_online(&mut self, online: bool, now: Now, ledger: &mut Ledger) {
         if self.online != online && !self.removed {
             self.online = online;
-            let kind = if online { EventKind::DeviceConnected } else { EventKind::DeviceDisconnected };
+            let kind = if online {
+                EventKind::DeviceConnected
+            } else {
+                EventKind::DeviceDisconnected
+            };
             ledger.tell(now.wall, kind, Some(self.spec.device), None, None);
         }
     }
@@ -586,45 +671,49 @@ impl Device {
     ) {
         let readable = self.capabilities().read_back != ReadBack::None;
         let next_check = self.next_check;
-        let Some(code) = self.codes.get_mut(&id) else { return };
+        let Some(code) = self.codes.get_mut(&id) else {
+            return;
+        };
         if code.record.generation != generation {
             return;
         }
         match finding {
             Finding::Proven(how) => {
                 let look = readable.then(|| now.mono + settings.second_look);
-                let native_ahead = content.window.start() > now.wall;
-                let moved = code
-                    .record
-                    .confirmed
-                    .proof()
-                    .is_some_and(|p| p.content.pin == content.pin && p.content.window != content.window);
-                code.look = look;
-                code.record.confirmed = Confirmed::Present(Proof {
-                    content: content.clone(),
-                    how: *how,
-                    at: now.wall,
-                    look_at: look.map(|at| now.wall_at(at)),
-                });
-                code.store(ledger);
-                let kind = match (moved, native_ahead) {
-                    (true, _) => EventKind::CodeMoved,
-                    (false, true) => EventKind::CodeScheduled,
-                    (false, false) => EventKind::CodeSet,
-                };
-                ledger.tell(now.wall, kind, Some(self.spec.device), Some(id), None);
+                code.prove(content.clone(), *how, look, now, ledger);
             }
             Finding::Denied => {
-                code.deny(now, next_check);
+                code.record.denied += 1;
+                if let Some(row) = &mut code.row {
+                    row.tries += 1;
+                }
+                code.wait_after_denial(now, next_check);
                 code.store(ledger);
                 code.store_row(ledger);
-                ledger.tell(now.wall, EventKind::CodeNotSet, Some(self.spec.device), Some(id), None);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotSet,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
             }
             Finding::Refused(objection) => {
                 code.hold_back(now, Waiting::Refused(*objection));
                 code.store_row(ledger);
-                ledger.tell(now.wall, EventKind::CodeNotSet, Some(self.spec.device), Some(id), None);
-                if readable && matches!(objection, Objection::SlotTaken | Objection::Duplicate | Objection::Full) {
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotSet,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+                if readable
+                    && matches!(
+                        objection,
+                        Objection::SlotTaken | Objection::Duplicate | Objection::Full
+                    )
+                {
                     // The lock holds something that we do not know of.
                     self.next_check = Some(now.mono);
                 }
@@ -642,7 +731,9 @@ impl Device {
         now: Now,
         ledger: &mut Ledger,
     ) {
-        let Some(code) = self.codes.get_mut(&id) else { return };
+        let Some(code) = self.codes.get_mut(&id) else {
+            return;
+        };
         if code.record.generation != generation {
             return;
         }
@@ -652,7 +743,13 @@ impl Device {
                 code.record.slot = None;
                 code.look = None;
                 code.store(ledger);
-                ledger.tell(now.wall, EventKind::CodeRemoved, Some(self.spec.device), Some(id), None);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeRemoved,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
                 self.slot_was_freed(now);
             }
             Finding::Denied | Finding::Refused(_) => {
@@ -662,7 +759,13 @@ impl Device {
                 };
                 code.hold_back(now, reason);
                 code.store_row(ledger);
-                ledger.tell(now.wall, EventKind::CodeNotRemoved, Some(self.spec.device), Some(id), None);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotRemoved,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
             }
             Finding::Unanswered => code.note_silence(now, ledger),
             Finding::Untried | Finding::Table(_) => {}
@@ -700,11 +803,15 @@ impl Device {
                 ours.insert(entry.slot);
             }
             let entry = entry.cloned();
-            if self.compare(id, entry.as_ref(), now, ledger) {
+            if self.compare(id, entry.as_ref(), now, settings, ledger) {
                 touched.push(id);
             }
         }
-        let unmanaged: Vec<Entry> = table.iter().filter(|e| !ours.contains(&e.slot)).cloned().collect();
+        let unmanaged: Vec<Entry> = table
+            .iter()
+            .filter(|e| !ours.contains(&e.slot))
+            .cloned()
+            .collect();
         self.note_unmanaged(unmanaged, now, ledger);
         self.record.read_at = Some(now.wall);
         self.next_check = Some(now.mono + settings.check_every);
@@ -724,30 +831,42 @@ impl Device {
     }
 
     /// Takes up what the table shows of one code; whether that changed anything.
-    fn compare(&mut self, id: CodeId, entry: Option<&Entry>, now: Now, ledger: &mut Ledger) -> bool {
+    fn compare(
+        &mut self,
+        id: CodeId,
+        entry: Option<&Entry>,
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) -> bool {
         let device = Some(self.spec.device);
-        let Some(code) = self.codes.get_mut(&id) else { return false };
+        let Some(code) = self.codes.get_mut(&id) else {
+            return false;
+        };
         if code.record.confirmed == Confirmed::Absent {
             return false;
         }
-        let wanted_there = code.row.as_ref().is_none_or(|row| row.aim == Aim::Set);
         let Some(entry) = entry else {
-            let was_there = matches!(code.record.confirmed, Confirmed::Present(_)) && wanted_there;
+            let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
+            if to_go {
+                ledger.tell(now.wall, EventKind::CodeRemoved, device, Some(id), None);
+            } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
+                code.record.denied += 1;
+                ledger.tell(now.wall, EventKind::CodeLost, device, Some(id), None);
+            }
             code.record.confirmed = Confirmed::Absent;
             code.record.slot = None;
             code.look = None;
-            if was_there {
-                code.record.denied += 1;
-                ledger.tell(now.wall, EventKind::CodeLost, device, Some(id), None);
-            } else {
-                ledger.tell(now.wall, EventKind::CodeRemoved, device, Some(id), None);
-            }
             code.store(ledger);
             self.slot_was_freed(now);
             return true;
         };
         let looked = code.look.is_some_and(|look| look <= now.mono);
-        let seen = entry.pin.clone().map(|pin| Content { pin, name: entry.name.clone(), window: entry.window });
+        let seen = entry.pin.clone().map(|pin| Content {
+            pin,
+            name: entry.name.clone(),
+            window: entry.window,
+        });
         match (&mut code.record.confirmed, seen) {
             (Confirmed::Present(proof), seen) => {
                 let altered = seen.as_ref().is_some_and(|seen| *seen != proof.content);
@@ -767,14 +886,14 @@ impl Device {
                 }
                 altered || looked
             }
-            (unknown, Some(seen)) => {
-                *unknown = Confirmed::Present(Proof {
-                    content: seen,
-                    how: How::ReadBack,
-                    at: now.wall,
-                    look_at: None,
-                });
-                code.store(ledger);
+            (_, Some(seen)) => {
+                code.prove(
+                    seen,
+                    How::ReadBack,
+                    Some(now.mono + settings.second_look),
+                    now,
+                    ledger,
+                );
                 true
             }
             // In use, but not with which digits.
@@ -800,7 +919,12 @@ impl Device {
 
     /// What the planner needs to know, leaving one code out of account.
     pub fn member(&self, except: Option<CodeId>, now: Timestamp) -> Member<'_> {
-        let mut taken: BTreeSet<&Pin> = self.record.unmanaged.iter().filter_map(|e| e.pin.as_ref()).collect();
+        let mut taken: BTreeSet<&Pin> = self
+            .record
+            .unmanaged
+            .iter()
+            .filter_map(|e| e.pin.as_ref())
+            .collect();
         let mut recent: BTreeSet<&Pin> = self
             .record
             .recent
@@ -845,6 +969,17 @@ impl Device {
         }
     }
 
+    /// What the schedule needs to know of a code.
+    pub fn stay(&self, code: &Code) -> Stay {
+        code.record.stay()
+    }
+
+    /// Whether nothing more is to be watched for a job of the code's present generation.
+    pub fn has_settled(&self, code: &Code, now: Now) -> bool {
+        let proven = code.row.is_none() && matches!(code.record.confirmed, Confirmed::Present(_));
+        code.record.deleted_at.is_none() && (proven || code.record.over(now.wall))
+    }
+
     /// The wall time at which a row is tried next, and why it waits, as an operator sees it.
     pub fn waits(&self, code: &Code, now: Now, settings: &Settings) -> Option<(Option<Timestamp>, Waiting)> {
         let row = code.row.as_ref()?;
@@ -859,6 +994,33 @@ impl Device {
 }
 
 impl Code {
+    /// The lock's own word for what it holds of this code.
+    fn prove(&mut self, content: Content, how: How, look: Option<Mono>, now: Now, ledger: &mut Ledger) {
+        let before = self.record.confirmed.proof().map(|proof| &proof.content);
+        let moved = before.is_some_and(|b| b.pin == content.pin && b.window != content.window);
+        let kind = match moved {
+            true => EventKind::CodeMoved,
+            false if content.window.start() > now.wall => EventKind::CodeScheduled,
+            false => EventKind::CodeSet,
+        };
+        ledger.tell(
+            now.wall,
+            kind,
+            Some(self.record.device),
+            Some(self.record.code),
+            None,
+        );
+        let look_at = look.map(|at| now.wall_at(at));
+        self.look = look;
+        self.record.confirmed = Confirmed::Present(Proof {
+            content,
+            how,
+            at: now.wall,
+            look_at,
+        });
+        self.store(ledger);
+    }
+
     /// Counts an unanswered try. The card is spared: of a long silence only the beginning, and then
     /// every doubling, is written down.
     fn note_silence(&mut self, now: Now, ledger: &mut Ledger) {

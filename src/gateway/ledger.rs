@@ -62,7 +62,14 @@ impl Ledger {
         code: Option<CodeId>,
         job: Option<&JobId>,
     ) {
-        let event = Event { seq: self.next_seq, at, kind, device, code, job: job.cloned() };
+        let event = Event {
+            seq: self.next_seq,
+            at,
+            kind,
+            device,
+            code,
+            job: job.cloned(),
+        };
         self.next_seq += 1;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
         self.events.push_back(event);

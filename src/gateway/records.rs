@@ -65,7 +65,10 @@ impl Confirmed {
     pub fn proof(&self) -> Option<&Proof> {
         match self {
             Confirmed::Absent | Confirmed::Unknown { last: None, .. } => None,
-            Confirmed::Present(proof) | Confirmed::Unknown { last: Some(proof), .. } => Some(proof),
+            Confirmed::Present(proof)
+            | Confirmed::Unknown {
+                last: Some(proof), ..
+            } => Some(proof),
         }
     }
 
@@ -82,7 +85,10 @@ impl Confirmed {
     pub fn in_doubt(&self, also: Option<&Pin>) -> Confirmed {
         let mut maybe = self.pins();
         maybe.extend(also.filter(|pin| !maybe.contains(pin)).cloned());
-        Confirmed::Unknown { last: self.proof().cloned(), maybe }
+        Confirmed::Unknown {
+            last: self.proof().cloned(),
+            maybe,
+        }
     }
 }
 
@@ -242,7 +248,8 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Fail> {
-    rmp_serde::from_slice(bytes).map_err(|e| Fail::Damaged(format!("a row of {what} cannot be understood: {e}")))
+    rmp_serde::from_slice(bytes)
+        .map_err(|e| Fail::Damaged(format!("a row of {what} cannot be understood: {e}")))
 }
 
 /// Key of a code's record and of its queue row.
@@ -255,7 +262,9 @@ pub(crate) fn code_key(device: DeviceId, code: CodeId) -> Vec<u8> {
 
 /// The device and the code of such a key.
 pub(crate) fn split_code_key(key: &[u8]) -> Result<(DeviceId, CodeId), Fail> {
-    let halves = key.split_at_checked(16).map(|(a, b)| (uuid::Uuid::from_slice(a), uuid::Uuid::from_slice(b)));
+    let halves = key
+        .split_at_checked(16)
+        .map(|(a, b)| (uuid::Uuid::from_slice(a), uuid::Uuid::from_slice(b)));
     match halves {
         Some((Ok(device), Ok(code))) => Ok((DeviceId(device), CodeId(code))),
         _ => Err(Fail::Damaged("a queue key has a wrong length".into())),

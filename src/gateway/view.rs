@@ -194,7 +194,10 @@ pub struct UnmanagedView {
 
 impl From<&Entry> for UnmanagedView {
     fn from(entry: &Entry) -> UnmanagedView {
-        UnmanagedView { slot: entry.slot, name: entry.name.clone() }
+        UnmanagedView {
+            slot: entry.slot,
+            name: entry.name.clone(),
+        }
     }
 }
 

@@ -1,0 +1,175 @@
+//! The start: what the store kept, held against the configuration and against itself.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::device::{Device, DeviceSpec};
+use super::jobs::Jobs;
+use super::ledger::Ledger;
+use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
+use super::{Gateway, Radio};
+use crate::model::{
+    Addressing, Alphabet, CallId, Capabilities, DeviceId, Mono, NativeWindow, Now, RadioId, ReadBack,
+    Settings, Timestamp,
+};
+use crate::store::{Content, Fail, Tree, Vault};
+
+/// What the start found that was not as it should be, and repaired.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Queue rows without a record.
+    pub stray_rows: usize,
+}
+
+impl Gateway {
+    /// Builds the gateway from what the store holds. Nothing is asked of any lock before the first
+    /// event is handled.
+    ///
+    /// # Errors
+    /// [`Fail::Damaged`] if a row cannot be understood.
+    pub fn boot(
+        vault: Vault,
+        mut content: Content,
+        devices: Vec<DeviceSpec>,
+        radios: BTreeMap<RadioId, usize>,
+        settings: Settings,
+        now: Now,
+    ) -> Result<(Gateway, Repairs), Fail> {
+        let mut device_records: BTreeMap<DeviceId, DeviceRecord> = BTreeMap::new();
+        for (key, value) in content.take(Tree::Devices) {
+            let id =
+                uuid::Uuid::from_slice(&key).map_err(|_| Fail::Damaged("a device key is no UUID".into()))?;
+            device_records.insert(DeviceId(id), decode("devices", &value)?);
+        }
+        let mut records: Vec<Record> = Vec::new();
+        for (_, value) in content.take(Tree::Codes) {
+            records.push(decode("codes", &value)?);
+        }
+        let mut held: BTreeMap<DeviceId, Device> = BTreeMap::new();
+        for spec in devices {
+            let record = device_records.remove(&spec.device).unwrap_or_default();
+            held.insert(spec.device, Device::new(spec, record, false, now, &settings));
+        }
+        // Devices gone from the configuration keep their records.
+        let known: BTreeSet<DeviceId> = records.iter().map(|r| r.device).collect();
+        for id in known
+            .into_iter()
+            .filter(|id| !held.contains_key(id))
+            .collect::<Vec<_>>()
+        {
+            let record = device_records.remove(&id).unwrap_or_default();
+            held.insert(id, Device::new(gone(id), record, true, now, &settings));
+        }
+        let mut gateway = Gateway {
+            radios: radios
+                .into_iter()
+                .map(|(id, links)| {
+                    (
+                        id,
+                        Radio {
+                            links,
+                            in_flight: 0,
+                            spare_until: Mono(0),
+                        },
+                    )
+                })
+                .collect(),
+            devices: held,
+            owners: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            jobs: Jobs::default(),
+            replies: BTreeMap::new(),
+            next_reply: 1,
+            ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events),
+            flights: BTreeMap::new(),
+            next_call: CallId(0),
+            storage_low: false,
+            resettle: BTreeSet::new(),
+            news: BTreeSet::new(),
+            prune_at: Timestamp::MIN,
+            before: None,
+            settings,
+        };
+        gateway.take_up_codes(records, now);
+        let repairs = gateway.take_up_rows(content.take(Tree::Queue), now)?;
+        let mut jobs: Vec<JobRecord> = Vec::new();
+        for (_, value) in content.take(Tree::Jobs) {
+            jobs.push(decode("jobs", &value)?);
+        }
+        jobs.sort_by_key(|job| job.at);
+        jobs.into_iter().for_each(|job| gateway.jobs.insert(job));
+        for (key, value) in content.take(Tree::Replies) {
+            let seq = key
+                .try_into()
+                .map_err(|_| Fail::Damaged("a reply key is no number".into()))?;
+            gateway
+                .replies
+                .insert(u64::from_be_bytes(seq), decode::<Reply>("replies", &value)?);
+        }
+        gateway.next_reply = gateway.replies.keys().next_back().map_or(1, |last| last + 1);
+        Ok((gateway, repairs))
+    }
+
+    fn take_up_codes(&mut self, mut records: Vec<Record>, now: Now) {
+        // Members of a group stand in the order in which they were made.
+        records.sort_by_key(|record| (record.created_at, record.code));
+        for record in records {
+            self.owners.insert(record.code, record.device);
+            self.resettle.insert(record.code);
+            if let Some(key) = &record.group {
+                self.groups.entry(key.clone()).or_default().push(record.code);
+            }
+            if let Some(device) = self.devices.get_mut(&record.device) {
+                device.restore(record, now, &self.settings);
+            }
+        }
+    }
+
+    fn take_up_rows(&mut self, rows: crate::store::Rows, now: Now) -> Result<Repairs, Fail> {
+        let mut repairs = Repairs::default();
+        for (key, value) in rows {
+            let (device, code) = split_code_key(&key)?;
+            let row: Row = decode("queue", &value)?;
+            let wanted = self
+                .devices
+                .get_mut(&device)
+                .is_some_and(|d| d.restore_row(code, row, now));
+            if !wanted {
+                repairs.stray_rows += 1;
+                self.ledger.remove(Tree::Queue, &code_key(device, code));
+            }
+        }
+        Ok(repairs)
+    }
+}
+
+fn events(content: &mut Content) -> Result<VecDeque<crate::model::Event>, Fail> {
+    content
+        .take(Tree::Events)
+        .iter()
+        .map(|(_, value)| decode("events", value))
+        .collect()
+}
+
+/// What stands for a device that the configuration no longer names.
+fn gone(device: DeviceId) -> DeviceSpec {
+    DeviceSpec {
+        device,
+        name: format!("removed device {device}"),
+        driver: "none".into(),
+        radio: RadioId(String::new()),
+        simulated: false,
+        capabilities: Capabilities {
+            lengths: BTreeSet::new(),
+            alphabet: Alphabet::DIGITS,
+            forbidden_prefixes: Vec::new(),
+            forbidden_patterns: BTreeSet::new(),
+            capacity: u16::MAX,
+            name_limit: 0,
+            read_back: ReadBack::None,
+            window: NativeWindow::None,
+            addressing: Addressing::Chosen,
+            batch: false,
+            patience: std::time::Duration::ZERO,
+        },
+    }
+}

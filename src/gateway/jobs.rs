@@ -1,0 +1,168 @@
+//! Jobs on record: what was asked, what was answered, how far it is. One job, one effect (I3).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::records::{Answer, JobRecord, Phase};
+use crate::model::{Caller, CodeId, JobId, Timestamp};
+use crate::store::Tree;
+
+/// Ids of accepted jobs are kept this long after they are done.
+pub(super) const KEEP: Duration = Duration::from_secs(30 * 86_400);
+
+#[derive(Default)]
+pub(crate) struct Jobs {
+    all: BTreeMap<JobId, JobRecord>,
+    by_handle: BTreeMap<(Caller, String), JobId>,
+    /// Jobs that are not done, by the codes that they wait for.
+    watching: BTreeMap<CodeId, BTreeSet<JobId>>,
+    /// Refused ones, oldest first.
+    rejected: VecDeque<JobId>,
+}
+
+impl JobRecord {
+    pub fn phase(&self) -> Phase {
+        match (&self.answer, self.done_at) {
+            (Answer::Refused(_), _) => Phase::Rejected,
+            (_, None) => Phase::Accepted,
+            (_, Some(_)) => Phase::Done,
+        }
+    }
+
+    pub fn store(&self, ledger: &mut Ledger) {
+        ledger.put(Tree::Jobs, self.id.as_str().as_bytes(), self);
+    }
+}
+
+impl Jobs {
+    pub fn get(&self, id: &JobId) -> Option<&JobRecord> {
+        self.all.get(id)
+    }
+
+    pub fn by_handle(&self, caller: &Caller, handle: &str) -> Option<&JobRecord> {
+        self.by_handle
+            .get(&(caller.clone(), handle.to_owned()))
+            .and_then(|id| self.all.get(id))
+    }
+
+    /// Jobs on record that were accepted.
+    pub fn accepted(&self) -> usize {
+        self.all.len() - self.rejected.len()
+    }
+
+    pub fn open(&self) -> usize {
+        self.all
+            .values()
+            .filter(|job| job.phase() == Phase::Accepted)
+            .count()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &JobRecord> {
+        self.all.values()
+    }
+
+    /// Takes a job up, new or from the store.
+    pub fn insert(&mut self, job: JobRecord) {
+        if let Some(handle) = &job.handle {
+            self.by_handle
+                .insert((job.caller.clone(), handle.clone()), job.id.clone());
+        }
+        match job.phase() {
+            Phase::Rejected => self.rejected.push_back(job.id.clone()),
+            Phase::Accepted => {
+                for member in job.members.iter().filter(|m| !m.settled) {
+                    self.watching
+                        .entry(member.code)
+                        .or_default()
+                        .insert(job.id.clone());
+                }
+            }
+            Phase::Done => {}
+        }
+        self.all.insert(job.id.clone(), job);
+    }
+
+    /// Forgets the oldest refusals beyond `most`.
+    pub fn trim_rejected(&mut self, most: usize, ledger: &mut Ledger) {
+        while self.rejected.len() > most {
+            let Some(oldest) = self.rejected.pop_front() else {
+                break;
+            };
+            self.forget(&oldest, ledger);
+        }
+    }
+
+    /// Looks whether a change of `code` settles members of open jobs. `settled` says, for a
+    /// generation, whether nothing more is to be watched. Returns the jobs that are done by it.
+    pub fn settle(
+        &mut self,
+        code: CodeId,
+        settled: impl Fn(u64) -> bool,
+        now: Timestamp,
+        ledger: &mut Ledger,
+    ) -> Vec<JobId> {
+        let Some(watchers) = self.watching.get(&code) else {
+            return Vec::new();
+        };
+        let mut done = Vec::new();
+        for id in watchers.clone() {
+            let Some(job) = self.all.get_mut(&id) else {
+                continue;
+            };
+            let mut changed = false;
+            for member in job.members.iter_mut().filter(|m| m.code == code && !m.settled) {
+                member.settled = settled(member.generation);
+                changed |= member.settled;
+            }
+            if !changed {
+                continue;
+            }
+            if job.members.iter().all(|m| m.settled) {
+                job.done_at = Some(now);
+                done.push(id.clone());
+            }
+            job.store(ledger);
+            if let Some(watchers) = self.watching.get_mut(&code) {
+                watchers.remove(&id);
+                if watchers.is_empty() {
+                    self.watching.remove(&code);
+                    break;
+                }
+            }
+        }
+        done
+    }
+
+    /// The jobs that wait for a code.
+    pub fn watchers(&self, code: CodeId) -> impl Iterator<Item = &JobId> {
+        self.watching.get(&code).into_iter().flatten()
+    }
+
+    /// Forgets jobs that were done long ago; returns when the next one will be.
+    pub fn prune(&mut self, now: Timestamp, ledger: &mut Ledger) -> Timestamp {
+        let old: Vec<JobId> = self
+            .all
+            .values()
+            .filter(|job| job.done_at.is_some_and(|done| done + KEEP <= now))
+            .map(|job| job.id.clone())
+            .collect();
+        for id in &old {
+            self.forget(id, ledger);
+        }
+        self.all
+            .values()
+            .filter_map(|job| job.done_at)
+            .min()
+            .map_or(Timestamp::MAX, |done| done + KEEP)
+    }
+
+    fn forget(&mut self, id: &JobId, ledger: &mut Ledger) {
+        if let Some(job) = self.all.remove(id)
+            && let Some(handle) = job.handle
+        {
+            self.by_handle.remove(&(job.caller, handle));
+        }
+        ledger.remove(Tree::Jobs, id.as_str().as_bytes());
+    }
+}

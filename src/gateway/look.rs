@@ -1,0 +1,278 @@
+//! Questions of readers. They change nothing.
+
+use super::device::{Code, Device};
+use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
+use super::view::{
+    Change, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending, Proven, QueueView, Status,
+    UnmanagedView,
+};
+use super::{Gateway, Phase};
+use crate::model::{CodeId, DeviceId, Event, GroupKey, JobId, Now, Timestamp, Window};
+use crate::schedule;
+use crate::store::Ticket;
+
+impl Gateway {
+    /// What a reader sees now is durable once this ticket is.
+    #[must_use]
+    pub fn last_ticket(&self) -> Ticket {
+        self.ledger.last()
+    }
+
+    /// One access code, as long as it is on record.
+    #[must_use]
+    pub fn code(&self, id: CodeId, now: Now) -> Option<CodeView> {
+        let device = self.owner(id)?;
+        Some(self.code_view(device, device.codes.get(&id)?, now))
+    }
+
+    /// The access codes of one device that are not over, in the order in which they were made.
+    #[must_use]
+    pub fn codes_of(&self, device: DeviceId, now: Now) -> Vec<CodeView> {
+        let Some(device) = self.devices.get(&device) else {
+            return Vec::new();
+        };
+        let mut views: Vec<CodeView> = device
+            .codes
+            .values()
+            .filter(|code| {
+                !(code.record.window.end() <= now.wall && code.record.confirmed == Confirmed::Absent)
+            })
+            .map(|code| self.code_view(device, code, now))
+            .collect();
+        views.sort_by_key(|view| (view.created_at, view.code));
+        views
+    }
+
+    /// The receipt of a group, member by member in the order of the job; `None` for an unknown key.
+    #[must_use]
+    pub fn group(&self, key: &GroupKey, now: Now) -> Option<Vec<MemberReceipt>> {
+        let members = self.groups.get(key)?;
+        Some(
+            members
+                .iter()
+                .filter_map(|code| self.receipt(*code, now))
+                .collect(),
+        )
+    }
+
+    /// Every group on record.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys()
+    }
+
+    /// The receipt of one access code.
+    #[must_use]
+    pub fn receipt(&self, id: CodeId, now: Now) -> Option<MemberReceipt> {
+        let device = self.owner(id)?;
+        let code = device.codes.get(&id)?;
+        let proven = match &code.record.confirmed {
+            Confirmed::Present(proof) if code.row.is_none() => Some(Proven {
+                how: proof.how,
+                at: proof.at,
+            }),
+            _ => None,
+        };
+        let device_name = device.spec.name.clone();
+        Some(MemberReceipt {
+            code: self.code_view(device, code, now),
+            device_name,
+            proven,
+        })
+    }
+
+    /// One device.
+    #[must_use]
+    pub fn device(&self, id: DeviceId, now: Now) -> Option<DeviceView> {
+        let device = self.devices.get(&id)?;
+        let mut waiting: Vec<(Option<Timestamp>, Waiting)> = device
+            .codes
+            .values()
+            .filter_map(|code| device.waits(code, now, &self.settings))
+            .collect();
+        waiting.sort_by_key(|(next, _)| next.unwrap_or(Timestamp::MAX));
+        let held = device.codes.values().filter(|c| c.record.slot.is_some()).count();
+        Some(DeviceView {
+            device: id,
+            name: device.spec.name.clone(),
+            driver: device.spec.driver.clone(),
+            capabilities: device.spec.capabilities.clone(),
+            online: device.online,
+            removed: device.removed,
+            simulated: device.spec.simulated,
+            last_seen: device.last_seen,
+            pending: waiting.len(),
+            next_try: waiting.first().and_then(|(next, _)| *next),
+            reason: waiting.first().map(|(_, reason)| *reason),
+            slots_used: held + device.record.unmanaged.len(),
+            unmanaged: device.record.unmanaged.len(),
+            drift: device.codes.values().any(|c| c.record.denied > 0),
+        })
+    }
+
+    /// Every device, by id.
+    pub fn device_ids(&self) -> impl Iterator<Item = DeviceId> + '_ {
+        self.devices.keys().copied()
+    }
+
+    /// The queue of a device: what is to be done now, most pressing first; `None` for an unknown device.
+    #[must_use]
+    pub fn queue(&self, id: DeviceId, now: Now) -> Option<Vec<QueueView>> {
+        let device = self.devices.get(&id)?;
+        let mut rows: Vec<QueueView> = device
+            .codes
+            .values()
+            .filter_map(|code| self.queue_view(device, code, now))
+            .collect();
+        rows.sort_by_key(|row| {
+            (
+                row.aim == Aim::Set,
+                row.next_try.unwrap_or(Timestamp::MAX),
+                row.code,
+            )
+        });
+        Some(rows)
+    }
+
+    /// Codes on a lock that this gateway did not set.
+    #[must_use]
+    pub fn unmanaged(&self, id: DeviceId) -> Vec<UnmanagedView> {
+        self.devices
+            .get(&id)
+            .map_or_else(Vec::new, |d| d.record.unmanaged.iter().map(Into::into).collect())
+    }
+
+    /// One job.
+    #[must_use]
+    pub fn job(&self, id: &JobId, now: Now) -> Option<JobView> {
+        self.jobs.get(id).map(|job| self.job_view(job, now))
+    }
+
+    /// Every job on record.
+    pub fn jobs(&self) -> impl Iterator<Item = (&JobId, Phase)> {
+        self.jobs.iter().map(|job| (&job.id, job.phase()))
+    }
+
+    /// Jobs that are accepted and not done.
+    #[must_use]
+    pub fn open_jobs(&self) -> usize {
+        self.jobs.open()
+    }
+
+    /// Answers that wait to be sent, oldest first.
+    pub fn replies(&self) -> impl Iterator<Item = (u64, &Reply)> {
+        self.replies.iter().map(|(seq, reply)| (*seq, reply))
+    }
+
+    /// Events after `seq`, oldest first; those pruned by now are left out.
+    pub fn events_after(&self, seq: u64) -> impl Iterator<Item = &Event> {
+        self.ledger
+            .events()
+            .iter()
+            .skip_while(move |event| event.seq <= seq)
+    }
+
+    fn job_view(&self, job: &JobRecord, now: Now) -> JobView {
+        let members = job
+            .members
+            .iter()
+            .map(|m| JobMemberView {
+                device: m.device,
+                code: m.code,
+                settled: m.settled,
+                now: self.receipt(m.code, now),
+            })
+            .collect();
+        JobView {
+            id: job.id.clone(),
+            verb: job.verb,
+            phase: job.phase(),
+            at: job.at,
+            done_at: job.done_at,
+            answer: job.answer.clone(),
+            members,
+        }
+    }
+
+    fn queue_view(&self, device: &Device, code: &Code, now: Now) -> Option<QueueView> {
+        let row = code.row.as_ref()?;
+        let (next_try, reason) = device.waits(code, now, &self.settings)?;
+        let wanted = code.record.content(&device.spec.capabilities);
+        let update = code
+            .record
+            .confirmed
+            .proof()
+            .filter(|_| row.aim == Aim::Set)
+            .map(|proof| Change {
+                pin: proof.content.pin != wanted.pin,
+                name_from: proof.content.name.clone(),
+                name_to: wanted.name.clone(),
+                window_from: proof.content.window,
+                window_to: wanted.window,
+            });
+        Some(QueueView {
+            code: code.record.code,
+            aim: row.aim,
+            update,
+            tries: row.tries,
+            since: row.since,
+            next_try,
+            reason,
+        })
+    }
+
+    fn code_view(&self, device: &Device, code: &Code, now: Now) -> CodeView {
+        let record = &code.record;
+        let native = schedule::native(record.prefer_native, &device.spec.capabilities);
+        let proof = record.confirmed.proof();
+        let pending = match self.queue_view(device, code, now) {
+            Some(row) => Some(Pending::Queued(row)),
+            None if proof.is_none() && now.wall < record.window.start() && record.deleted_at.is_none() => {
+                let stay = device.stay(code);
+                Some(Pending::Deferred {
+                    until: schedule::earliest(&stay, &device.spec.capabilities, &self.settings),
+                })
+            }
+            None => None,
+        };
+        CodeView {
+            code: record.code,
+            device: record.device,
+            group: record.group.clone(),
+            own_pin: record.own_pin,
+            pin: record.pin.clone(),
+            name: record.name.clone(),
+            name_on_lock: proof.and_then(|p| p.content.name.clone()),
+            window: record.window,
+            status: status(code, native, now.wall),
+            scheduled_on_device: native && proof.is_some() && record.window != Window::Ongoing,
+            created_at: record.created_at,
+            deleted_at: record.deleted_at,
+            pending,
+            device_offline: !device.online,
+        }
+    }
+}
+
+fn status(code: &Code, native: bool, now: Timestamp) -> Status {
+    let record = &code.record;
+    let removing = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
+    if removing {
+        return Status::Removing;
+    }
+    let setting = code.row.is_some();
+    // It stands on the lock with this PIN and, where the lock runs the window, opens now.
+    let opens = record.confirmed.proof().is_some_and(|proof| {
+        let in_time = if native {
+            proof.content.window.holds(now)
+        } else {
+            true
+        };
+        proof.content.pin == record.pin && in_time
+    });
+    let ahead = native && now < record.window.start();
+    match (opens, setting) {
+        (true, _) if !ahead => Status::Set,
+        (_, true) if !ahead => Status::Setting,
+        _ => Status::Unset,
+    }
+}

@@ -1,0 +1,352 @@
+//! The core: all decisions, and nothing else.
+//!
+//! [`Gateway::handle`] takes an event and answers with effects. It knows no clock, task, socket or
+//! randomness; all of these are handed in. It reads the store once, at the start.
+//!
+//! ```text
+//!   Ask ──> accept ──> plan ──> records ─┐                       ┌─> Commit (ledger)
+//!   Done ─> learn ─────────────────────> ├─> turn ──> dispatch ──┼─> Drive, once durable
+//!   Heard, Lost, Timer ────────────────> ┘  rows      per radio  └─> Reply, Changed, once durable
+//! ```
+//!
+//! In this order, for every event: memory takes the change on ([`accept`], [`device`]); each
+//! touched device holds its desired codes against its confirmed ones and writes its queue rows
+//! (*turn*); each radio with a free link takes the most pressing lock (*dispatch*); and the batch
+//! of all that is closed, so that effects wait for its sync ([`ledger`]).
+
+mod accept;
+mod boot;
+mod device;
+mod jobs;
+mod ledger;
+mod look;
+mod records;
+pub mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+pub use accept::{Ask, Door};
+pub use boot::Repairs;
+pub use device::DeviceSpec;
+pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
+
+use crate::model::{
+    CallId, CodeId, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId, Settings,
+    Timestamp,
+};
+use crate::schedule;
+use crate::store::{Batch, Ticket, Tree};
+use device::Device;
+use jobs::Jobs;
+use ledger::Ledger;
+
+/// An answer that could not be sent for so long is not worth sending.
+const REPLY_LIFE: Duration = Duration::from_secs(86_400);
+
+/// What happens to the core.
+#[derive(Debug)]
+pub enum Event {
+    /// A caller asks for something.
+    Ask(Box<Ask>),
+    /// A batch is durable, and all before it.
+    Synced(Ticket),
+    /// An exchange is over.
+    Done(CallId, Outcome),
+    /// A lock was heard.
+    Heard(DeviceId),
+    /// A lock is heard no more.
+    Lost(DeviceId),
+    /// A lock left this gateway for good.
+    Removed(DeviceId),
+    /// An answer is with its caller.
+    ReplySent(u64),
+    /// The storage went below its reserve, or is above it again.
+    StorageLow(bool),
+    /// Time has passed.
+    Timer,
+}
+
+/// What the shell is to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Commit a batch, sync it, and say [`Event::Synced`].
+    Commit(Ticket, Batch),
+    /// Answer a caller.
+    Reply {
+        /// Whom.
+        token: Token,
+        /// About which job.
+        job: JobId,
+        /// What.
+        answer: Answer,
+    },
+    /// Talk with a lock, and say [`Event::Done`], always.
+    Drive(Exchange),
+    /// What readers see of these has changed.
+    Changed(BTreeSet<Subject>),
+    /// Say [`Event::Timer`] at this time; takes the place of an earlier one.
+    WakeAt(Mono),
+}
+
+/// Where the answer to one request goes; means something to the shell only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// Something that readers follow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A device.
+    Device(DeviceId),
+    /// A job.
+    Job(JobId),
+    /// A group.
+    Group(GroupKey),
+    /// Answers that wait to be sent.
+    Replies,
+}
+
+struct Radio {
+    links: usize,
+    in_flight: usize,
+    /// Until then no lock in trouble is asked while another waits.
+    spare_until: Mono,
+}
+
+/// The whole gateway but for its edges.
+pub struct Gateway {
+    settings: Settings,
+    devices: BTreeMap<DeviceId, Device>,
+    radios: BTreeMap<RadioId, Radio>,
+    owners: BTreeMap<CodeId, DeviceId>,
+    groups: BTreeMap<GroupKey, Vec<CodeId>>,
+    jobs: Jobs,
+    replies: BTreeMap<u64, Reply>,
+    next_reply: u64,
+    ledger: Ledger,
+    flights: BTreeMap<CallId, Exchange>,
+    next_call: CallId,
+    storage_low: bool,
+    /// Codes whose jobs are to be looked at in this turn.
+    resettle: BTreeSet<CodeId>,
+    /// What readers must look at again.
+    news: BTreeSet<Subject>,
+    prune_at: Timestamp,
+    before: Option<Now>,
+}
+
+impl Gateway {
+    /// Takes one event in and says what is to be done about it. Never fails, never waits.
+    pub fn handle(&mut self, now: Now, event: Event, rng: &mut dyn Rng, out: &mut Vec<Effect>) {
+        self.notice_step(now);
+        match event {
+            Event::Ask(ask) => self.accept(now, *ask, rng),
+            Event::Synced(ticket) => self.ledger.settle(ticket, out),
+            Event::Done(call, outcome) => self.learn(now, call, &outcome, rng),
+            Event::Heard(id) => self.with_device(id, |device, ledger| device.heard(now, ledger)),
+            Event::Lost(id) => self.with_device(id, |device, ledger| device.lost(now, ledger)),
+            Event::Removed(id) => self.with_device(id, |device, _| device.removed = true),
+            Event::ReplySent(seq) => self.reply_sent(seq),
+            Event::StorageLow(low) => self.storage_low = low,
+            Event::Timer => {}
+        }
+        self.turn_all(now);
+        self.dispatch(now);
+        self.prune(now);
+        if !self.news.is_empty() {
+            self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
+        }
+        self.ledger.close(out);
+        if let Some(at) = self.wake_at(now) {
+            out.push(Effect::WakeAt(at));
+        }
+    }
+
+    /// A wall clock that moved by itself makes every window be judged anew.
+    fn notice_step(&mut self, now: Now) {
+        if let Some(before) = self.before {
+            let expected = before.wall_at(now.mono);
+            if expected.since(now.wall).max(now.wall.since(expected)) > Duration::from_secs(1) {
+                self.devices.values_mut().for_each(|device| device.dirty = true);
+                self.prune_at = Timestamp::MIN;
+            }
+        }
+        self.before = Some(now);
+    }
+
+    fn with_device(&mut self, id: DeviceId, change: impl FnOnce(&mut Device, &mut Ledger)) {
+        if let Some(device) = self.devices.get_mut(&id) {
+            change(device, &mut self.ledger);
+            self.news.insert(Subject::Device(id));
+        }
+    }
+
+    fn changed(&mut self, subject: Subject) {
+        self.news.insert(subject);
+    }
+
+    fn owner(&self, code: CodeId) -> Option<&Device> {
+        self.owners.get(&code).and_then(|device| self.devices.get(device))
+    }
+
+    fn learn(&mut self, now: Now, call: CallId, outcome: &Outcome, rng: &mut dyn Rng) {
+        let Some(exchange) = self.flights.remove(&call) else {
+            return;
+        };
+        let Some(device) = self.devices.get_mut(&exchange.device) else {
+            return;
+        };
+        if let Some(radio) = self.radios.get_mut(&device.spec.radio) {
+            radio.in_flight = radio.in_flight.saturating_sub(1);
+            if outcome.unanswered() {
+                radio.spare_until = now.mono + schedule::spared_for(outcome.took);
+            }
+        }
+        let jitter = rng.random();
+        let touched = device.learn(&exchange, outcome, jitter, now, &self.settings, &mut self.ledger);
+        self.resettle.extend(touched);
+        self.news.insert(Subject::Device(exchange.device));
+    }
+
+    fn turn_all(&mut self, now: Now) {
+        let Gateway {
+            devices,
+            settings,
+            ledger,
+            owners,
+            groups,
+            news,
+            resettle,
+            ..
+        } = self;
+        for (id, device) in devices.iter_mut().filter(|(_, device)| device.turn_is_due(now)) {
+            for touched in device.turn(now, settings, ledger) {
+                resettle.insert(touched.code);
+                news.insert(Subject::Device(*id));
+                let Some(group) = touched.dropped else { continue };
+                owners.remove(&touched.code);
+                let Some(key) = group else { continue };
+                news.insert(Subject::Group(key.clone()));
+                if let Some(members) = groups.get_mut(&key) {
+                    members.retain(|code| *code != touched.code);
+                    if members.is_empty() {
+                        groups.remove(&key);
+                    }
+                }
+            }
+        }
+        self.settle_jobs(now);
+    }
+
+    /// Looks at the jobs of every code that was touched.
+    fn settle_jobs(&mut self, now: Now) {
+        for code in std::mem::take(&mut self.resettle) {
+            let held = self
+                .owner(code)
+                .and_then(|device| Some((device, device.codes.get(&code)?)));
+            if let Some(key) = held.and_then(|(_, held)| held.record.group.clone()) {
+                self.news.insert(Subject::Group(key));
+            }
+            let held = self
+                .owners
+                .get(&code)
+                .and_then(|d| self.devices.get(d))
+                .and_then(|device| {
+                    let code = device.codes.get(&code)?;
+                    Some((code.record.generation, device.has_settled(code, now)))
+                });
+            // Gone, superseded, or as this job wanted it.
+            let settled =
+                |generation: u64| held.is_none_or(|(current, settled)| current > generation || settled);
+            self.news
+                .extend(self.jobs.watchers(code).cloned().map(Subject::Job));
+            for id in self.jobs.settle(code, settled, now.wall, &mut self.ledger) {
+                self.ledger
+                    .tell(now.wall, EventKind::JobDone, None, None, Some(&id));
+                if let Some(to) = self.jobs.get(&id).and_then(|job| job.progress.clone()) {
+                    self.queue_reply(now, to, id.clone(), Phase::Done);
+                }
+                self.prune_at = self.prune_at.min(now.wall + jobs::KEEP);
+            }
+        }
+    }
+
+    /// Gives every free link to the lock that needs it most (I5), sparing locks in trouble while
+    /// others wait (I12).
+    fn dispatch(&mut self, now: Now) {
+        let Gateway {
+            devices,
+            radios,
+            settings,
+            ledger,
+            flights,
+            next_call,
+            ..
+        } = self;
+        for (radio_id, radio) in radios.iter_mut() {
+            while radio.in_flight < radio.links {
+                let mut waiting: Vec<_> = devices
+                    .values_mut()
+                    .filter(|device| device.spec.radio == *radio_id)
+                    .filter_map(|device| {
+                        let rank = device.pressing(now, settings)?;
+                        Some((device.in_trouble(), rank, device.spec.device))
+                    })
+                    .collect();
+                let others_wait = waiting.iter().any(|(in_trouble, ..)| !in_trouble);
+                if others_wait && now.mono < radio.spare_until {
+                    waiting.retain(|(in_trouble, ..)| !in_trouble);
+                }
+                let chosen = waiting.into_iter().min_by_key(|(_, rank, id)| (*rank, *id));
+                let Some(device) = chosen.and_then(|(_, _, id)| devices.get_mut(&id)) else {
+                    break;
+                };
+                next_call.0 += 1;
+                let exchange = device.exchange(*next_call, now, settings);
+                radio.in_flight += 1;
+                flights.insert(exchange.call, exchange.clone());
+                ledger.after(Effect::Drive(exchange));
+            }
+        }
+    }
+
+    fn reply_sent(&mut self, seq: u64) {
+        if self.replies.remove(&seq).is_some() {
+            self.ledger.remove(Tree::Replies, &seq.to_be_bytes());
+        }
+    }
+
+    fn prune(&mut self, now: Now) {
+        if now.wall < self.prune_at {
+            return;
+        }
+        let next_job = self.jobs.prune(now.wall, &mut self.ledger);
+        let expired: Vec<u64> = self
+            .replies
+            .iter()
+            .filter(|(_, r)| r.expires_at <= now.wall)
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in expired {
+            self.reply_sent(seq);
+        }
+        let next_reply = self
+            .replies
+            .values()
+            .map(|r| r.expires_at)
+            .min()
+            .unwrap_or(Timestamp::MAX);
+        self.prune_at = next_job.min(next_reply);
+    }
+
+    fn wake_at(&self, now: Now) -> Option<Mono> {
+        let prune = (self.prune_at != Timestamp::MAX).then(|| now.mono + self.prune_at.since(now.wall));
+        self.devices
+            .values()
+            .filter_map(|device| device.wake_at(now))
+            .chain(prune)
+            .min()
+    }
+}
