@@ -233,7 +233,13 @@ impl<'a> Nap<'a> {
         state.arrivals += 1;
         let key = (due, state.arrivals);
         let wake = Arc::new(Notify::new());
-        state.sleepers.insert(key, Sleeper { wake: wake.clone(), work });
+        state.sleepers.insert(
+            key,
+            Sleeper {
+                wake: wake.clone(),
+                work,
+            },
+        );
         if work {
             clock.fall_asleep(&mut state);
         }
@@ -250,7 +256,11 @@ impl<'a> Nap<'a> {
         let rest = Duration::from_millis(due.0).saturating_sub(state.jumped);
         let started = self.clock.shared.started;
         // A moment beyond what the machine can tell is as good as never: look again in a day.
-        Some(started.checked_add(rest).unwrap_or(monotonic() + Duration::from_secs(86_400)))
+        Some(
+            started
+                .checked_add(rest)
+                .unwrap_or(monotonic() + Duration::from_secs(86_400)),
+        )
     }
 }
 

@@ -107,8 +107,8 @@ impl SimLock {
 
     /// Carries out one step from question to proof.
     pub fn perform(&mut self, now: Now, step: &Step) -> Performed {
-        self.pass(now);
         let before = self.memory.clone();
+        self.pass(now);
         let (finding, took) = Talk::new(self, now).carry_out(step);
         Performed {
             finding,

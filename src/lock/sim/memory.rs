@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Addressing, Capabilities, Content, Entry, NativeWindow, Objection, Pin, ReadBack, Slot, Timestamp, Window,
+    Capabilities, Content, Entry, NativeWindow, Objection, Pin, ReadBack, Slot, Timestamp, Window,
 };
 
 /// What the lock remembers without power. Ascending by slot.
@@ -56,14 +56,6 @@ pub enum ByHand {
     },
 }
 
-impl Row {
-    /// Whether it is exactly this.
-    #[must_use]
-    pub fn holds(&self, content: &Content) -> bool {
-        self.pin == content.pin && self.name == content.name && self.window == content.window
-    }
-}
-
 impl Memory {
     /// The codes, ascending by slot.
     #[must_use]
@@ -111,9 +103,6 @@ impl Memory {
         let known = self.at(slot).is_some();
         if slot.0 > rules.capacity || (!known && self.rows.len() >= usize::from(rules.capacity)) {
             return Err(Objection::Full);
-        }
-        if place.is_some() && !known && rules.addressing == Addressing::GivenByLock {
-            return Err(Objection::Other);
         }
         if self
             .rows
