@@ -1,6 +1,8 @@
 //! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
 
+pub mod clock;
 pub mod gateway;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod schedule;

@@ -1,0 +1,385 @@
+//! The only room that reads clocks. All waits of the shell and of simulated locks go through it.
+//!
+//! Time runs at real speed, always. On top of that a gateway whose every lock is simulated can be
+//! steered: [`Clock::set_wall`] moves the wall clock alone, as an operator or a wrong NTP answer
+//! would; [`Clock::jump_to`] skips time that nobody wants to sit through. So that a jump skips
+//! nothing that would have happened on the way, the clock knows who waits until when
+//! ([`Clock::next_sleeper`]) and who is at work ([`Clock::awake`]):
+//!
+//! ```text
+//! loop { quiet().await; match next_sleeper() { Some(due) if due <= goal => jump_to(due), _ => break } }
+//! jump_to(goal)
+//! ```
+//!
+//! It refuses to judge: whether the wall clock can be trusted is decided by the core. It does not
+//! fail; a time beyond what a number holds is the last that it holds.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::model::{Mono, Now, Timestamp};
+
+/// Wall time and time since the start. A clone is the same clock.
+#[derive(Clone)]
+pub struct Clock {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    /// Wall time at the start, which locks' own clocks go on from.
+    started_wall: Timestamp,
+    state: Mutex<State>,
+    /// Told each time the last work in progress falls asleep or ends.
+    hush: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Time skipped by jumps.
+    jumped: Duration,
+    /// What `set_wall` added to the wall clock, in milliseconds.
+    moved_ms: i64,
+    awake: usize,
+    /// By deadline, then by order of arrival.
+    sleepers: BTreeMap<(Mono, u64), Sleeper>,
+    arrivals: u64,
+}
+
+struct Sleeper {
+    wake: Arc<Notify>,
+    /// Whether it is work that rests, and is awake again from the moment it falls due.
+    work: bool,
+}
+
+impl Clock {
+    /// The machine's clock, starting now.
+    #[must_use]
+    pub fn real() -> Clock {
+        Clock {
+            shared: Arc::new(Shared {
+                started: monotonic(),
+                started_wall: wall(),
+                state: Mutex::default(),
+                hush: Notify::new(),
+            }),
+        }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let state = self.state();
+        let Timestamp(ms) = wall() + state.jumped;
+        Now {
+            wall: Timestamp(ms.saturating_add(state.moved_ms)),
+            mono: self.mono(&state),
+        }
+    }
+
+    /// What the clock inside a simulated lock shows: it goes on from the wall time of the start
+    /// whatever is done to the gateway's own wall clock.
+    #[must_use]
+    pub fn in_lock(&self) -> Now {
+        let mono = self.mono(&self.state());
+        Now {
+            wall: self.shared.started_wall + Duration::from_millis(mono.0),
+            mono,
+        }
+    }
+
+    /// Waits until a moment. Does not count as work.
+    pub async fn until(&self, due: Mono) {
+        self.rest(due, false).await;
+    }
+
+    /// Waits for a time. Does not count as work.
+    pub async fn sleep(&self, span: Duration) {
+        let due = self.now().mono + span;
+        self.until(due).await;
+    }
+
+    /// Says that something is at work until the guard is dropped.
+    #[must_use]
+    pub fn busy(&self) -> Busy {
+        self.state().awake += 1;
+        Busy { clock: self.clone() }
+    }
+
+    /// How many are at work and not resting in [`Busy::until`].
+    #[must_use]
+    pub fn awake(&self) -> usize {
+        self.state().awake
+    }
+
+    /// Waits until nothing is at work.
+    pub async fn quiet(&self) {
+        loop {
+            let mut hush = pin!(self.shared.hush.notified());
+            // Listen before looking, or the last one to stop could slip in between.
+            hush.as_mut().enable();
+            if self.awake() == 0 {
+                return;
+            }
+            hush.await;
+        }
+    }
+
+    /// The moment that the next sleeper waits for.
+    #[must_use]
+    pub fn next_sleeper(&self) -> Option<Mono> {
+        self.state().sleepers.keys().next().map(|(due, _)| *due)
+    }
+
+    /// Moves the wall clock alone: a step.
+    pub fn set_wall(&self, to: Timestamp) {
+        let now = self.now().wall;
+        let mut state = self.state();
+        state.moved_ms = state.moved_ms.saturating_add(to.0.saturating_sub(now.0));
+    }
+
+    /// Moves all clocks forward, and wakes the sleepers that fell due, earliest first. Work among
+    /// them counts as awake before this returns. A moment that has passed moves nothing.
+    pub fn jump_to(&self, to: Mono) {
+        let mut state = self.state();
+        let ahead = to.0.saturating_sub(self.mono(&state).0);
+        state.jumped = state.jumped.saturating_add(Duration::from_millis(ahead));
+        let now = self.mono(&state);
+        let later = state.sleepers.split_off(&(Mono(now.0.saturating_add(1)), 0));
+        let due = std::mem::replace(&mut state.sleepers, later);
+        state.awake += due.values().filter(|sleeper| sleeper.work).count();
+        // The others have less to wait for than they thought.
+        for sleeper in due.values().chain(state.sleepers.values()) {
+            sleeper.wake.notify_one();
+        }
+    }
+
+    async fn rest(&self, due: Mono, work: bool) {
+        let Some(nap) = Nap::begin(self, due, work) else {
+            return;
+        };
+        while let Some(instant) = nap.ends() {
+            tokio::select! {
+                biased;
+                () = nap.wake.notified() => {}
+                () = tokio::time::sleep_until(instant) => {}
+            }
+        }
+    }
+
+    fn mono(&self, state: &State) -> Mono {
+        let passed = monotonic().saturating_duration_since(self.shared.started);
+        Mono::default() + passed.saturating_add(state.jumped)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements, so that a panic elsewhere harms nothing.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fall_asleep(&self, state: &mut State) {
+        state.awake = state.awake.saturating_sub(1);
+        if state.awake == 0 {
+            self.shared.hush.notify_waiters();
+        }
+    }
+}
+
+/// Something is at work: held over a call to a lock, until what came of it has been dealt with.
+pub struct Busy {
+    clock: Clock,
+}
+
+impl Busy {
+    /// Waits until a moment, and does not count as awake until then. One wait at a time.
+    pub async fn until(&self, due: Mono) {
+        self.clock.rest(due, true).await;
+    }
+
+    /// Waits for a time, likewise.
+    pub async fn sleep(&self, span: Duration) {
+        let due = self.clock.now().mono + span;
+        self.until(due).await;
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let clock = self.clock.clone();
+        clock.fall_asleep(&mut clock.state());
+    }
+}
+
+/// An entry among the sleepers; gone, and work counted as awake, when dropped by whatever way:
+/// woken by a jump, by real time, or given up.
+struct Nap<'a> {
+    clock: &'a Clock,
+    key: (Mono, u64),
+    wake: Arc<Notify>,
+}
+
+impl<'a> Nap<'a> {
+    /// `None` if there is nothing to wait for.
+    fn begin(clock: &'a Clock, due: Mono, work: bool) -> Option<Nap<'a>> {
+        let mut state = clock.state();
+        if due <= clock.mono(&state) {
+            return None;
+        }
+        state.arrivals += 1;
+        let key = (due, state.arrivals);
+        let wake = Arc::new(Notify::new());
+        state.sleepers.insert(
+            key,
+            Sleeper {
+                wake: wake.clone(),
+                work,
+            },
+        );
+        if work {
+            clock.fall_asleep(&mut state);
+        }
+        Some(Nap { clock, key, wake })
+    }
+
+    /// When it ends at real speed; `None` if it is over.
+    fn ends(&self) -> Option<Instant> {
+        let state = self.clock.state();
+        let (due, _) = self.key;
+        if due <= self.clock.mono(&state) {
+            return None;
+        }
+        let rest = Duration::from_millis(due.0).saturating_sub(state.jumped);
+        let started = self.clock.shared.started;
+        // A moment beyond what the machine can tell is as good as never: look again in a day.
+        Some(
+            started
+                .checked_add(rest)
+                .unwrap_or(monotonic() + Duration::from_secs(86_400)),
+        )
+    }
+}
+
+impl Drop for Nap<'_> {
+    fn drop(&mut self) {
+        let mut state = self.clock.state();
+        if let Some(sleeper) = state.sleepers.remove(&self.key) {
+            state.awake += usize::from(sleeper.work);
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
+fn wall() -> Timestamp {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Timestamp(0) + since,
+        Err(before) => Timestamp(0) - before.duration(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Lets other tasks of the test run; they need no time to get where they wait.
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_jump_wakes_in_order_of_deadline_and_leaves_the_rest() {
+        let clock = Clock::real();
+        let start = clock.now().mono;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for hours in [3, 1, 2, 5] {
+            let (clock, order) = (clock.clone(), order.clone());
+            tokio::spawn(async move {
+                clock.until(start + HOUR * hours).await;
+                order.lock().unwrap().push(hours);
+            });
+        }
+        settle().await;
+        assert_eq!(clock.next_sleeper(), Some(start + HOUR));
+        clock.jump_to(start + HOUR * 4);
+        settle().await;
+        assert_eq!(*order.lock().unwrap(), [1, 2, 3]);
+        assert_eq!(clock.next_sleeper(), Some(start + HOUR * 5));
+    }
+
+    #[tokio::test]
+    async fn work_that_a_jump_wakes_is_awake_before_the_jump_returns() {
+        let clock = Clock::real();
+        let start = clock.now().mono;
+        let busy = clock.busy();
+        let work = tokio::spawn(async move {
+            busy.until(start + HOUR).await;
+            busy.until(start + HOUR * 2).await;
+        });
+        assert_eq!(clock.awake(), 1);
+        clock.quiet().await;
+        clock.jump_to(start + HOUR);
+        assert_eq!(clock.awake(), 1);
+        clock.quiet().await;
+        assert_eq!(clock.next_sleeper(), Some(start + HOUR * 2));
+        clock.jump_to(start + HOUR * 2);
+        assert_eq!(clock.awake(), 1);
+        work.await.unwrap();
+        assert_eq!((clock.awake(), clock.next_sleeper()), (0, None));
+    }
+
+    #[tokio::test]
+    async fn a_wait_given_up_leaves_no_trace() {
+        let clock = Clock::real();
+        let busy = clock.busy();
+        tokio::select! {
+            biased;
+            () = busy.sleep(HOUR) => {}
+            () = settle() => {}
+        }
+        assert_eq!((clock.awake(), clock.next_sleeper()), (1, None));
+        drop(busy);
+        assert_eq!(clock.awake(), 0);
+    }
+
+    #[tokio::test]
+    async fn real_time_wakes_too_also_what_a_jump_brought_near() {
+        let clock = Clock::real();
+        let due = clock.now().mono + HOUR;
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.until(due).await }
+        });
+        settle().await;
+        clock.jump_to(Mono(due.0 - 2));
+        sleeper.await.unwrap();
+        assert!(clock.now().mono >= due);
+    }
+
+    #[tokio::test]
+    async fn setting_the_wall_clock_moves_nothing_else() {
+        let clock = Clock::real();
+        let before = clock.in_lock();
+        let step = before.wall + HOUR * 1000;
+        clock.set_wall(step);
+        let (now, lock) = (clock.now(), clock.in_lock());
+        assert!(now.wall >= step && lock.wall < step && now.mono < before.mono + HOUR);
+        clock.set_wall(before.wall);
+        clock.jump_to(clock.now().mono + HOUR);
+        let (now, lock) = (clock.now(), clock.in_lock());
+        assert!(now.mono >= before.mono + HOUR && lock.wall >= before.wall + HOUR);
+        assert!(now.wall >= before.wall + HOUR && now.wall < step);
+    }
+}

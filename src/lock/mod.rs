@@ -1,0 +1,73 @@
+//! The abilities over which families of locks plug in, and the register of this gateway's locks.
+//!
+//! One folder per family: [`sim`]. A driver is handed a whole exchange, carries it out over one
+//! link, and says what it found; it never retries, never waits for a better moment and keeps no
+//! memory of codes of its own. What each question means, and what proves it, stands at
+//! [`Step`] and [`Finding`]. A driver does not fail: trouble is a finding. Deadlines, and the
+//! catching of panics, are the shell's.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::clock::Busy;
+use crate::model::{Capabilities, DeviceId, Finding, RadioId, Step};
+
+pub mod sim;
+
+use sim::SimDriver;
+
+/// What an exchange will have found.
+pub type Findings<'a> = std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+
+/// A lock that holds access codes.
+pub trait Lock: Send + Sync {
+    /// What it takes, holds and tells.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Asks the lock each step in order over one link; the answer has one finding per step. After
+    /// a step that went unanswered the others stay [`Finding::Untried`]. The future may be
+    /// dropped at any time: the lock may then have done any part of it.
+    ///
+    /// `busy` tells the clock that this call is under way. The caller holds it on until it has
+    /// dealt with the findings, so that steered time never passes over them.
+    fn exchange<'a>(&'a self, steps: &'a [Step], busy: &'a Busy) -> Findings<'a>;
+}
+
+/// What a driver hears of a lock outside an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// It is within reach.
+    Heard(DeviceId),
+    /// It is out of reach.
+    Lost(DeviceId),
+    /// It was taken away for good.
+    Removed(DeviceId),
+}
+
+/// Where drivers say what they heard. Must not block.
+pub type Report = Arc<dyn Fn(Fact) + Send + Sync>;
+
+/// A lock of this gateway.
+#[derive(Clone)]
+pub struct Device {
+    /// Its name for people.
+    pub name: String,
+    /// What it shares with others.
+    pub radio: RadioId,
+    /// How it is spoken to.
+    pub lock: Arc<dyn Lock>,
+    /// The same lock's steering, if it is simulated.
+    pub sim: Option<Arc<SimDriver>>,
+}
+
+impl Device {
+    /// What its lock takes, holds and tells.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        self.lock.capabilities()
+    }
+}
+
+/// All locks of this gateway, by their ids.
+pub type Registry = BTreeMap<DeviceId, Device>;
