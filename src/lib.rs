@@ -6,4 +6,5 @@ pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod schedule;
+pub mod shell;
 pub mod store;

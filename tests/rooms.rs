@@ -16,27 +16,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lock", &["model", "clock"]),
     ("config", &["model", "lock"]),
     ("api", &["model", "plan", "gateway"]),
-    (
-        "shell",
-        &["model", "clock", "store", "gateway", "lock", "config"],
-    ),
+    ("shell", &["model", "clock", "store", "gateway", "lock", "config"]),
     (
         "http",
-        &[
-            "model", "clock", "gateway", "lock", "config", "api", "shell",
-        ],
+        &["model", "clock", "gateway", "lock", "config", "api", "shell"],
     ),
-    (
-        "mqtt",
-        &["model", "clock", "gateway", "config", "api", "shell"],
-    ),
+    ("mqtt", &["model", "clock", "gateway", "config", "api", "shell"]),
     // The oracle must not ask those whom it judges: no plan, no schedule.
     ("sim", &["model", "store", "gateway", "lock"]),
     (
         "cli",
         &[
-            "model", "clock", "plan", "schedule", "store", "gateway", "lock", "config", "api",
-            "shell", "http", "mqtt", "sim",
+            "model", "clock", "plan", "schedule", "store", "gateway", "lock", "config", "api", "shell",
+            "http", "mqtt", "sim",
         ],
     ),
 ];
@@ -110,12 +102,7 @@ fn collect(tokens: TokenStream, prefix: &[String], said: &mut Vec<Said>) {
 }
 
 /// Takes the path that begins at `at`; returns where it ends.
-fn collect_path(
-    tokens: &[TokenTree],
-    mut at: usize,
-    prefix: &[String],
-    said: &mut Vec<Said>,
-) -> usize {
+fn collect_path(tokens: &[TokenTree], mut at: usize, prefix: &[String], said: &mut Vec<Said>) -> usize {
     let line = tokens[at].span().start().line;
     let mut names = prefix.to_vec();
     loop {
@@ -150,10 +137,7 @@ fn faults(file: &str, text: &str) -> Vec<String> {
 
     for (only, owner) in ONLY.iter().filter(|(_, owner)| *owner != room) {
         for said in said.iter().filter(|said| said.has(only)) {
-            fault(
-                said.line,
-                format!("only `{owner}` says {}", only.join("::")),
-            );
+            fault(said.line, format!("only `{owner}` says {}", only.join("::")));
         }
     }
     if room == "main" || room == "lib" {

@@ -1,0 +1,436 @@
+//! The loop around the core, and the handle that the rest of the program holds on it.
+//!
+//! The loop owns the [`Gateway`]. It brings events to it, one at a time, and carries its effects
+//! out: batches go to the committer's thread, exchanges to a task each, answers and news to who
+//! waits for them. Nothing else spawns work for the core.
+//!
+//! A failed store ends the loop: what memory holds may then differ from what the card holds, and
+//! only a new start can tell. A panicking driver counts as a silent lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use rand::CryptoRng;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::committer::Committer;
+use crate::clock::{Busy, Clock};
+use crate::gateway::{Answer, Ask, Door, Effect, Event, Gateway, Subject, Token, Verb};
+use crate::lock::{Fact, Lock, Registry, Report};
+use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Refusal, Request};
+use crate::store::{Fail, Store, Ticket};
+
+/// Requests that wait for the core; more are told to come again.
+const INBOX: usize = 256;
+/// News that a follower may lag behind before it must look at everything again.
+const NEWS: usize = 1024;
+
+/// What the core is started with.
+pub struct Parts {
+    /// The core, as it was left.
+    pub gateway: Gateway,
+    /// Its store, whose content the core has read.
+    pub store: Box<dyn Store>,
+    /// Tells whether the storage is below its reserve.
+    pub storage_low: Box<dyn Fn() -> bool + Send>,
+    /// Its locks.
+    pub locks: Registry,
+    /// What drivers hear; see [`ear`].
+    pub facts: mpsc::UnboundedReceiver<Fact>,
+    /// Its clock.
+    pub clock: Clock,
+    /// Where PINs and ids are drawn from.
+    pub rng: Box<dyn CryptoRng + Send>,
+}
+
+/// Where drivers say what they heard, and where the loop takes it from.
+#[must_use]
+pub fn ear() -> (Report, mpsc::UnboundedReceiver<Fact>) {
+    let (say, hear) = mpsc::unbounded_channel();
+    // Nobody hears it only once the gateway stops.
+    let report: Report = Arc::new(move |fact| {
+        let _ = say.send(fact);
+    });
+    (report, hear)
+}
+
+/// A request, before the core gives it a token.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Who asks.
+    pub caller: Caller,
+    /// What for.
+    pub verb: Verb,
+    /// Over which door.
+    pub door: Door,
+    /// Hash of the request as it came.
+    pub hash: [u8; 32],
+    /// The request, or why its form is wrong.
+    pub request: Result<Request, Refusal>,
+}
+
+/// Why the core gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Too many requests wait already. Nothing was changed.
+    #[error("the gateway has too many requests waiting; try again")]
+    Busy,
+    /// The gateway stops. Whether the request was carried out is not known.
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+enum Message {
+    Ask(Incoming, oneshot::Sender<(JobId, Answer)>),
+    Look(Look),
+    Tell(Event),
+    Advance(Duration, oneshot::Sender<()>),
+    Stop,
+}
+
+/// Looks, and returns what hands the result over once everything that was seen is durable.
+type Look = Box<dyn FnOnce(&Gateway, Now) -> Deliver + Send>;
+type Deliver = Box<dyn FnOnce() + Send>;
+
+/// A handle on the running core. A clone is the same core.
+#[derive(Clone)]
+pub struct Core {
+    inbox: mpsc::Sender<Message>,
+    news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
+    clock: Clock,
+}
+
+impl Core {
+    /// Asks for a change; answered once it is durable (I1).
+    ///
+    /// # Errors
+    /// [`Unanswered`]
+    pub async fn ask(&self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox
+            .try_send(Message::Ask(incoming, answer))
+            .map_err(|e| match e {
+                mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
+                mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
+            })?;
+        answered.await.map_err(|_| Unanswered::Stopping)
+    }
+
+    /// Looks at the core's state. No reader sees what a power cut could still take back: the result
+    /// comes once all that it rests on is durable.
+    ///
+    /// # Errors
+    /// [`Unanswered::Stopping`]
+    pub async fn look<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Gateway, Now) -> R + Send + 'static,
+    ) -> Result<R, Unanswered> {
+        let (result, looked) = oneshot::channel();
+        let look: Look = Box::new(move |gateway, now| {
+            let seen = look(gateway, now);
+            // The asker may have gone; then nobody needs to know.
+            Box::new(move || drop(result.send(seen)))
+        });
+        self.inbox
+            .send(Message::Look(look))
+            .await
+            .map_err(|_| Unanswered::Stopping)?;
+        looked.await.map_err(|_| Unanswered::Stopping)
+    }
+
+    /// Tells the core of something that happened.
+    ///
+    /// # Errors
+    /// [`Unanswered::Stopping`]
+    pub async fn tell(&self, event: Event) -> Result<(), Unanswered> {
+        self.inbox
+            .send(Message::Tell(event))
+            .await
+            .map_err(|_| Unanswered::Stopping)
+    }
+
+    /// Follows what changes from now on. A follower that lags behind looks at everything again.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<Arc<BTreeSet<Subject>>> {
+        self.news.subscribe()
+    }
+
+    /// Skips time (only where every lock is simulated): all that falls due on the way is done at
+    /// its time. Returns when nothing is left to do.
+    ///
+    /// # Errors
+    /// [`Unanswered::Stopping`]
+    pub async fn advance(&self, span: Duration) -> Result<(), Unanswered> {
+        let (done, arrived) = oneshot::channel();
+        self.inbox
+            .send(Message::Advance(span, done))
+            .await
+            .map_err(|_| Unanswered::Stopping)?;
+        arrived.await.map_err(|_| Unanswered::Stopping)
+    }
+
+    /// The gateway's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Ends the loop. What is not answered yet never will be.
+    pub async fn stop(&self) {
+        // Already gone is as good.
+        let _ = self.inbox.send(Message::Stop).await;
+    }
+}
+
+/// Starts the loop. It ends on [`Core::stop`], or with the failure of the store.
+///
+/// # Errors
+/// The committer's thread cannot be started.
+pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Result<(), Fail>>)> {
+    let (inbox, messages) = mpsc::channel(INBOX);
+    let (news, _) = broadcast::channel(NEWS);
+    let core = Core {
+        inbox,
+        news: news.clone(),
+        clock: parts.clock.clone(),
+    };
+    let (say_synced, synced) = mpsc::unbounded_channel();
+    let committer = Committer::start(parts.store, move |ticket, result| {
+        // The loop is gone only after a failure, which it has told.
+        let _ = say_synced.send((ticket, result));
+    })?;
+    let shell = Shell {
+        gateway: parts.gateway,
+        committer,
+        storage_low: parts.storage_low,
+        low: false,
+        locks: parts.locks,
+        clock: parts.clock,
+        rng: parts.rng,
+        news,
+        calls: JoinSet::new(),
+        unsynced: BTreeMap::new(),
+        looks: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        next_token: Token(0),
+        wake: Mono(u64::MAX),
+        advance: None,
+    };
+    Ok((core, tokio::spawn(shell.run(messages, synced, parts.facts))))
+}
+
+struct Shell {
+    gateway: Gateway,
+    committer: Committer,
+    storage_low: Box<dyn Fn() -> bool + Send>,
+    low: bool,
+    locks: Registry,
+    clock: Clock,
+    rng: Box<dyn CryptoRng + Send>,
+    news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
+    calls: JoinSet<(CallId, Outcome, Busy)>,
+    /// Batches on their way to the card count as work, so that no time is skipped over them.
+    unsynced: BTreeMap<Ticket, Busy>,
+    looks: BTreeMap<Ticket, Vec<Deliver>>,
+    waiting: BTreeMap<Token, oneshot::Sender<(JobId, Answer)>>,
+    next_token: Token,
+    wake: Mono,
+    advance: Option<(Mono, oneshot::Sender<()>)>,
+}
+
+impl Shell {
+    async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut synced: mpsc::UnboundedReceiver<(Ticket, Result<(), Fail>)>,
+        mut facts: mpsc::UnboundedReceiver<Fact>,
+    ) -> Result<(), Fail> {
+        self.handle(Event::Timer);
+        loop {
+            let idle = synced.is_empty() && facts.is_empty() && self.clock.awake() == 0;
+            if idle && self.step_ahead() {
+                continue;
+            }
+            let clock = self.clock.clone();
+            // What is over is finished before anything new begins.
+            tokio::select! {
+                biased;
+                Some((ticket, result)) = synced.recv() => {
+                    result?;
+                    // Held on until what waited for it is under way.
+                    let _busy = self.unsynced.remove(&ticket);
+                    self.handle(Event::Synced(ticket));
+                    self.deliver(ticket);
+                }
+                Some(done) = self.calls.join_next() => match done {
+                    Ok((call, outcome, _busy)) => self.handle(Event::Done(call, outcome)),
+                    Err(error) => tracing::error!(%error, "an exchange was lost"),
+                },
+                Some(fact) = facts.recv() => self.handle(match fact {
+                    Fact::Heard(device) => Event::Heard(device),
+                    Fact::Lost(device) => Event::Lost(device),
+                    Fact::Removed(device) => Event::Removed(device),
+                }),
+                message = messages.recv() => match message {
+                    Some(Message::Stop) | None => break,
+                    Some(message) => self.take(message),
+                },
+                () = clock.until(self.wake) => self.handle(Event::Timer),
+                () = clock.quiet(), if self.advance.is_some() && !idle => {}
+            }
+        }
+        // Exchanges under way are given up: their rows stay, and the next start asks again.
+        self.calls.abort_all();
+        self.committer.close();
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Ask(incoming, answer) => {
+                let low = (self.storage_low)();
+                if low != self.low {
+                    self.low = low;
+                    self.handle(Event::StorageLow(low));
+                }
+                self.next_token.0 += 1;
+                self.waiting.insert(self.next_token, answer);
+                let Incoming {
+                    caller,
+                    verb,
+                    door,
+                    hash,
+                    request,
+                } = incoming;
+                let token = self.next_token;
+                self.handle(Event::Ask(Box::new(Ask {
+                    token,
+                    caller,
+                    verb,
+                    door,
+                    hash,
+                    request,
+                })));
+            }
+            Message::Look(look) => {
+                let deliver = look(&self.gateway, self.clock.now());
+                let seen = self.gateway.last_ticket();
+                if self.unsynced.contains_key(&seen) {
+                    self.looks.entry(seen).or_default().push(deliver);
+                } else {
+                    deliver();
+                }
+            }
+            Message::Tell(event) => self.handle(event),
+            Message::Advance(span, done) => self.advance = Some((self.clock.now().mono + span, done)),
+            Message::Stop => {}
+        }
+    }
+
+    /// Hands over what readers saw, now that it is durable.
+    fn deliver(&mut self, ticket: Ticket) {
+        while let Some(first) = self.looks.first_entry() {
+            if *first.key() > ticket {
+                break;
+            }
+            first.remove().into_iter().for_each(|deliver| deliver());
+        }
+    }
+
+    /// Goes on towards the goal of an advance, while nothing is under way. Returns whether anything
+    /// was done.
+    fn step_ahead(&mut self) -> bool {
+        let Some((goal, _)) = &self.advance else {
+            return false;
+        };
+        let (now, goal) = (self.clock.now().mono, *goal);
+        if self.wake <= now {
+            return false;
+        }
+        if now < goal {
+            let next = self
+                .clock
+                .next_sleeper()
+                .map_or(self.wake, |sleeper| sleeper.min(self.wake));
+            self.clock.jump_to(next.min(goal));
+            self.handle(Event::Timer);
+            return true;
+        }
+        if !self.calls.is_empty() {
+            // Under way at the goal: it ends in its own time.
+            return false;
+        }
+        if let Some((_, done)) = self.advance.take() {
+            // The asker may have gone.
+            let _ = done.send(());
+        }
+        true
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.wake = Mono(u64::MAX);
+        self.gateway
+            .handle(self.clock.now(), event, &mut *self.rng, &mut effects);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(ticket, batch) => {
+                self.unsynced.insert(ticket, self.clock.busy());
+                if let Err(fail) = self.committer.submit(ticket, batch) {
+                    // Its own answer to this ticket ends the loop.
+                    tracing::error!(%fail, "the store took no batch");
+                }
+            }
+            Effect::Reply { token, job, answer } => {
+                if let Some(waiting) = self.waiting.remove(&token) {
+                    // The caller may have hung up.
+                    let _ = waiting.send((job, answer));
+                }
+            }
+            Effect::Drive(exchange) => {
+                let lock = self
+                    .locks
+                    .get(&exchange.device)
+                    .map(|device| Arc::clone(&device.lock));
+                self.calls.spawn(drive(lock, exchange, self.clock.clone()));
+            }
+            Effect::Changed(subjects) => {
+                // Nobody may be following.
+                let _ = self.news.send(Arc::new(subjects));
+            }
+            Effect::WakeAt(at) => self.wake = at,
+        }
+    }
+}
+
+/// One exchange with a lock; always comes to an outcome, by its deadline at the latest.
+async fn drive(lock: Option<Arc<dyn Lock>>, exchange: Exchange, clock: Clock) -> (CallId, Outcome, Busy) {
+    let busy = clock.busy();
+    let began = clock.now().mono;
+    let findings = match lock {
+        Some(lock) => tokio::select! {
+            biased;
+            told = AssertUnwindSafe(lock.exchange(&exchange.steps, &busy)).catch_unwind() => told.ok(),
+            () = clock.until(began + exchange.deadline) => None,
+        },
+        None => None,
+    };
+    let took = Duration::from_millis(clock.now().mono.0.saturating_sub(began.0));
+    let outcome = match findings {
+        Some(findings) if findings.len() == exchange.steps.len() => Outcome { findings, took },
+        _ => {
+            tracing::warn!(device = %exchange.device, ?took, "an exchange ended without an answer");
+            Outcome::silence(exchange.steps.len(), took)
+        }
+    };
+    (exchange.call, outcome, busy)
+}
