@@ -2,8 +2,37 @@
 //!
 //! Everything that belongs together is one [`Batch`]; a batch is all or nothing, and it is
 //! durable only after [`Store::sync`]. Nothing may be acknowledged before that (I1, I2).
+//!
+//! Two back ends, held to the same behaviour by one property: [`SledStore`] on the card, and
+//! [`MemoryStore`], which can crash. Above both, the [`Vault`] turns records into rows that
+//! betray any change to them, and keeps secrets sealed under the [`SealKey`].
+//!
+//! The room knows bytes only, never what they mean. It refuses rather than guesses: a store that
+//! is damaged, newer, or without its key is an error with advice, and never an empty start.
 
-use std::fmt;
+mod disk;
+mod key;
+mod memory;
+mod sled;
+mod vault;
+mod witness;
+
+use std::{fmt, io};
+
+pub use key::{SealKey, load_key};
+pub use memory::MemoryStore;
+pub use sled::{Options, SledStore};
+pub use vault::{Content, Vault};
+
+/// The format that this program writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// Key of the row in [`Tree::Meta`] that holds the format: a big-endian `u32`, in every format.
+pub const FORMAT_KEY: &[u8] = b"format";
+
+/// The most bytes that key and value of one row may have together: sled moves larger leaves to
+/// files of their own, which it never syncs.
+pub const MAX_ROW: usize = 4000;
 
 /// A named, ordered map of bytes inside the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +49,7 @@ pub enum Tree {
     Replies,
     /// Device id: credentials and unmanaged codes. Sealed.
     Devices,
-    /// Format version, sequence, clock mark, cursors, count of rows.
+    /// Format version, sequence, clock mark, cursors.
     Meta,
 }
 
@@ -35,6 +64,30 @@ impl Tree {
         Tree::Devices,
         Tree::Meta,
     ];
+
+    /// Its name on the medium; part of the format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tree::Codes => "codes",
+            Tree::Queue => "queue",
+            Tree::Jobs => "jobs",
+            Tree::Events => "events",
+            Tree::Replies => "replies",
+            Tree::Devices => "devices",
+            Tree::Meta => "meta",
+        }
+    }
+
+    /// Whether its values are secrets, which lie sealed on the medium (I8).
+    pub const fn sealed(self) -> bool {
+        matches!(self, Tree::Codes | Tree::Jobs | Tree::Replies | Tree::Devices)
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// One change: the tree, the key, and the new value (`None` removes).
@@ -45,6 +98,10 @@ pub type Batch = Vec<Change>;
 
 /// Rows of a scan: key and value, in key order.
 pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Names a batch on its way to the medium, so that its answer finds who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
 
 /// Ordered bytes that survive. Keys sort bytewise.
 pub trait Store: Send {
@@ -89,18 +146,43 @@ pub enum Fail {
     /// Another process has the store open.
     #[error("another instance has the store open: {0}")]
     Locked(String),
+    /// The key that seals the store is missing, malformed, or open to others.
+    #[error("the store key cannot be used: {0}")]
+    Key(String),
+    /// A row is larger than [`MAX_ROW`]: a mistake in this program; nothing was changed.
+    #[error("a row of {bytes} bytes for the tree {tree} is too large for the store")]
+    Oversize {
+        /// Where the row was to go.
+        tree: Tree,
+        /// Bytes of its key and value.
+        bytes: usize,
+    },
 }
 
-impl fmt::Display for Tree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Tree::Codes => "codes",
-            Tree::Queue => "queue",
-            Tree::Jobs => "jobs",
-            Tree::Events => "events",
-            Tree::Replies => "replies",
-            Tree::Devices => "devices",
-            Tree::Meta => "meta",
-        })
+impl Fail {
+    /// What an error of the file system means for the store.
+    fn io(doing: impl fmt::Display, error: &io::Error) -> Fail {
+        let told = format!("{doing}: {error}");
+        match error.kind() {
+            io::ErrorKind::StorageFull => Fail::Full(told),
+            _ => Fail::Broken(told),
+        }
     }
+}
+
+/// Refuses a batch with a row that the store must not take.
+fn check_sizes(batch: &Batch) -> Result<(), Fail> {
+    for (tree, key, value) in batch {
+        let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+        debug_assert!(bytes <= MAX_ROW, "a row of {bytes} bytes for {tree}");
+        if bytes > MAX_ROW {
+            return Err(Fail::Oversize { tree: *tree, bytes });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a batch only takes rows away, which is allowed below the reserve.
+fn only_removes(batch: &Batch) -> bool {
+    batch.iter().all(|(_, _, value)| value.is_none())
 }

@@ -1,0 +1,577 @@
+//! Records as rows that keep their secrets and betray any change.
+//!
+//! A value becomes one row, or several if it is long. Every row is bound to its tree, its key and
+//! its place in the value: by a checksum, or, in a tree of secrets, by being sealed (I8). So a
+//! flipped bit, and a row that stands where another belongs, is found when the store is read.
+//! That is once, at the start; afterwards the vault only makes batches and never asks the store,
+//! so batches can be made on one thread while another commits them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+
+use super::{Batch, FORMAT_KEY, Fail, Rows, SealKey, Store, Tree};
+
+/// The most bytes of a value in one row; with what is added a row stays below
+/// [`MAX_ROW`](super::MAX_ROW).
+const PART_BYTES: usize = 3500;
+
+/// Rows that are read at a time.
+const PAGE: usize = 256;
+
+/// How many removed long values are remembered; many more than can be on their way to the medium.
+const GONE: usize = 4096;
+
+/// A sealed nothing in [`Tree::Meta`], which only the right key opens.
+const PROBE: &[u8] = b"probe";
+
+/// Turns values into rows. Holds the key, and how many rows each long value has.
+pub struct Vault {
+    cipher: XChaCha20Poly1305,
+    /// With the prefix, the nonce of the next row. A nonce must never come twice under one key.
+    prefix: [u8; 16],
+    sealed: u64,
+    /// Values that have, or had, more than one row, by [`Tree::ALL`].
+    long: [BTreeMap<Vec<u8>, Parts>; Tree::ALL.len()],
+    /// Those of them that were removed, oldest first.
+    gone: VecDeque<(Tree, Vec<u8>)>,
+}
+
+/// Rows of one value.
+struct Parts {
+    now: u32,
+    /// The most that can be on the medium. A batch may be refused after it was made, so the rows
+    /// of a longer, older value count as there although they were removed once.
+    most: u32,
+}
+
+/// All values that a store held when it was opened.
+pub struct Content([Rows; Tree::ALL.len()]);
+
+impl Content {
+    /// Hands out the values of one tree, in key order; a second call finds none.
+    pub fn take(&mut self, tree: Tree) -> Rows {
+        std::mem::take(&mut self.0[tree as usize])
+    }
+}
+
+impl Vault {
+    /// Reads all that `store` holds, and checks every row of it.
+    ///
+    /// `prefix` must be new for every call with the same key, from the operating system's
+    /// generator: the nonces follow from it.
+    pub fn open(store: &mut dyn Store, key: &SealKey, prefix: [u8; 16]) -> Result<(Vault, Content), Fail> {
+        let mut vault = Vault {
+            cipher: XChaCha20Poly1305::new(key.bytes().into()),
+            prefix,
+            sealed: 0,
+            long: Default::default(),
+            gone: VecDeque::new(),
+        };
+        let mut content = Content(Default::default());
+        content.0[Tree::Meta as usize] = vault.read(store, Tree::Meta)?;
+        vault.try_key(store, &mut content.0[Tree::Meta as usize])?;
+        for tree in Tree::ALL.into_iter().filter(|tree| *tree != Tree::Meta) {
+            content.0[tree as usize] = vault.read(store, tree)?;
+        }
+        Ok((vault, content))
+    }
+
+    /// Adds to `batch` what stores `value` under `key`.
+    pub fn put(&mut self, batch: &mut Batch, tree: Tree, key: &[u8], value: &[u8]) {
+        let (first, rest) = value.split_at(value.len().min(PART_BYTES));
+        let mut parts = 1;
+        for part in rest.chunks(PART_BYTES) {
+            let row = self.close(tree, &row_key(key, parts), part.to_vec());
+            batch.push((tree, row_key(key, parts), Some(row)));
+            parts += 1;
+        }
+        let mut head = Vec::with_capacity(HEAD_BYTES + first.len() + TAG_BYTES);
+        head.extend(parts.to_be_bytes());
+        head.extend(crc32fast::hash(value).to_be_bytes());
+        head.extend(first);
+        let row = self.close(tree, &row_key(key, 0), head);
+        batch.push((tree, row_key(key, 0), Some(row)));
+        let most = self.note(tree, key, parts);
+        batch.extend((parts..most).map(|part| (tree, row_key(key, part), None)));
+    }
+
+    /// Adds to `batch` what removes the value under `key`, if there is one.
+    pub fn remove(&mut self, batch: &mut Batch, tree: Tree, key: &[u8]) {
+        let most = self.note(tree, key, 0);
+        batch.extend((0..most).map(|part| (tree, row_key(key, part), None)));
+    }
+
+    /// Takes note that the value now has `parts` rows, and tells how many it may have had.
+    fn note(&mut self, tree: Tree, key: &[u8], parts: u32) -> u32 {
+        let long = &mut self.long[tree as usize];
+        let Some(known) = long.get_mut(key) else {
+            if parts > 1 {
+                long.insert(
+                    key.to_vec(),
+                    Parts {
+                        now: parts,
+                        most: parts,
+                    },
+                );
+            }
+            return 1;
+        };
+        let most = known.most;
+        let before = std::mem::replace(&mut known.now, parts);
+        known.most = most.max(parts);
+        match (before, parts) {
+            (0, 0) => {}
+            (0, _) => self.gone.retain(|(t, k)| (*t, k.as_slice()) != (tree, key)),
+            (_, 0) => self.gone.push_back((tree, key.to_vec())),
+            _ => {}
+        }
+        if self.gone.len() > GONE {
+            if let Some((tree, key)) = self.gone.pop_front() {
+                self.long[tree as usize].remove(&key);
+            }
+        }
+        most
+    }
+
+    /// Finds the probe among the rows of `meta`, takes it out and tries the key on it. A new
+    /// store gets its probe here.
+    fn try_key(&mut self, store: &mut dyn Store, meta: &mut Rows) -> Result<(), Fail> {
+        if let Some(at) = meta.iter().position(|(key, _)| key == PROBE) {
+            let (_, probe) = meta.remove(at);
+            return match self.unseal(PROBE, probe) {
+                Some(_) => Ok(()),
+                None => Err(Fail::Damaged(
+                    "the store key does not fit: this store was sealed with another one. Put \
+                     that key back; without it the PINs in the store cannot be read"
+                        .into(),
+                )),
+            };
+        }
+        for tree in Tree::ALL {
+            // One row may be there: the format of the store itself.
+            let rows = store.scan(tree, b"", b"", 2)?;
+            if rows
+                .iter()
+                .any(|(key, _)| (tree, key.as_slice()) != (Tree::Meta, FORMAT_KEY))
+            {
+                return Err(Fail::Damaged(format!("there are rows in {tree}, but no probe")));
+            }
+        }
+        let mut batch = Batch::new();
+        let probe = self.seal(PROBE, Vec::new());
+        self.put(&mut batch, Tree::Meta, PROBE, &probe);
+        store.commit(&batch)?;
+        store.sync()
+    }
+
+    /// All values of one tree, checked and joined.
+    fn read(&mut self, store: &dyn Store, tree: Tree) -> Result<Rows, Fail> {
+        // Keys of different lengths can stand between the rows of one value.
+        let mut values = BTreeMap::<Vec<u8>, BTreeMap<u32, Vec<u8>>>::new();
+        let mut from = Vec::new();
+        loop {
+            let rows = store.scan(tree, b"", &from, PAGE)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            for (row_key, row) in rows {
+                if (tree, row_key.as_slice()) == (Tree::Meta, FORMAT_KEY) {
+                    continue;
+                }
+                let (key, part) = row_key
+                    .split_last_chunk::<4>()
+                    .ok_or_else(|| altered(tree, &row_key, "its key is too short"))?;
+                let part = u32::from_be_bytes(*part);
+                let row = self
+                    .disclose(tree, &row_key, row)
+                    .ok_or_else(|| altered(tree, key, "it is not what was written"))?;
+                values.entry(key.to_vec()).or_default().insert(part, row);
+            }
+        }
+        let mut joined = Rows::with_capacity(values.len());
+        for (key, parts) in values {
+            let last = parts.last_key_value().map_or(0, |(part, _)| *part);
+            let value = join(parts).ok_or_else(|| altered(tree, &key, "its parts do not fit"))?;
+            if last > 0 {
+                let parts = Parts {
+                    now: last + 1,
+                    most: last + 1,
+                };
+                self.long[tree as usize].insert(key.clone(), parts);
+            }
+            joined.push((key, value));
+        }
+        Ok(joined)
+    }
+
+    /// What goes to the medium for this row.
+    fn close(&mut self, tree: Tree, row_key: &[u8], row: Vec<u8>) -> Vec<u8> {
+        let place = place(tree, row_key);
+        if tree.sealed() {
+            return self.seal(&place, row);
+        }
+        let sum = checksum(&place, &row);
+        [row.as_slice(), &sum].concat()
+    }
+
+    /// The row again, if it is what was written at this place.
+    fn disclose(&self, tree: Tree, row_key: &[u8], mut stored: Vec<u8>) -> Option<Vec<u8>> {
+        let place = place(tree, row_key);
+        if tree.sealed() {
+            return self.unseal(&place, stored);
+        }
+        let (row, sum) = stored.split_last_chunk::<4>()?;
+        if checksum(&place, row) != *sum {
+            return None;
+        }
+        stored.truncate(row.len());
+        Some(stored)
+    }
+
+    /// Nonce, what the cipher made of `plain`, and the tag that binds both to `place`.
+    fn seal(&mut self, place: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
+        let mut nonce = XNonce::default();
+        nonce[..16].copy_from_slice(&self.prefix);
+        nonce[16..].copy_from_slice(&self.sealed.to_be_bytes());
+        self.sealed += 1;
+        self.cipher
+            .encrypt_in_place(&nonce, place, &mut plain)
+            .expect("the cipher takes anything below 256 GB");
+        [nonce.as_slice(), &plain].concat()
+    }
+
+    fn unseal(&self, place: &[u8], sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let (nonce, closed) = sealed.split_at_checked(NONCE_BYTES)?;
+        let mut plain = closed.to_vec();
+        let nonce = XNonce::try_from(nonce).ok()?;
+        self.cipher.decrypt_in_place(&nonce, place, &mut plain).ok()?;
+        Some(plain)
+    }
+}
+
+/// Bytes before the value in its first row: the number of rows, and the checksum of the whole.
+const HEAD_BYTES: usize = 8;
+const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
+
+/// The value's key, then the number of the row.
+fn row_key(key: &[u8], part: u32) -> Vec<u8> {
+    [key, &part.to_be_bytes()].concat()
+}
+
+/// Where a row stands; no two places look alike, for no tree's name has a zero in it.
+fn place(tree: Tree, row_key: &[u8]) -> Vec<u8> {
+    [tree.name().as_bytes(), &[0], row_key].concat()
+}
+
+fn checksum(place: &[u8], row: &[u8]) -> [u8; 4] {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&(place.len() as u64).to_be_bytes());
+    sum.update(place);
+    sum.update(row);
+    sum.finalize().to_be_bytes()
+}
+
+/// The whole value, if all its rows are there, and no others.
+fn join(parts: BTreeMap<u32, Vec<u8>>) -> Option<Vec<u8>> {
+    let head = parts.get(&0)?;
+    let (count, head) = head.split_first_chunk::<4>()?;
+    let (sum, first) = head.split_first_chunk::<4>()?;
+    let count = u32::from_be_bytes(*count);
+    if !parts.keys().copied().eq(0..count) {
+        return None;
+    }
+    let mut value = first.to_vec();
+    for part in parts.values().skip(1) {
+        value.extend_from_slice(part);
+    }
+    (crc32fast::hash(&value).to_be_bytes() == *sum).then_some(value)
+}
+
+/// Names the row, never what is in it.
+fn altered(tree: Tree, key: &[u8], how: &str) -> Fail {
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    Fail::Damaged(format!(
+        "the row {key} of {tree}: {how}; restore the data directory from a backup"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{MAX_ROW, MemoryStore};
+
+    fn open(store: &mut MemoryStore) -> (Vault, Content) {
+        Vault::open(store, &SealKey::new([7; 32]), [1; 16]).unwrap()
+    }
+
+    fn damage(store: &mut MemoryStore) -> String {
+        match Vault::open(store, &SealKey::new([7; 32]), [2; 16]) {
+            Err(Fail::Damaged(told)) => told,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("nothing was noticed"),
+        }
+    }
+
+    fn commit(store: &mut MemoryStore, make: impl FnOnce(&mut Batch)) {
+        let mut batch = Batch::new();
+        make(&mut batch);
+        store.commit(&batch).unwrap();
+    }
+
+    fn rows(store: &MemoryStore, tree: Tree) -> Rows {
+        store.scan(tree, b"", b"", usize::MAX).unwrap()
+    }
+
+    /// Bytes that differ from place to place, so that parts cannot stand for each other.
+    fn long(length: usize) -> Vec<u8> {
+        (0..length as u32)
+            .flat_map(u32::to_be_bytes)
+            .take(length)
+            .collect()
+    }
+
+    const BOTH: [Tree; 2] = [Tree::Queue, Tree::Codes];
+
+    #[test]
+    fn values_come_back_split_or_not() {
+        let lengths = [
+            0,
+            1,
+            PART_BYTES,
+            PART_BYTES + 1,
+            3 * PART_BYTES,
+            3 * PART_BYTES + 1,
+            60_000,
+        ];
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        commit(&mut store, |batch| {
+            for tree in Tree::ALL {
+                for (at, length) in lengths.into_iter().enumerate() {
+                    vault.put(batch, tree, &[at as u8], &long(length));
+                }
+            }
+            let largest = batch.iter().flat_map(|(_, _, row)| row).map(Vec::len).max();
+            assert!(largest.unwrap() + 64 <= MAX_ROW, "a key of 60 bytes has room");
+        });
+        assert_eq!(rows(&store, Tree::Queue).len(), 1 + 1 + 1 + 2 + 3 + 4 + 18);
+        let (_, mut content) = open(&mut store);
+        for tree in Tree::ALL {
+            let values = content.take(tree);
+            let expected: Rows = lengths
+                .iter()
+                .enumerate()
+                .map(|(at, n)| (vec![at as u8], long(*n)))
+                .collect();
+            assert!(values == expected, "{tree}");
+            assert!(content.take(tree).is_empty());
+        }
+    }
+
+    #[test]
+    fn keys_that_begin_alike_keep_their_own_parts() {
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        let keys: [&[u8]; 4] = [b"", b"a", b"a\0\0\0\0", b"a\0\0\0\x01"];
+        commit(&mut store, |batch| {
+            for (at, key) in keys.iter().enumerate() {
+                vault.put(batch, Tree::Meta, key, &long(4000 * (at + 1)));
+            }
+        });
+        let (_, mut content) = open(&mut store);
+        let found = content.take(Tree::Meta);
+        let expected: Rows = keys
+            .iter()
+            .enumerate()
+            .map(|(at, key)| (key.to_vec(), long(4000 * (at + 1))))
+            .collect();
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn a_shrunk_or_removed_value_leaves_nothing_behind() {
+        for tree in BOTH {
+            let mut store = MemoryStore::new();
+            let (mut vault, _) = open(&mut store);
+            commit(&mut store, |batch| vault.put(batch, tree, b"k", &long(20_000)));
+            assert_eq!(rows(&store, tree).len(), 6);
+            // The second life of the gateway learns the number of rows by reading.
+            let (mut vault, _) = open(&mut store);
+            commit(&mut store, |batch| vault.put(batch, tree, b"k", &long(8_000)));
+            assert_eq!(rows(&store, tree).len(), 3);
+            commit(&mut store, |batch| vault.put(batch, tree, b"k", b"short"));
+            assert_eq!(rows(&store, tree).len(), 1);
+            assert_eq!(
+                open(&mut store).1.take(tree),
+                [(b"k".to_vec(), b"short".to_vec())]
+            );
+            commit(&mut store, |batch| vault.put(batch, tree, b"k", &long(8_000)));
+            commit(&mut store, |batch| vault.remove(batch, tree, b"k"));
+            assert_eq!(rows(&store, tree).len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_refused_batch_does_not_mislead_the_next() {
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        commit(&mut store, |batch| {
+            vault.put(batch, Tree::Jobs, b"k", &long(20_000))
+        });
+        let mut refused = Batch::new();
+        vault.put(&mut refused, Tree::Jobs, b"k", b"short");
+        vault.remove(&mut refused, Tree::Jobs, b"k");
+        commit(&mut store, |batch| vault.put(batch, Tree::Jobs, b"k", b"other"));
+        assert_eq!(
+            open(&mut store).1.take(Tree::Jobs),
+            [(b"k".to_vec(), b"other".to_vec())]
+        );
+    }
+
+    #[test]
+    fn removed_long_values_are_not_remembered_for_ever() {
+        let (mut vault, _) = open(&mut MemoryStore::new());
+        let come_and_go = |vault: &mut Vault, jobs: std::ops::Range<usize>| {
+            let mut batch = Batch::new();
+            for job in jobs {
+                vault.put(&mut batch, Tree::Queue, &job.to_be_bytes(), &long(4_000));
+                vault.remove(&mut batch, Tree::Queue, &job.to_be_bytes());
+                batch.clear();
+            }
+        };
+        let returns = 3usize.to_be_bytes();
+        come_and_go(&mut vault, 0..GONE);
+        let mut batch = Batch::new();
+        vault.put(&mut batch, Tree::Queue, &returns, &long(4_000));
+        come_and_go(&mut vault, GONE..2 * GONE);
+        assert_eq!(vault.gone.len(), GONE);
+        assert_eq!(vault.long[Tree::Queue as usize].len(), GONE + 1);
+        // What came back was not forgotten with those that stayed away.
+        batch.clear();
+        vault.remove(&mut batch, Tree::Queue, &returns);
+        assert_eq!(batch.len(), 2);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        for tree in BOTH {
+            let mut store = MemoryStore::new();
+            let (mut vault, _) = open(&mut store);
+            commit(&mut store, |batch| vault.put(batch, tree, b"k", b"1234"));
+            let (row_key, row) = rows(&store, tree).remove(0);
+            for bit in 0..row.len() * 8 {
+                let mut row = row.clone();
+                row[bit / 8] ^= 1 << (bit % 8);
+                store.commit(&vec![(tree, row_key.clone(), Some(row))]).unwrap();
+                assert!(
+                    damage(&mut store).contains("not what was written"),
+                    "{tree}, bit {bit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_in_the_place_of_another_is_found() {
+        for tree in BOTH {
+            let mut store = MemoryStore::new();
+            let (mut vault, _) = open(&mut store);
+            commit(&mut store, |batch| {
+                vault.put(batch, tree, b"a", b"1234");
+                vault.put(batch, tree, b"b", b"5678");
+            });
+            let found = rows(&store, tree);
+            let swapped = [(0, 1), (1, 0)]
+                .map(|(key, value): (usize, usize)| {
+                    (tree, found[key].0.clone(), Some(found[value].1.clone()))
+                })
+                .to_vec();
+            store.commit(&swapped).unwrap();
+            assert!(damage(&mut store).contains("not what was written"));
+        }
+        // Across trees, too.
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        commit(&mut store, |batch| vault.put(batch, Tree::Codes, b"a", b"1234"));
+        let (key, row) = rows(&store, Tree::Codes).remove(0);
+        store.commit(&vec![(Tree::Jobs, key, Some(row))]).unwrap();
+        assert!(damage(&mut store).contains("jobs"));
+    }
+
+    #[test]
+    fn a_missing_surplus_or_older_part_is_found() {
+        for tree in BOTH {
+            for case in ["no head", "no part", "no end", "surplus", "older"] {
+                let mut store = MemoryStore::new();
+                let (mut vault, _) = open(&mut store);
+                commit(&mut store, |batch| vault.put(batch, tree, b"k", &long(14_000)));
+                let older = store.get(tree, &row_key(b"k", 3)).unwrap();
+                let mut value = long(14_000);
+                value[13_999] ^= 1;
+                commit(&mut store, |batch| vault.put(batch, tree, b"k", &value));
+                let surplus = vault.close(tree, &row_key(b"k", 4), vec![]);
+                let (part, row) = match case {
+                    "no head" => (0, None),
+                    "no part" => (1, None),
+                    "no end" => (3, None),
+                    "surplus" => (4, Some(surplus)),
+                    _ => (3, older),
+                };
+                store.commit(&vec![(tree, row_key(b"k", part), row)]).unwrap();
+                assert!(damage(&mut store).contains("do not fit"), "{tree}: {case}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_key_opens_nothing_and_changes_nothing() {
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        commit(&mut store, |batch| vault.put(batch, Tree::Codes, b"k", b"1234"));
+        store.sync().unwrap();
+        let Err(Fail::Damaged(told)) = Vault::open(&mut store, &SealKey::new([8; 32]), [3; 16]) else {
+            panic!("opened with another key");
+        };
+        assert!(told.contains("the store key does not fit"));
+        assert_eq!(store.unsynced(), 0);
+        assert_eq!(
+            open(&mut store).1.take(Tree::Codes),
+            [(b"k".to_vec(), b"1234".to_vec())]
+        );
+    }
+
+    #[test]
+    fn rows_without_a_probe_are_damage() {
+        let mut store = MemoryStore::new();
+        store
+            .commit(&vec![(Tree::Codes, row_key(b"k", 0), Some(vec![1]))])
+            .unwrap();
+        assert!(damage(&mut store).contains("no probe"));
+    }
+
+    #[test]
+    fn secrets_are_sealed_and_no_nonce_comes_twice() {
+        let mut store = MemoryStore::new();
+        let (mut vault, _) = open(&mut store);
+        let mut batch = Batch::new();
+        for tree in Tree::ALL {
+            for _ in 0..3 {
+                vault.put(
+                    &mut batch,
+                    tree,
+                    b"k",
+                    &[b"481516", long(9_000).as_slice()].concat(),
+                );
+            }
+        }
+        let mut nonces = std::collections::BTreeSet::new();
+        for (tree, _, row) in &batch {
+            let row = row.as_ref().unwrap();
+            let clear = row.windows(6).any(|bytes| bytes == b"481516");
+            assert!(!(clear && tree.sealed()), "{tree}");
+            assert!(!tree.sealed() || nonces.insert(row[..NONCE_BYTES].to_vec()));
+        }
+        assert_eq!(nonces.len(), 4 * 3 * 3);
+    }
+}
