@@ -1,6 +1,5 @@
-//! The only room that starts threads and tasks. It decides nothing.
+//! Where the world is met: the only place that spawns threads and tasks.
 
-pub mod committer;
-pub mod core;
+mod committer;
 
-pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
+pub use committer::Committer;
