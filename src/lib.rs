@@ -1,4 +1,12 @@
 //! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
 
+pub mod clock;
+pub mod gateway;
+pub mod lock;
+pub mod model;
+pub mod plan;
+pub mod schedule;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;

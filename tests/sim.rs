@@ -20,10 +20,17 @@ fn week(seed: u64, tracing: bool) -> Report {
 
 /// Runs a seed once more with its trace, and tells what matters of it.
 fn story(seed: u64, report: &Report) -> String {
-    let violation = report.violation.as_ref().map(|v| format!("{} {}", v.invariant, v.seen)).unwrap_or_default();
+    let violation = report
+        .violation
+        .as_ref()
+        .map(|v| format!("{} {}", v.invariant, v.seen))
+        .unwrap_or_default();
     let trace = week(seed, true).trace;
     let from = trace.len().saturating_sub(60);
-    format!("seed {seed}: {violation}\nLOCKBRIDGE_SEED={seed} tells it whole\n{}", trace[from..].join("\n"))
+    format!(
+        "seed {seed}: {violation}\nLOCKBRIDGE_SEED={seed} tells it whole\n{}",
+        trace[from..].join("\n")
+    )
 }
 
 #[test]
@@ -56,7 +63,10 @@ fn random_weeks_come_right() {
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("no seed panics")).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("no seed panics"))
+            .collect()
     });
     println!("{seeds} weeks, {} calls of locks", calls.load(Ordering::Relaxed));
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
@@ -77,7 +87,10 @@ fn every_crash_point_of_a_small_day_comes_right() {
     println!("{} crash points", points.len());
     assert!(points.len() > 50, "the small day has become too small");
     for point in points {
-        let plan = Plan { crashes: vec![point.clone()], ..Plan::small() };
+        let plan = Plan {
+            crashes: vec![point.clone()],
+            ..Plan::small()
+        };
         let report = World::new(plan.clone(), false).run();
         assert_eq!(report.crashes, 1, "{point:?} did not come about");
         if let Some(violation) = report.violation {
@@ -92,7 +105,12 @@ fn power_cuts_in_random_weeks_come_right() {
     for seed in 0..100 {
         let mut plan = Plan::week(seed, LOCKS, JOBS);
         let steps = World::new(plan.clone(), false).run().steps;
-        plan.crashes = steps.into_iter().skip(seed as usize).step_by(2_000).take(7).collect();
+        plan.crashes = steps
+            .into_iter()
+            .skip(seed as usize)
+            .step_by(2_000)
+            .take(7)
+            .collect();
         let report = World::new(plan.clone(), false).run();
         if let Some(violation) = report.violation {
             let trace = World::new(plan, true).run().trace;

@@ -1,5 +1,7 @@
-//! Where the world is met: the only place that spawns threads and tasks.
+//! The only room that starts threads and tasks. It decides nothing.
 
 mod committer;
+mod core;
 
+pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
 pub use committer::Committer;

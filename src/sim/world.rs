@@ -81,6 +81,8 @@ pub struct World {
     counts: BTreeMap<(Stage, u32), u32>,
     oracle: Oracle,
     judge_at: Mono,
+    /// Things that happened at this very instant.
+    idle: u32,
     report: Report,
     tracing: bool,
 }
@@ -107,6 +109,7 @@ impl World {
             counts: BTreeMap::new(),
             oracle: Oracle::default(),
             judge_at: Mono(u64::MAX),
+            idle: 0,
             report: Report {
                 hash: 0xcbf2_9ce4_8422_2325,
                 violation: None,
@@ -177,6 +180,8 @@ impl World {
             }
             let ((at, _), what) = entry.remove_entry();
             assert!(at >= self.now, "time never runs backwards");
+            self.idle = if at > self.now { 0 } else { self.idle + 1 };
+            assert!(self.idle < 10_000, "time stands still at {at:?}: {:?}", self.report.trace.last());
             self.now = at;
             self.happen(what);
         }
