@@ -17,6 +17,8 @@ use uuid::Uuid;
 /// A lock on the bench, and hands upon it.
 trait Bench {
     fn lock(&self) -> &dyn Lock;
+    /// The clock that the lock's driver goes by.
+    fn clock(&self) -> &Clock;
     /// What the lock really holds.
     fn truth(&self) -> Vec<Entry>;
     /// Somebody adds a code at the door.
@@ -34,6 +36,7 @@ enum Trouble {
 }
 
 struct SimBench {
+    clock: Clock,
     driver: Arc<SimDriver>,
     _folder: tempfile::TempDir,
 }
@@ -45,9 +48,11 @@ impl SimBench {
         setup.silence_after = Duration::from_millis(1);
         setup.capabilities.patience = Duration::from_millis(3);
         let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::real();
         let device = DeviceId(Uuid::from_u128(7));
-        let driver = SimDriver::open(device, setup, folder.path(), Clock::real(), Arc::new(|_| {})).unwrap();
+        let driver = SimDriver::open(device, setup, folder.path(), clock.clone(), Arc::new(|_| {})).unwrap();
         SimBench {
+            clock,
             driver: Arc::new(driver),
             _folder: folder,
         }
@@ -57,6 +62,10 @@ impl SimBench {
 impl Bench for SimBench {
     fn lock(&self) -> &dyn Lock {
         &*self.driver
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn truth(&self) -> Vec<Entry> {
@@ -93,7 +102,7 @@ impl Bench for SimBench {
 }
 
 async fn ask<const N: usize>(bench: &dyn Bench, steps: [Step; N]) -> [Finding; N] {
-    let busy = Clock::real().busy();
+    let busy = bench.clock().busy();
     bench.lock().exchange(&steps, &busy).await.try_into().unwrap()
 }
 
