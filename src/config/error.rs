@@ -136,9 +136,11 @@ impl Source<'_> {
     }
 
     fn place(&self, line: Option<usize>) -> Place {
-        let above = line.map_or(0, |line| line - 1);
-        let above = self.text.lines().take(above).map(str::trim);
-        let heading = above.filter(|line| line.starts_with('[')).last();
+        let down_to_here = self.text.lines().take(line.unwrap_or(0)).map(str::trim);
+        let mut upwards = down_to_here.collect::<Vec<_>>().into_iter().rev();
+        // An unknown heading stands in no section, not even its own.
+        let within = upwards.next().is_some_and(|line| !line.starts_with('['));
+        let heading = upwards.find(|line| line.starts_with('[')).filter(|_| within);
         Place {
             path: self.path.to_owned(),
             line,
