@@ -1,6 +1,7 @@
 //! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
 
 pub mod clock;
+pub mod config;
 pub mod gateway;
 pub mod lock;
 pub mod model;

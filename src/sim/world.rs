@@ -181,7 +181,11 @@ impl World {
             let ((at, _), what) = entry.remove_entry();
             assert!(at >= self.now, "time never runs backwards");
             self.idle = if at > self.now { 0 } else { self.idle + 1 };
-            assert!(self.idle < 10_000, "time stands still at {at:?}: {:?}", self.report.trace.last());
+            assert!(
+                self.idle < 10_000,
+                "time stands still at {at:?}: {:?}",
+                self.report.trace.last()
+            );
             self.now = at;
             self.happen(what);
         }
