@@ -11,8 +11,9 @@ use super::plan::{Item, Plan, Stage, StepName, stream};
 use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
 use crate::lock::sim::{ByHand, Fault, FaultKind, Setup, SimLock, Spell};
 use crate::model::{
-    CallId, Caller, CodeId, CreateMultiple, Delete, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now,
-    Outcome, Pin, RadioId, ReadBack, Request, Settings, Step, Timestamp, UpdateMultiple, Window,
+    Addressing, CallId, Caller, CodeId, CreateMultiple, Delete, DeviceId, Exchange, Finding, GroupKey, JobId,
+    Mono, Now, Outcome, Pin, RadioId, ReadBack, Request, Settings, Slot, Step, Timestamp, UpdateMultiple,
+    Window,
 };
 use crate::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 
@@ -748,8 +749,12 @@ impl World {
                 );
                 let now = self.clock_of_gateway();
                 let Some(code) = Pin::parse(&digits) else { return };
+                // A far slot: in one that we claimed and had no answer about, a lock that shows no
+                // digits cannot tell ours from others'.
+                let slot =
+                    (self.locks[lock].capabilities().addressing == Addressing::Chosen).then_some(Slot(28));
                 let change = ByHand::Add {
-                    slot: None,
+                    slot,
                     code: code.clone(),
                 };
                 if self.locks[lock].by_hand(now, &change).is_ok() {
