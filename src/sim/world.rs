@@ -395,15 +395,14 @@ impl World {
             What::Judge => {
                 self.judge_at = Mono(u64::MAX);
                 let clock = self.clock();
-                let tables: BTreeMap<DeviceId, Vec<_>> = self
-                    .ids
-                    .iter()
-                    .enumerate()
-                    .map(|(i, id)| (*id, self.locks[i].table()))
-                    .collect();
-                let verdict = self
-                    .oracle
-                    .judge_edges(clock, |lock| tables.get(&lock).cloned().unwrap_or_default());
+                let World {
+                    oracle, ids, locks, ..
+                } = self;
+                let holds = |lock: DeviceId, pin: &Pin| {
+                    let index = ids.iter().position(|id| *id == lock);
+                    index.is_some_and(|i| locks[i].memory().with(pin).is_some())
+                };
+                let verdict = oracle.judge_edges(clock, holds);
                 self.note_verdict(verdict);
             }
         }
