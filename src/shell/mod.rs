@@ -1,6 +1,7 @@
 //! The only room that starts threads and tasks. It decides nothing.
 
-pub mod committer;
-pub mod core;
+mod committer;
+mod core;
 
+pub use self::committer::Committer;
 pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
