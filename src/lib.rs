@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod gateway;
 pub mod lock;
 pub mod model;
