@@ -32,9 +32,14 @@ pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Lo
         let (word, links, lock) = match &device.driver {
             Driver::Sim(setup) => {
                 let folder = config.data_dir.join(SIM);
-                let sim =
-                    SimDriver::open(device.id, setup.clone(), &folder, clock.clone(), Arc::clone(report))
-                        .map_err(Failure::other)?;
+                let sim = SimDriver::open(
+                    device.id,
+                    setup.clone(),
+                    &folder,
+                    clock.clone(),
+                    Arc::clone(report),
+                )
+                .map_err(Failure::other)?;
                 ("sim", config.sim_links, Arc::new(sim))
             }
         };

@@ -32,9 +32,7 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Runs until it is asked to end, or cannot go on.
 pub(super) fn run(config: Config, verbose: bool) -> Result<(), Failure> {
     log(verbose);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(gateway(config));
     // A lock that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));

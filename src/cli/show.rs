@@ -26,7 +26,14 @@ pub(super) async fn devices(gateway: &Gateway) -> Result<String, Failure> {
         ]);
     }
     let titles = [
-        "DEVICE_ID", "NAME", "DRIVER", "STATE", "CODES", "PENDING", "NEXT_TRY", "WAITING",
+        "DEVICE_ID",
+        "NAME",
+        "DRIVER",
+        "STATE",
+        "CODES",
+        "PENDING",
+        "NEXT_TRY",
+        "WAITING",
     ];
     Ok(table(&titles, rows))
 }
@@ -64,7 +71,14 @@ pub(super) async fn codes(
         }
     }
     let titles = [
-        "ACCESS_CODE_ID", "DEVICE", "NAME", "CODE", "STATUS", "STARTS_AT", "ENDS_AT", "COMMON_CODE_KEY",
+        "ACCESS_CODE_ID",
+        "DEVICE",
+        "NAME",
+        "CODE",
+        "STATUS",
+        "STARTS_AT",
+        "ENDS_AT",
+        "COMMON_CODE_KEY",
     ];
     Ok(table(&titles, rows))
 }
@@ -98,7 +112,13 @@ pub(super) async fn queue(gateway: &Gateway, device: Option<&str>) -> Result<Str
         }
     }
     let titles = [
-        "DEVICE", "ACCESS_CODE_ID", "AIM", "REASON", "TRIES", "SINCE", "NEXT_TRY",
+        "DEVICE",
+        "ACCESS_CODE_ID",
+        "AIM",
+        "REASON",
+        "TRIES",
+        "SINCE",
+        "NEXT_TRY",
     ];
     Ok(table(&titles, rows))
 }
@@ -122,7 +142,14 @@ pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Re
         ]
     });
     let titles = [
-        "DEVICE", "ACCESS_CODE_ID", "CODE", "STATUS", "PROVEN", "WAITING", "NEXT_TRY", "HINT",
+        "DEVICE",
+        "ACCESS_CODE_ID",
+        "CODE",
+        "STATUS",
+        "PROVEN",
+        "WAITING",
+        "NEXT_TRY",
+        "HINT",
     ];
     Ok(format!(
         "{} ({}), from {} to {}: proven {} of {}\n\n{}",

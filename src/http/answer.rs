@@ -79,8 +79,8 @@ pub async fn no_such_path() -> Refused {
 
 /// Puts the envelope under a 405, which the router sends with the methods that are allowed.
 pub fn with_envelope(response: Response) -> Response {
-    let bare = response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && !response.headers().contains_key(CONTENT_TYPE);
+    let bare =
+        response.status() == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(CONTENT_TYPE);
     if !bare {
         return response;
     }

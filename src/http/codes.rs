@@ -37,7 +37,10 @@ impl FromRequestParts<Arc<Api>> for Handle {
         let text = std::str::from_utf8(header.as_bytes()).unwrap_or_default();
         match text.chars().count() {
             1..=255 => Ok(Handle(Some(text.to_owned()))),
-            _ => Err(Refused(Refusal::invalid(NAME, "must be a text of 1 to 255 characters"))),
+            _ => Err(Refused(Refusal::invalid(
+                NAME,
+                "must be a text of 1 to 255 characters",
+            ))),
         }
     }
 }
@@ -115,7 +118,10 @@ pub async fn get(State(api): State<Arc<Api>>, who: Who, Params(params): Params) 
             who.may(Scope::Pins)?;
             let codes = api.core.look(move |gateway, now| gateway.codes_of(device, now));
             let pin = Pin::parse(&code);
-            codes.await?.into_iter().find(|view| Some(&view.pin) == pin.as_ref())
+            codes
+                .await?
+                .into_iter()
+                .find(|view| Some(&view.pin) == pin.as_ref())
         }
         _ => {
             let needed = "give access_code_id, or device_id and code";

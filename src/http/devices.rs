@@ -30,9 +30,10 @@ pub async fn get(State(api): State<Arc<Api>>, who: Who, Params(params): Params) 
         form.wrong("device_id", "give device_id or name");
     }
     form.close()?;
-    let found = all(&api).await?.into_iter().find(|view| {
-        id.is_none_or(|id| id == view.device) && name.is_none_or(|name| name == view.name)
-    });
+    let found = all(&api)
+        .await?
+        .into_iter()
+        .find(|view| id.is_none_or(|id| id == view.device) && name.is_none_or(|name| name == view.name));
     let found = found.ok_or_else(no_such_device)?;
     Ok(told("device", answer::device(&api.site, &found)))
 }
@@ -67,9 +68,7 @@ pub async fn list(State(api): State<Arc<Api>>, who: Who, Params(params): Params)
 async fn all(api: &Api) -> Result<Vec<DeviceView>, Refused> {
     let devices = api.core.look(|gateway, now| {
         let ids: Vec<DeviceId> = gateway.device_ids().collect();
-        ids.into_iter()
-            .filter_map(|id| gateway.device(id, now))
-            .collect()
+        ids.into_iter().filter_map(|id| gateway.device(id, now)).collect()
     });
     Ok(devices.await?)
 }
@@ -100,7 +99,10 @@ fn simulate(api: &Api, who: &Who, params: &Value, change: fn(&SimDriver)) -> Out
     form.close()?;
     let device = id.and_then(|id| api.locks.get(&id)).ok_or_else(no_such_device)?;
     let sim = device.sim.as_ref().ok_or_else(|| {
-        Refused(Refusal::invalid("device_id", "this device is real, and cannot be simulated"))
+        Refused(Refusal::invalid(
+            "device_id",
+            "this device is real, and cannot be simulated",
+        ))
     })?;
     change(sim);
     Ok(told_flat(serde_json::json!({})))

@@ -117,10 +117,7 @@ fn routes(api: Arc<Api>) -> Router {
             "/access_codes/update_multiple",
             post(codes::update_multiple).patch(codes::update_multiple),
         )
-        .route(
-            "/access_codes/delete",
-            post(codes::delete).delete(codes::delete),
-        )
+        .route("/access_codes/delete", post(codes::delete).delete(codes::delete))
         .route("/access_codes/get", get(codes::get).post(codes::get))
         .route("/access_codes/list", get(codes::list).post(codes::list))
         .route("/devices/get", get(devices::get).post(devices::get))
@@ -139,7 +136,10 @@ fn routes(api: Arc<Api>) -> Router {
         .route("/lockbridge/v1/sim/devices/{id}/fault", post(steer::fault))
         .route("/lockbridge/v1/sim/devices/{id}/code", post(steer::code))
         .route("/lockbridge/v1/sim/devices/{id}/keypad", post(steer::keypad))
-        .route("/lockbridge/v1/sim/clock", get(steer::clock).post(steer::set_clock));
+        .route(
+            "/lockbridge/v1/sim/clock",
+            get(steer::clock).post(steer::set_clock),
+        );
     seam.merge(ours)
         .merge(steer)
         .fallback(answer::no_such_path)

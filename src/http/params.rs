@@ -101,7 +101,10 @@ fn query(query: &str) -> Result<Map<String, Value>, Refusal> {
             if let Value::Array(items) = list {
                 items.extend(list_items(value, strict));
             }
-        } else if params.insert(name.to_owned(), single(name, value, strict)).is_some() {
+        } else if params
+            .insert(name.to_owned(), single(name, value, strict))
+            .is_some()
+        {
             return Err(Refusal::invalid(name, "is given more than once"));
         }
     }

@@ -98,9 +98,7 @@ fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
             caller: Caller(format!("uid:{uid}")),
             scopes: BTreeSet::from(Scope::ALL),
         }),
-        _ => Err(unauthorized(
-            "this socket serves root and the gateway's own user",
-        )),
+        _ => Err(unauthorized("this socket serves root and the gateway's own user")),
     }
 }
 
