@@ -11,4 +11,6 @@ pub mod model;
 pub mod plan;
 pub mod schedule;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
