@@ -44,6 +44,7 @@ fn random_weeks_come_right() {
     let seeds = number("LOCKBRIDGE_SEEDS").unwrap_or(1000);
     let next = AtomicU64::new(0);
     let calls = AtomicU64::new(0);
+    #[expect(clippy::disallowed_methods, reason = "seeds run side by side")]
     let failed: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
             .map(|_| {

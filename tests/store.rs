@@ -1,5 +1,10 @@
 //! The store from outside: both back ends alike, durable or dead, and never empty by damage.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "waits for sled to let go, which nobody announces"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -221,27 +226,16 @@ fn a_row_too_large_is_refused_by_both() {
 // Room.
 
 #[test]
-fn below_the_reserve_only_removals_are_taken() {
+fn below_the_reserve_what_came_of_accepted_work_is_still_written() {
     let dir = tempdir().unwrap();
-    let mut sled = reopen(dir.path()).unwrap();
-    sled.commit(&set(Tree::Codes, b"k", b"1")).unwrap();
-    drop(sled);
-
     let greedy = Options {
         reserve: u64::MAX,
         ..PLAIN
     };
     let mut sled = open_with(dir.path(), greedy).unwrap();
-    let both = [
-        set(Tree::Codes, b"k", b"2"),
-        vec![(Tree::Codes, b"k".to_vec(), None)],
-    ]
-    .concat();
-    assert!(matches!(sled.commit(&both), Err(Fail::Full(_))));
-    assert_eq!(sled.get(Tree::Codes, b"k"), Ok(Some(b"1".to_vec())));
-    sled.commit(&vec![(Tree::Codes, b"k".to_vec(), None)]).unwrap();
+    sled.commit(&set(Tree::Codes, b"k", b"1")).unwrap();
     sled.sync().unwrap();
-    assert_eq!(sled.get(Tree::Codes, b"k"), Ok(None));
+    assert_eq!(sled.get(Tree::Codes, b"k"), Ok(Some(b"1".to_vec())));
 }
 
 // Damage: found, told, and never an empty start.
@@ -393,14 +387,11 @@ fn a_first_start_that_was_cut_off_starts_anew() {
     reopen(dir.path()).map(drop).unwrap();
     let young = tempdir().unwrap();
     // The witness of the very first instant, from a start that gets no further.
-    let greedy = Options {
-        reserve: u64::MAX,
-        ..PLAIN
-    };
-    assert!(matches!(
-        SledStore::open(young.path(), greedy),
-        Err(Fail::Full(_))
-    ));
+    let in_the_way = young.path().join("store");
+    fs::write(&in_the_way, b"").unwrap();
+    assert!(SledStore::open(young.path(), PLAIN).is_err());
+    assert!(young.path().join("witness").exists());
+    fs::remove_file(in_the_way).unwrap();
     let mut sled = reopen(young.path()).unwrap();
     sled.commit(&set(Tree::Codes, b"k", b"1")).unwrap();
 }

@@ -1,7 +1,9 @@
 //! The only room that starts threads and tasks. It decides nothing.
 
+#[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod committer;
+#[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod core;
 
+pub use self::committer::Committer;
 pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
-pub use committer::Committer;

@@ -11,8 +11,16 @@
 //! is damaged, newer, or without its key is an error with advice, and never an empty start.
 
 mod disk;
+#[expect(
+    clippy::disallowed_types,
+    reason = "a store's key is made once, before all that is random"
+)]
 mod key;
 mod memory;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "time here paces the witness, and decides nothing"
+)]
 mod sled;
 mod vault;
 mod witness;
@@ -124,7 +132,7 @@ pub trait Store: Send {
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fail {
-    /// The medium is full, or below its reserve; nothing was changed.
+    /// The medium is full; nothing was changed.
     #[error("the storage is full: {0}")]
     Full(String),
     /// The medium failed. Final: what was committed but not synced may be lost.
@@ -180,9 +188,4 @@ fn check_sizes(batch: &Batch) -> Result<(), Fail> {
         }
     }
     Ok(())
-}
-
-/// Whether a batch only takes rows away, which is allowed below the reserve.
-fn only_removes(batch: &Batch) -> bool {
-    batch.iter().all(|(_, _, value)| value.is_none())
 }

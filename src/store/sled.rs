@@ -6,9 +6,8 @@
 //! them against a tally inside the database and a witness outside.
 //!
 //! It refuses to start on damage, a newer format or a second instance, and never starts empty
-//! where something was; below a reserve of free space it takes only removals. After a failed
-//! commit or sync it is dead: the kernel may have dropped the pages, and a later success would
-//! prove nothing.
+//! where something was. After a failed commit or sync it is dead: the kernel may have dropped the
+//! pages, and a later success would prove nothing.
 
 mod open;
 
@@ -25,7 +24,6 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use super::{
     Batch, FORMAT, FORMAT_KEY, Fail, Rows, Store, Tree, check_sizes,
     disk::{self, Ballast},
-    only_removes,
     witness::Tally,
 };
 
@@ -41,7 +39,8 @@ const TALLY_KEY: &[u8] = b"tally";
 /// What can be chosen about a store on the card.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Bytes that must stay free for a batch that writes to be taken.
+    /// Bytes that stay free when the ballast is put back. Keeping them free is for whoever takes
+    /// new work on: what came of accepted work must be written down for as long as it can be.
     pub reserve: u64,
     /// Bytes of the file that is given up when the card is too full to open the database.
     pub ballast: u64,
@@ -140,17 +139,6 @@ impl SledStore {
         fail
     }
 
-    fn refuse_below_reserve(&self) -> Result<(), Fail> {
-        let free = fs2::available_space(&self.data_dir).map_err(|e| Fail::io(self.data_dir.display(), &e))?;
-        if free >= self.options.reserve {
-            return Ok(());
-        }
-        let (free, reserve) = (free >> 20, self.options.reserve >> 20);
-        Err(Fail::Full(format!(
-            "{free} MiB are free, {reserve} MiB are kept in reserve"
-        )))
-    }
-
     /// One transaction over all trees; the tally changes in it.
     fn apply(&self, last: &BTreeMap<(Tree, &[u8]), Option<&[u8]>>) -> Result<Tally, sled::Error> {
         let mut tally = self.tally.clone();
@@ -224,9 +212,6 @@ impl Store for SledStore {
         check_sizes(batch)?;
         if batch.is_empty() {
             return Ok(());
-        }
-        if !only_removes(batch) {
-            self.refuse_below_reserve()?;
         }
         // Of several changes of one key the last one stands.
         let last = batch
