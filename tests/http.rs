@@ -363,7 +363,9 @@ fn what_is_wrong_is_refused_and_changes_nothing() {
             .header("allow")
             .is_some_and(|allow| allow.contains("PUT"))
     );
-    rig.get("/access_codes/created").refused(404, "not_found", "path");
+    for path in ["/access_codes/created", "/lockbridge/v1/groups/%FF"] {
+        rig.get(path).refused(404, "not_found", "path");
+    }
 
     rig.advance(600);
     let after = rig.everything();
@@ -555,6 +557,10 @@ fn it_ends_when_it_is_told_to_and_says_why_it_does_not_begin() {
     let nobody = rig.command(&["devices"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert_eq!(rig.command(&["fly"]).status.code(), Some(2));
+    let log = rig.data_dir().join("store").join("db");
+    std::fs::write(log, "no store").unwrap();
+    let damaged = rig.command(&["run"]);
+    assert_eq!(damaged.status.code(), Some(3), "{damaged:?}");
     std::fs::write(rig.config(), "[gateway]\nsight = \"villa-7\"\n").unwrap();
     assert_eq!(rig.command(&["run"]).status.code(), Some(2));
 }
