@@ -146,6 +146,12 @@ impl SimLock {
         !std::mem::replace(&mut self.removed, true)
     }
 
+    /// Whether it is within reach, apart from its timetable.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.connected
+    }
+
     /// Gives it a timetable of when it is out of reach.
     pub fn set_away(&mut self, spells: Vec<Spell>) {
         self.away = spells;

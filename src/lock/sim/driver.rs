@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Busy, Clock};
 use crate::lock::{Fact, Findings, Lock, Report};
 use crate::model::{Capabilities, DeviceId, Entry, Finding, Now, Pin, Slot, Step};
@@ -27,6 +29,23 @@ pub struct SimDriver {
     /// meets the same lock.
     file: PathBuf,
     lock: Mutex<SimLock>,
+}
+
+/// What outlives the program, so that a restarted gateway meets the same lock in the same place:
+/// the lock's own memory, and whether somebody took the lock out of reach.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    away: bool,
+    codes: Memory,
+}
+
+impl Kept {
+    fn of(lock: &SimLock) -> Kept {
+        Kept {
+            away: !lock.connected(),
+            codes: lock.memory().clone(),
+        }
+    }
 }
 
 /// Why a simulated lock could not be taken out of its box.
@@ -70,21 +89,27 @@ impl SimDriver {
             .mode(0o700)
             .create(folder)
             .map_err(unreadable)?;
-        let memory = match fs::read(&file) {
+        let kept = match fs::read(&file) {
             // Not with the parser's own words: they may quote a PIN.
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|_| OpenError::Damaged { path: file.clone() })?
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Memory::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(unreadable(error)),
         };
+        let capabilities = setup.capabilities.clone();
+        let mut lock = SimLock::new(setup, kept.codes);
+        if kept.away {
+            lock.disconnect();
+            report(Fact::Lost(device));
+        }
         Ok(SimDriver {
             device,
-            capabilities: setup.capabilities.clone(),
+            capabilities,
             clock,
             report,
             file,
-            lock: Mutex::new(SimLock::new(setup, memory)),
+            lock: Mutex::new(lock),
         })
     }
 
@@ -151,21 +176,22 @@ impl SimDriver {
     /// the order of the changes.
     fn touch<T>(&self, deed: impl FnOnce(&mut SimLock, Now) -> T) -> T {
         let mut lock = self.held();
-        let before = lock.memory().clone();
+        let before = Kept::of(&lock);
         let now = self.clock.in_lock();
         lock.pass(now);
         let result = deed(&mut lock, now);
-        if *lock.memory() != before {
-            if let Err(error) = self.keep(lock.memory()) {
-                let file = self.file.display();
-                tracing::error!(%file, %error, "a simulated lock cannot keep its memory over a restart");
-            }
+        let after = Kept::of(&lock);
+        if after != before
+            && let Err(error) = self.keep(&after)
+        {
+            let file = self.file.display();
+            tracing::error!(%file, %error, "a simulated lock cannot keep its memory over a restart");
         }
         result
     }
 
     /// Writes the whole memory beside the old one, and only then puts it in its place.
-    fn keep(&self, memory: &Memory) -> io::Result<()> {
+    fn keep(&self, kept: &Kept) -> io::Result<()> {
         let fresh = self.file.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -173,7 +199,7 @@ impl SimDriver {
             .truncate(true)
             .mode(0o600)
             .open(&fresh)?;
-        file.write_all(&serde_json::to_vec_pretty(memory)?)?;
+        file.write_all(&serde_json::to_vec_pretty(kept)?)?;
         file.sync_all()?;
         fs::rename(&fresh, &self.file)?;
         match self.file.parent() {
@@ -280,10 +306,12 @@ mod tests {
         let first = open(folder.path(), &clock);
         assert_eq!(first.by_hand(&add), Ok(Slot(9)));
         let table = first.table();
+        first.disconnect();
         drop(first);
         let second = open(folder.path(), &clock);
         assert_eq!(second.table(), table);
         assert!(second.keypad(&Pin::parse("4711").unwrap()));
+        assert!(!second.held().connected());
         let mode = fs::metadata(&second.file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(&second.file, r#"[{"slot":1,"pin":"4711"#).unwrap();
