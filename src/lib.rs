@@ -1,5 +1,6 @@
 //! lockbridge: an edge gateway that bridges Seam's access-code API to local door locks.
 
+pub mod api;
 pub mod clock;
 pub mod gateway;
 pub mod lock;

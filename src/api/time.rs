@@ -1,0 +1,72 @@
+//! Times as callers write and read them.
+
+use serde_json::Value;
+
+use crate::model::Timestamp;
+
+/// Reads a date and time with its offset, as ISO 8601 and RFC 3339 have it.
+///
+/// # Errors
+/// What is wrong with it, for the caller.
+pub fn parse(text: &str) -> Result<Timestamp, &'static str> {
+    const EXAMPLE: &str = "must be an ISO 8601 date and time with its offset, such as 2030-11-15T15:00:00Z";
+    // A bracketed zone would need a database of zones, and a caller who has one knows the offset.
+    if text.contains('[') {
+        return Err(EXAMPLE);
+    }
+    let instant: jiff::Timestamp = text.parse().map_err(|_| EXAMPLE)?;
+    Ok(Timestamp(instant.as_millisecond()))
+}
+
+/// Writes a time in UTC with milliseconds; `null` beyond the years that a calendar knows.
+#[must_use]
+pub fn show(at: Timestamp) -> Value {
+    text(at).map_or(Value::Null, Value::String)
+}
+
+/// The same as text; `None` beyond the years that a calendar knows.
+#[must_use]
+pub fn text(at: Timestamp) -> Option<String> {
+    const MILLISECONDS: jiff::fmt::temporal::DateTimePrinter =
+        jiff::fmt::temporal::DateTimePrinter::new().precision(Some(3));
+    let instant = jiff::Timestamp::from_millisecond(at.0).ok()?;
+    Some(MILLISECONDS.timestamp_to_string(&instant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_become_utc_with_milliseconds() {
+        for (given, shown) in [
+            ("2024-11-15T15:00:00Z", "2024-11-15T15:00:00.000Z"),
+            ("2024-11-15T15:00:00.000Z", "2024-11-15T15:00:00.000Z"),
+            ("2024-11-15T15:00:00+01:00", "2024-11-15T14:00:00.000Z"),
+            ("2024-11-15T15:00:00.1239-0500", "2024-11-15T20:00:00.123Z"),
+        ] {
+            assert_eq!(show(parse(given).unwrap()), shown, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_offset_is_refused() {
+        for bad in [
+            "2024-11-15T15:00:00",
+            "2024-11-15",
+            "15:00",
+            "",
+            "tomorrow",
+            "1731682800",
+            "2024-02-30T15:00:00Z",
+            "2024-11-15T15:00:00+01:00[Europe/Paris]",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_calendar_is_null() {
+        assert_eq!(show(Timestamp::MAX), Value::Null);
+    }
+}
