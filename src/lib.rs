@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod gateway;
 pub mod lock;
 pub mod model;
+pub mod mqtt;
 pub mod plan;
 pub mod schedule;
 pub mod shell;

@@ -29,7 +29,7 @@ pub trait Lock: Send + Sync {
     /// a step that went unanswered the others stay [`Finding::Untried`]. The future may be
     /// dropped at any time: the lock may then have done any part of it.
     ///
-    /// `busy` tells the clock that this call is under way. The caller holds it on until it has
+    /// `busy` tells the driver's clock that this call is under way. The caller holds it on until it has
     /// dealt with the findings, so that steered time never passes over them.
     fn exchange<'a>(&'a self, steps: &'a [Step], busy: &'a Busy) -> Findings<'a>;
 }

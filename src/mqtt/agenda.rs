@@ -54,7 +54,7 @@ impl<T: Ord + Clone> Agenda<T> {
         if self.waiting.contains(&thing) || self.when.get(&thing).is_some_and(|earlier| *earlier <= time) {
             return;
         }
-        self.put_off(&thing);
+        self.forget_time(&thing);
         self.later.insert((time, thing.clone()));
         self.when.insert(thing, time);
     }
@@ -76,24 +76,19 @@ impl<T: Ord + Clone> Agenda<T> {
         Some(thing)
     }
 
-    /// Whether something is due, at the last look.
-    pub fn is_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
-    /// When the next thing falls due, of those that are not yet.
+    /// When the next thing falls due, once there is nothing more to take.
     pub fn next(&self) -> Option<Mono> {
         self.later.first().map(|(time, _)| *time)
     }
 
     fn enqueue(&mut self, thing: T) {
-        self.put_off(&thing);
+        self.forget_time(&thing);
         if self.waiting.insert(thing.clone()) {
             self.due.push_back(thing);
         }
     }
 
-    fn put_off(&mut self, thing: &T) {
+    fn forget_time(&mut self, thing: &T) {
         if let Some(time) = self.when.remove(thing) {
             self.later.remove(&(time, thing.clone()));
         }
@@ -117,7 +112,7 @@ mod tests {
             agenda.add(thing, Mono(0));
         }
         assert_eq!(all(&mut agenda, 0), [3, 1, 2]);
-        assert!(!agenda.is_due() && agenda.next().is_none());
+        assert_eq!(agenda.next(), None);
     }
 
     #[test]

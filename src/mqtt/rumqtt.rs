@@ -100,7 +100,11 @@ enum Said {
 
 /// A client, and the poller that somebody must run for it. It connects at once and again after
 /// every loss, until it is told to leave or the client is dropped. `seed` spreads the pauses.
-pub fn connect(broker: &Broker, clock: Clock, seed: u64) -> (Rumqtt, impl Future<Output = ()> + Send + use<>) {
+pub fn connect(
+    broker: &Broker,
+    clock: Clock,
+    seed: u64,
+) -> (Rumqtt, impl Future<Output = ()> + Send + use<>) {
     let (say, said) = mpsc::channel(SAID);
     let poller = Poller {
         options: options(broker),
@@ -260,7 +264,9 @@ impl Poller {
                 sent: 0,
                 packets: BTreeMap::new(),
             };
-            let End::Lost(why) = connection.last().await else { return };
+            let End::Lost(why) = connection.last().await else {
+                return;
+            };
             let held = connection.up_since.map(|since| self.since(since));
             if held.is_some() && self.say.send(Said::Happened(Happening::Down)).await.is_err() {
                 return;
@@ -343,8 +349,12 @@ impl Connection<'_> {
 
     fn up(&self, client: AsyncClient, ack: &ConnAck) -> Said {
         let told = ack.properties.as_ref();
-        let window = told.and_then(|p| p.receive_max).map_or(WINDOW, |max| max.min(WINDOW));
-        let largest = told.and_then(|p| p.max_packet_size).map_or(usize::MAX, |max| max as usize);
+        let window = told
+            .and_then(|p| p.receive_max)
+            .map_or(WINDOW, |max| max.min(WINDOW));
+        let largest = told
+            .and_then(|p| p.max_packet_size)
+            .map_or(usize::MAX, |max| max as usize);
         tracing::info!(session = ack.session_present, "connected to the MQTT broker");
         Said::Up {
             epoch: self.epoch,

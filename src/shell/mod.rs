@@ -2,5 +2,6 @@
 
 pub mod committer;
 pub mod core;
+pub mod tasks;
 
-pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
+pub use self::core::{Core, Incoming, Parts, Room, Unanswered, ear, start};

@@ -13,14 +13,22 @@ use crate::clock::Clock;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a task, and starts it anew after a panic, which is reported. It ends when the task does.
-pub fn keep<F>(name: &'static str, clock: Clock, mut start: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
+pub fn keep<F>(
+    name: &'static str,
+    clock: Clock,
+    mut start: impl FnMut() -> F + Send + 'static,
+) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(async move {
         // A panic leaves nothing behind but what the task shared, and each of those is whole
         // between any two statements.
-        while AssertUnwindSafe(async { start().await }).catch_unwind().await.is_err() {
+        while AssertUnwindSafe(async { start().await })
+            .catch_unwind()
+            .await
+            .is_err()
+        {
             tracing::error!(task = name, "a task panicked, and starts again");
             clock.sleep(PAUSE).await;
         }

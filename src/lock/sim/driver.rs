@@ -206,3 +206,120 @@ impl Lock for SimDriver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{CodeId, Content, How, Window};
+
+    const DOOR: DeviceId = DeviceId(uuid::Uuid::nil());
+
+    fn open(folder: &Path, clock: &Clock) -> SimDriver {
+        let mut setup = Setup::profile("slots").unwrap();
+        // So slow that real time brings nothing about within a test.
+        setup.latency = Duration::from_secs(3600);
+        setup.capabilities.patience = Duration::from_secs(86_400);
+        SimDriver::open(DOOR, setup, folder, clock.clone(), Arc::new(|_| {})).unwrap()
+    }
+
+    fn put() -> [Step; 1] {
+        let content = Content {
+            pin: Pin::parse("4711").unwrap(),
+            name: None,
+            window: Window::Ongoing,
+        };
+        [Step::Put {
+            code: CodeId(uuid::Uuid::nil()),
+            generation: 1,
+            slot: Slot(1),
+            content,
+            stale: Vec::new(),
+        }]
+    }
+
+    #[tokio::test]
+    async fn steered_time_takes_a_step_through_its_change_to_its_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::real();
+        let driver = Arc::new(open(folder.path(), &clock));
+        let busy = clock.busy();
+        let call = tokio::spawn({
+            let driver = driver.clone();
+            async move { driver.exchange(&put(), &busy).await }
+        });
+        let mut held = Vec::new();
+        loop {
+            clock.quiet().await;
+            held.push(driver.table().len());
+            let Some(due) = clock.next_sleeper() else { break };
+            clock.jump_to(due);
+        }
+        assert_eq!(call.await.unwrap(), [Finding::Proven(How::ReadBack)]);
+        // Before the change, after it, and after the answer.
+        assert_eq!(held, [0, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_restarted_gateway_meets_the_same_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::real();
+        let add = ByHand::Add {
+            slot: Some(Slot(9)),
+            code: Pin::parse("4711").unwrap(),
+        };
+        let first = open(folder.path(), &clock);
+        assert_eq!(first.by_hand(&add), Ok(Slot(9)));
+        let table = first.table();
+        drop(first);
+        let second = open(folder.path(), &clock);
+        assert_eq!(second.table(), table);
+        assert!(second.keypad(&Pin::parse("4711").unwrap()));
+        let mode = fs::metadata(&second.file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(&second.file, r#"[{"slot":1,"pin":"4711"#).unwrap();
+        let damaged = SimDriver::open(
+            DOOR,
+            Setup::profile("slots").unwrap(),
+            folder.path(),
+            clock,
+            Arc::new(|_| {}),
+        );
+        let said = damaged.err().unwrap().to_string();
+        assert!(
+            said.contains("not the memory of a simulated lock") && !said.contains("4711"),
+            "{said}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_radio_would_hear_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let setup = Setup {
+            silence_after: Duration::ZERO,
+            ..Setup::profile("slots").unwrap()
+        };
+        let report: Report = Arc::new({
+            let heard = heard.clone();
+            move |fact| heard.lock().unwrap().push(fact)
+        });
+        let clock = Clock::real();
+        let driver = SimDriver::open(DOOR, setup, folder.path(), clock.clone(), report).unwrap();
+        driver.connect();
+        driver.disconnect();
+        driver.disconnect();
+        let busy = clock.busy();
+        let steps = [Step::Read, Step::Read];
+        let silence = [Finding::Unanswered, Finding::Untried];
+        assert_eq!(driver.exchange(&steps, &busy).await, silence);
+        driver.connect();
+        driver.remove();
+        driver.connect();
+        let facts = [Fact::Lost(DOOR), Fact::Heard(DOOR), Fact::Removed(DOOR)];
+        assert_eq!(*heard.lock().unwrap(), facts);
+    }
+}

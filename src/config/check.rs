@@ -1,0 +1,299 @@
+//! From what was typed to what is meant.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::model::{Limits, Settings};
+
+use super::error::Source;
+use super::raw::{self, Raw};
+use super::{Config, ConfigError, Mqtt, Secret, Untrusted, device, span};
+
+/// Where a Linux system keeps the state of its services.
+const DATA_DIR: &str = "/var/lib/lockbridge";
+/// On this machine only: PINs go over it in the clear.
+const LISTEN: &str = "127.0.0.1:8480";
+/// Room for the store to tidy itself up, and for the system to log why it is in trouble.
+const RESERVE_MB: u64 = 64;
+/// Few, as a Bluetooth adapter does.
+const SIM_LINKS: usize = 3;
+/// One million of anything is beyond the memory of the machine that this is for.
+const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+type Checked<T> = Result<T, ConfigError>;
+
+pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
+    let top = |name| Section { source, name, nth: 0 };
+    for (section, present) in [("[zwave]", raw.zwave.is_some()), ("[ble]", raw.ble.is_some())] {
+        if present {
+            let place = source.find(section, 0, "");
+            return Err(ConfigError::Unsupported { place });
+        }
+    }
+    let gateway = top("[gateway]");
+    let site = level(&gateway, "site", raw.gateway.site)?;
+    let mut devices = Vec::new();
+    let mut ids = BTreeSet::new();
+    for (nth, typed) in raw.device.into_iter().enumerate() {
+        let section = Section {
+            source,
+            name: "[[device]]",
+            nth,
+        };
+        let device = device::check(typed, &section)?;
+        if !ids.insert(device.id) {
+            return Err(section.wrong(
+                "device_id",
+                format!("{} is another device's too; give each its own", device.id),
+            ));
+        }
+        devices.push(device);
+    }
+    Ok(Config {
+        gateway: level(&gateway, "id", raw.gateway.id)?,
+        data_dir: raw
+            .gateway
+            .data_dir
+            .map_or_else(|| PathBuf::from(DATA_DIR), PathBuf::from),
+        listen: listen(&top("[http]"), raw.http)?,
+        mqtt: raw
+            .mqtt
+            .map(|typed| mqtt(&top("[mqtt]"), typed, &site))
+            .transpose()?,
+        settings: settings(&top("[schedule]"), raw.schedule, &top("[limits]"), &raw.limits)?,
+        untrusted: match raw.clock.untrusted {
+            None | Some(raw::Untrusted::Hold) => Untrusted::Hold,
+            Some(raw::Untrusted::Proceed) => Untrusted::Proceed,
+        },
+        remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
+        key_file: raw.store.key_file.map(PathBuf::from),
+        reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
+            << 20,
+        sim_links: top("[sim]").number("links", raw.sim.links, SIM_LINKS, &(1..=64))?,
+        site,
+        devices,
+    })
+}
+
+/// A section of the file, to complain about.
+pub(super) struct Section<'a> {
+    source: &'a Source<'a>,
+    name: &'static str,
+    nth: usize,
+}
+
+impl Section<'_> {
+    pub(super) fn wrong(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError::Invalid {
+            place: self.source.find(self.name, self.nth, key),
+            key: key.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(super) fn needed<T>(&self, key: &str, typed: Option<T>) -> Checked<T> {
+        typed.ok_or_else(|| self.wrong(key, "is missing, and has no default"))
+    }
+
+    pub(super) fn number<T>(
+        &self,
+        key: &str,
+        typed: Option<T>,
+        default: T,
+        range: &RangeInclusive<T>,
+    ) -> Checked<T>
+    where
+        T: PartialOrd + std::fmt::Display,
+    {
+        match typed {
+            Some(number) if !range.contains(&number) => {
+                let (from, to) = (range.start(), range.end());
+                Err(self.wrong(key, format!("{number} is not within {from} to {to}")))
+            }
+            typed => Ok(typed.unwrap_or(default)),
+        }
+    }
+
+    pub(super) fn span(
+        &self,
+        key: &str,
+        typed: Option<String>,
+        default: Duration,
+        range: &RangeInclusive<Duration>,
+    ) -> Checked<Duration> {
+        let Some(typed) = typed else {
+            return Ok(default);
+        };
+        let span = span::parse(&typed).map_err(|problem| self.wrong(key, problem))?;
+        if !range.contains(&span) {
+            let (from, to) = (span::print(*range.start()), span::print(*range.end()));
+            return Err(self.wrong(key, format!("{typed} is not within {from} to {to}")));
+        }
+        Ok(span)
+    }
+}
+
+/// A name that can be a level of a topic, and of a path.
+fn level(section: &Section<'_>, key: &str, typed: Option<String>) -> Checked<String> {
+    let name = section.needed(key, typed)?;
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
+        let problem =
+            format!("\"{name}\" does not go into a topic; write 1 to 64 of a to z, 0 to 9, - and _");
+        return Err(section.wrong(key, problem));
+    }
+    Ok(name)
+}
+
+fn listen(section: &Section<'_>, http: raw::Http) -> Checked<SocketAddr> {
+    for (key, typed) in [("tls_cert", &http.tls_cert), ("tls_key", &http.tls_key)] {
+        if typed.is_some() {
+            return Err(section.wrong(key, NO_TLS));
+        }
+    }
+    let typed = http.listen.as_deref().unwrap_or(LISTEN);
+    let address: SocketAddr = typed.parse().map_err(|_| {
+        section.wrong(
+            "listen",
+            format!("\"{typed}\" is not an address and a port, as in \"{LISTEN}\""),
+        )
+    })?;
+    if !address.ip().is_loopback() {
+        let problem = format!(
+            "{address} can be reached from other machines, which needs tls_cert and tls_key, and TLS is not \
+             supported yet; listen on {LISTEN} behind a proxy that speaks TLS"
+        );
+        return Err(section.wrong("listen", problem));
+    }
+    Ok(address)
+}
+
+const NO_TLS: &str = "TLS is not supported yet by this version; take the key out";
+
+fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
+    for (key, file) in [("ca", &typed.ca), ("cert", &typed.cert), ("key", &typed.key)] {
+        if file.is_some() {
+            return Err(section.wrong(key, NO_TLS));
+        }
+    }
+    let url = section.needed("url", typed.url)?;
+    if url.starts_with("mqtts://") {
+        return Err(section.wrong(
+            "url",
+            "mqtts:// is not supported yet by this version; use a broker on this machine",
+        ));
+    }
+    // Not quoted: somebody may have put a password into it.
+    let form = "is not of the form mqtt://host:port; user and password have keys of their own";
+    let (host, port) = broker(&url).ok_or_else(|| section.wrong("url", form))?;
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !local && typed.allow_plaintext != Some(true) {
+        let problem = format!(
+            "{host} is another machine, and PINs would go there in the clear; if that network is yours alone, set allow_plaintext = true"
+        );
+        return Err(section.wrong("url", problem));
+    }
+    let password = typed
+        .password_file
+        .map(|file| password(section, Path::new(&file)))
+        .transpose()?;
+    if password.is_some() && typed.username.is_none() {
+        return Err(section.wrong("password_file", "needs a username too"));
+    }
+    let reply_prefix = typed
+        .reply_prefix
+        .unwrap_or_else(|| format!("lockbridge/{site}/reply/"));
+    let levels = reply_prefix.split('/').count();
+    if !reply_prefix.ends_with('/')
+        || reply_prefix.starts_with(['/', '$'])
+        || reply_prefix.contains(['+', '#', '\0'])
+        || levels > 6
+    {
+        let problem = format!(
+            "\"{reply_prefix}\" is not a prefix of topics; end it with /, begin it with neither / nor $, and use no + or # and at most five levels"
+        );
+        return Err(section.wrong("reply_prefix", problem));
+    }
+    Ok(Mqtt {
+        host,
+        port,
+        username: typed.username,
+        password,
+        reply_prefix,
+        show_names: typed.names == Some(raw::Names::Show),
+    })
+}
+
+/// Host and port of `mqtt://host:port`; an IPv6 address stands in brackets.
+fn broker(url: &str) -> Option<(String, u16)> {
+    let (host, port) = url
+        .strip_prefix("mqtt://")?
+        .trim_end_matches('/')
+        .rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '_');
+    match bare {
+        Some(ip) => ip.parse::<std::net::Ipv6Addr>().ok()?,
+        None if host.is_empty() || host.contains(odd) => return None,
+        None => return Some((host.to_owned(), port)),
+    };
+    Some((bare?.to_owned(), port))
+}
+
+/// The first line of a file.
+fn password(section: &Section<'_>, file: &Path) -> Checked<Secret> {
+    let text = std::fs::read_to_string(file).map(Secret::new);
+    let text =
+        text.map_err(|error| section.wrong("password_file", format!("{}: {error}", file.display())))?;
+    match text.expose().lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
+        _ => Err(section.wrong("password_file", format!("{} is empty", file.display()))),
+    }
+}
+
+fn settings(
+    schedule: &Section<'_>,
+    times: raw::Schedule,
+    limits: &Section<'_>,
+    counts: &raw::Limits,
+) -> Checked<Settings> {
+    let known = Settings::default();
+    let count = |key, typed, default| limits.number(key, typed, default, &COUNTS);
+    Ok(Settings {
+        lead: schedule.span("lead", times.lead, known.lead, &(Duration::ZERO..=DAY))?,
+        preload: schedule.span("preload", times.preload, known.preload, &(MINUTE..=DAY * 365))?,
+        second_look: schedule.span(
+            "second_look",
+            times.second_look,
+            known.second_look,
+            &(MINUTE..=MINUTE * 2),
+        )?,
+        keep_ended: schedule.span(
+            "keep_ended",
+            times.keep_ended,
+            known.keep_ended,
+            &(DAY..=DAY * 3650),
+        )?,
+        check_every: schedule.span(
+            "check_every",
+            times.check_every,
+            known.check_every,
+            &(MINUTE * 10..=DAY * 7),
+        )?,
+        limits: Limits {
+            codes: count("codes", counts.codes, known.limits.codes)?,
+            jobs: count("jobs", counts.jobs, known.limits.jobs)?,
+            members: count("members", counts.members, known.limits.members)?,
+            events: count("events", counts.events, known.limits.events)?,
+            replies: count("replies", counts.replies, known.limits.replies)?,
+            refusals: count("refusals", counts.refusals, known.limits.refusals)?,
+        },
+    })
+}

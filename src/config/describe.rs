@@ -1,0 +1,103 @@
+//! What was understood, for `check-config`. Secrets are blanked.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Config, Driver, Untrusted, span};
+
+impl Config {
+    /// What was understood, for people: one line each, no secret among them.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        Description(self).to_string()
+    }
+}
+
+struct Description<'a>(&'a Config);
+
+impl Display for Description<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        writeln!(f, "gateway      {} of site {}", config.gateway, config.site)?;
+        writeln!(f, "data         {}", config.data_dir.display())?;
+        match &config.key_file {
+            Some(file) => writeln!(f, "store key    {}", file.display())?,
+            None => writeln!(f, "store key    at its default place")?,
+        }
+        writeln!(f, "reserve      {} MB", config.reserve >> 20)?;
+        writeln!(f, "http         {}", config.listen)?;
+        self.mqtt(f)?;
+        self.settings(f)?;
+        let untrusted = match config.untrusted {
+            Untrusted::Hold => "hold to what is proven",
+            Untrusted::Proceed => "go by the system's clock",
+        };
+        writeln!(f, "untrusted    {untrusted}")?;
+        writeln!(
+            f,
+            "unlock       {}",
+            if config.remote_unlock {
+                "from afar too"
+            } else {
+                "not from afar"
+            }
+        )?;
+        writeln!(f, "sim radio    {} links", config.sim_links)?;
+        for device in &config.devices {
+            let Driver::Sim(setup) = &device.driver;
+            let lock = &setup.capabilities;
+            let lengths: Vec<String> = lock.lengths.iter().map(u8::to_string).collect();
+            writeln!(
+                f,
+                "device       {} \"{}\": sim on radio {}; {} codes of {} digits, read back {:?}, window {:?}, \
+                 addressing {:?}, latency {}",
+                device.id,
+                device.name,
+                device.radio.0,
+                lock.capacity,
+                lengths.join("/"),
+                lock.read_back,
+                lock.window,
+                lock.addressing,
+                span::print(setup.latency),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Description<'_> {
+    fn mqtt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(mqtt) = &self.0.mqtt else {
+            return writeln!(f, "mqtt         none");
+        };
+        let user = mqtt.username.as_deref().unwrap_or("nobody");
+        let password = if mqtt.password.is_some() {
+            ", password (hidden)"
+        } else {
+            ""
+        };
+        let names = if mqtt.show_names { "show" } else { "hide" };
+        writeln!(f, "mqtt         {}:{} as {user}{password}", mqtt.host, mqtt.port)?;
+        writeln!(f, "mqtt replies below {}; names: {names}", mqtt.reply_prefix)
+    }
+
+    fn settings(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let settings = &self.0.settings;
+        let spans = [
+            ("lead", settings.lead),
+            ("preload", settings.preload),
+            ("second look", settings.second_look),
+            ("keep ended", settings.keep_ended),
+            ("check every", settings.check_every),
+        ];
+        for (name, value) in spans {
+            writeln!(f, "{name:12} {}", span::print(value))?;
+        }
+        let limits = &settings.limits;
+        writeln!(
+            f,
+            "limits       {} codes, {} jobs, {} members, {} events, {} replies, {} refusals",
+            limits.codes, limits.jobs, limits.members, limits.events, limits.replies, limits.refusals
+        )
+    }
+}

@@ -1,0 +1,132 @@
+//! What the operator wrote, in two steps: as typed ([`raw`]), then checked into the types that
+//! the gateway goes by ([`check`]). Nothing is opened or bound before all of it is known to be
+//! sound.
+//!
+//! It refuses every key that it does not know, and whatever this version cannot do: a gateway
+//! that starts is one that understood all that it was told. It fails with a [`ConfigError`] that
+//! says where, what is wrong and what to do. Defaults of times and bounds stand in
+//! [`Settings::default`] alone.
+
+mod check;
+mod describe;
+mod device;
+mod error;
+mod raw;
+mod secret;
+mod span;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::lock::sim::Setup;
+use crate::model::{DeviceId, RadioId, Settings};
+
+pub use error::{ConfigError, Place};
+pub use secret::Secret;
+
+/// All that an operator can set, checked.
+#[derive(Debug, PartialEq)]
+pub struct Config {
+    /// Name of the site; a level of MQTT topics.
+    pub site: String,
+    /// Name of this gateway within the site; a level of MQTT topics.
+    pub gateway: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The broker, if there is one.
+    pub mqtt: Option<Mqtt>,
+    /// Times and bounds that the core goes by.
+    pub settings: Settings,
+    /// What to go by while the clock is not trusted.
+    pub untrusted: Untrusted,
+    /// Whether doors can be opened from afar.
+    pub remote_unlock: bool,
+    /// The file of the key that seals the store; `None` for the default place.
+    pub key_file: Option<PathBuf>,
+    /// How much room must stay free on the card, in bytes.
+    pub reserve: u64,
+    /// How many simulated locks one simulated radio speaks to at once.
+    pub sim_links: usize,
+    /// The locks, in the order of the file.
+    pub devices: Vec<Device>,
+}
+
+/// The broker, and how to log in.
+#[derive(Debug, PartialEq)]
+pub struct Mqtt {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User, if it asks for one.
+    pub username: Option<String>,
+    /// Password, as read from its file.
+    pub password: Option<Secret>,
+    /// Where callers may ask to be answered.
+    pub reply_prefix: String,
+    /// Whether names of guests are shown in retained topics.
+    pub show_names: bool,
+}
+
+/// What to go by while the clock is not trusted (I9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untrusted {
+    /// The latest time that is proven to have come.
+    Hold,
+    /// The system's clock all the same.
+    Proceed,
+}
+
+/// A lock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name for people.
+    pub name: String,
+    /// What it shares with others.
+    pub radio: RadioId,
+    /// How it is spoken to.
+    pub driver: Driver,
+}
+
+/// The family of a lock, with what it needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Driver {
+    /// A simulated lock.
+    Sim(Setup),
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Config::parse(&text, path)
+    }
+
+    /// Checks a text that came from a file. Reads the files of secrets that it names.
+    ///
+    /// # Errors
+    /// Something in it is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let source = error::Source { text, path };
+        let raw = toml::from_str(text).map_err(|error| source.as_typed(&error))?;
+        check::check(raw, &source)
+    }
+
+    /// Whether every lock is simulated, so that time may be steered.
+    #[must_use]
+    pub fn all_simulated(&self) -> bool {
+        self.devices
+            .iter()
+            .all(|device| matches!(device.driver, Driver::Sim(_)))
+    }
+}

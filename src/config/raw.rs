@@ -1,0 +1,107 @@
+//! The file as typed. Every key of it stands here, and none but these; what it means is
+//! [`super::check`]'s business.
+
+use serde::Deserialize;
+
+use crate::model::{NativeWindow, ReadBack};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name { $(pub(super) $key: $type,)* }
+    };
+}
+
+section! {
+    /// The whole file.
+    Raw {
+        gateway: Gateway,
+        http: Http,
+        mqtt: Option<Mqtt>,
+        zwave: Option<toml::Table>,
+        ble: Option<toml::Table>,
+        schedule: Schedule,
+        clock: Clock,
+        locks: Locks,
+        store: Store,
+        limits: Limits,
+        sim: Sim,
+        device: Vec<Device>,
+    }
+}
+
+section! { Gateway { site: Option<String>, id: Option<String>, data_dir: Option<String>, } }
+section! { Http { listen: Option<String>, tls_cert: Option<String>, tls_key: Option<String>, } }
+section! {
+    Mqtt {
+        url: Option<String>,
+        allow_plaintext: Option<bool>,
+        username: Option<String>,
+        password_file: Option<String>,
+        ca: Option<String>,
+        cert: Option<String>,
+        key: Option<String>,
+        reply_prefix: Option<String>,
+        names: Option<Names>,
+    }
+}
+section! {
+    Schedule {
+        lead: Option<String>,
+        preload: Option<String>,
+        second_look: Option<String>,
+        keep_ended: Option<String>,
+        check_every: Option<String>,
+    }
+}
+section! { Clock { untrusted: Option<Untrusted>, } }
+section! { Locks { remote_unlock: Option<bool>, } }
+section! { Store { key_file: Option<String>, reserve_mb: Option<u64>, } }
+section! {
+    Limits {
+        codes: Option<usize>,
+        jobs: Option<usize>,
+        members: Option<usize>,
+        events: Option<usize>,
+        replies: Option<usize>,
+        refusals: Option<usize>,
+    }
+}
+section! { Sim { links: Option<usize>, } }
+section! {
+    /// One lock. From `profile` on the keys are those of simulated locks.
+    Device {
+        device_id: Option<String>,
+        name: Option<String>,
+        driver: Option<String>,
+        profile: Option<String>,
+        radio: Option<String>,
+        lengths: Option<Vec<u8>>,
+        alphabet: Option<String>,
+        forbidden_prefixes: Option<Vec<String>>,
+        capacity: Option<u16>,
+        name_limit: Option<u16>,
+        read_back: Option<ReadBack>,
+        window: Option<NativeWindow>,
+        batch: Option<bool>,
+        latency: Option<String>,
+        patience: Option<String>,
+        silence_after: Option<String>,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Names {
+    Hide,
+    Show,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Untrusted {
+    Hold,
+    Proceed,
+}

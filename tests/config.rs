@@ -1,0 +1,237 @@
+//! The operator's file: the sample is true, and every mistake is told with its place and its cure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lockbridge::config::{Config, ConfigError, Driver};
+use lockbridge::lock::sim::{PROFILES, Setup};
+use lockbridge::model::{Addressing, NativeWindow, ReadBack, Settings};
+
+const SAMPLE: &str = include_str!("../config/lockbridge.toml");
+const MINIMAL: &str = "[gateway]\nsite = \"s\"\nid = \"g\"\n";
+const DOOR: &str = "[[device]]\ndevice_id = \"8e94044d-a4d1-4691-9f7e-e97d3e8a0b73\"\nname = \"Door\"\n\
+                    driver = \"sim\"\nprofile = \"slots\"\n";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("lockbridge.toml"))
+}
+
+/// What is said about a text that must not pass.
+fn complaint(text: &str) -> String {
+    parse(text)
+        .map(|config| config.describe())
+        .unwrap_err()
+        .to_string()
+}
+
+/// The sample with what stands behind a mark made real.
+fn uncommented(text: &str, mark: &str) -> String {
+    let real = |line: &str| match line.strip_prefix(mark) {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(real).collect()
+}
+
+#[test]
+fn the_sample_shows_the_defaults() {
+    let as_is = parse(SAMPLE).unwrap();
+    let defaults = MINIMAL
+        .replace("\"s\"", "\"villa-7\"")
+        .replace("\"g\"", "\"gw1\"");
+    assert_eq!(as_is, parse(&defaults).unwrap());
+    let spelt_out = uncommented(SAMPLE, "#");
+    assert!(spelt_out.lines().count() == SAMPLE.lines().count() && spelt_out != SAMPLE);
+    assert_eq!(parse(&spelt_out).unwrap(), as_is);
+    assert_eq!(as_is.settings, Settings::default());
+}
+
+#[test]
+fn the_samples_examples_are_sound_and_show_the_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "swordfish\n").unwrap();
+    let text = uncommented(SAMPLE, "##").replace("/etc/lockbridge/mqtt-password", password.to_str().unwrap());
+    let config = parse(&text).unwrap();
+    assert_eq!(config.devices.len(), 1);
+    assert_eq!(
+        config.devices[0].driver,
+        Driver::Sim(Setup::profile("slots").unwrap())
+    );
+    assert_eq!(config.devices[0].radio.0, "sim");
+    let mqtt = config.mqtt.as_ref().unwrap();
+    assert_eq!((mqtt.host.as_str(), mqtt.port), ("127.0.0.1", 1883));
+    assert_eq!(mqtt.password.as_ref().unwrap().expose(), "swordfish");
+    assert!(!config.describe().contains("swordfish") && !format!("{config:?}").contains("swordfish"));
+    let plain = parse(&format!("{MINIMAL}[mqtt]\nurl = \"mqtt://localhost:1883\""))
+        .unwrap()
+        .mqtt
+        .unwrap();
+    assert_eq!(plain.reply_prefix, "lockbridge/s/reply/");
+    assert_eq!(plain.show_names, mqtt.show_names);
+}
+
+#[test]
+fn the_sample_shows_every_key() {
+    let shown: Vec<&str> = SAMPLE
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once(" = "))
+        .map(|(key, _)| key)
+        .collect();
+    let raw = include_str!("../src/config/raw.rs");
+    // Those that are refused as not supported yet are told of in prose.
+    let later = ["tls_cert", "tls_key", "ca", "cert", "key"];
+    let keys = raw.match_indices(": Option<").map(|(at, _)| {
+        raw[..at]
+            .rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .next()
+            .unwrap()
+    });
+    let mut seen = 0;
+    for key in keys.filter(|key| !["mqtt", "zwave", "ble"].contains(key) && !later.contains(key)) {
+        assert!(shown.contains(&key), "the sample does not show `{key}`");
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+#[test]
+fn every_profile_can_be_overridden() {
+    for profile in PROFILES {
+        let door = DOOR.replace("slots", profile);
+        let keys = "lengths = [7]\nalphabet = \"246\"\nforbidden_prefixes = [\"22\"]\ncapacity = 5\nname_limit = 9\n\
+                    read_back = \"masked\"\nwindow = \"minutes\"\nbatch = false\nlatency = \"5ms\"\n\
+                    patience = \"3s\"\nsilence_after = \"2s\"\nradio = \"attic\"\n";
+        let config = parse(&format!("{MINIMAL}{door}{keys}")).unwrap();
+        assert_eq!(config.devices[0].radio.0, "attic");
+        let Driver::Sim(setup) = &config.devices[0].driver;
+        let lock = &setup.capabilities;
+        assert_eq!((lock.capacity, lock.name_limit, lock.batch), (5, 9, false));
+        assert_eq!(
+            (lock.read_back, lock.window),
+            (ReadBack::Masked, NativeWindow::Minutes)
+        );
+        // Codes that show no digits can only be found by a slot that we chose.
+        assert_eq!(lock.addressing, Addressing::Chosen);
+        assert_eq!(
+            (setup.latency, lock.patience),
+            (Duration::from_millis(5), Duration::from_secs(3))
+        );
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_place_and_cure() {
+    let after = |text: &str| format!("{MINIMAL}{text}");
+    let cases = [
+        (
+            after("[http]\nlisen = \"x\""),
+            "lockbridge.toml:5: unknown key `lisen` in [http]; did you mean `listen`?",
+        ),
+        (
+            after("[htpt]\n"),
+            "lockbridge.toml:4: unknown key `htpt`; did you mean `http`?",
+        ),
+        (
+            after("[http]\nzebra = 1"),
+            "unknown key `zebra` in [http]; remove it",
+        ),
+        (
+            after(&format!("{DOOR}capcity = 3")),
+            "lockbridge.toml:9: unknown key `capcity` in [[device]]; did you mean `capacity`?",
+        ),
+        (
+            "[gateway]\nid = \"g\"".to_owned(),
+            "lockbridge.toml:1: `site` in [gateway]: is missing",
+        ),
+        (
+            "[gateway]\nid = \"g\"\nsite = \"a/b\"".to_owned(),
+            "lockbridge.toml:3: `site` in [gateway]: \"a/b\" does not go into a topic",
+        ),
+        (
+            after("[schedule]\nsecond_look = \"30s\""),
+            "`second_look` in [schedule]: 30s is not within 1m to 2m",
+        ),
+        (
+            after("[schedule]\nlead = \"soon\""),
+            "`lead` in [schedule]: \"soon\" is not a span of time",
+        ),
+        (
+            after("[schedule]\nlead = 10"),
+            "lockbridge.toml:5: invalid type: integer",
+        ),
+        (
+            after("[limits]\ncodes = 0"),
+            "`codes` in [limits]: 0 is not within 1 to 1000000",
+        ),
+        (
+            after("[http]\nlisten = \"0.0.0.0:8480\""),
+            "needs tls_cert and tls_key",
+        ),
+        (
+            after("[http]\ntls_cert = \"c\""),
+            "`tls_cert` in [http]: TLS is not supported yet",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtts://b:8883\""),
+            "mqtts:// is not supported yet",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://b.example:1883\""),
+            "set allow_plaintext = true",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://u:swordfish@b:1883\""),
+            "is not of the form mqtt://host:port",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]\""),
+            "is not of the form mqtt://host:port",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]:1883\"\nreply_prefix = \"a/#\""),
+            "`reply_prefix` in [mqtt]",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]:1883\"\npassword_file = \"/nowhere/x\""),
+            "`password_file` in [mqtt]: /nowhere/x",
+        ),
+        (
+            after("[zwave]\nurl = \"ws://x\""),
+            "lockbridge.toml:4: [zwave] is not supported yet",
+        ),
+        (after("[ble]\nadapter = \"hci0\""), "[ble] is not supported yet"),
+        (
+            after("[clock]\nuntrusted = \"maybe\""),
+            "unknown variant `maybe`, expected `hold` or `proceed`",
+        ),
+        (
+            after(&format!("{DOOR}{DOOR}")),
+            "lockbridge.toml:10: `device_id` in [[device]]: 8e94044d-a4d1-4691-9f7e-e97d3e8a0b73 is another device's too",
+        ),
+        (after(&DOOR.replace("8e94", "xxxx")), "is not a UUID"),
+        (after(&DOOR.replace("slots", "slot")), "there are: slots, fixed-8"),
+        (
+            after(&DOOR.replace("\"sim\"", "\"nuki\"")),
+            "this version has no driver \"nuki\"",
+        ),
+        (after(&format!("{DOOR}lengths = []")), "`lengths` in [[device]]"),
+        (after("[gateway\n"), "lockbridge.toml:4: "),
+    ];
+    for (text, expected) in cases {
+        let said = complaint(&text);
+        assert!(
+            said.contains(expected),
+            "{text}\n  said: {said}\n  not:  {expected}"
+        );
+        assert!(!said.contains("swordfish"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let said = Config::load(Path::new("/nowhere/lockbridge.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(said.starts_with("/nowhere/lockbridge.toml: "), "{said}");
+}
