@@ -18,6 +18,8 @@ pub struct Agenda<T> {
     when: BTreeMap<T, Mono>,
     /// What was shown lately may not be shown again before.
     rests: BTreeMap<T, Mono>,
+    /// The same, in the order in which it was shown.
+    shown: VecDeque<(Mono, T)>,
 }
 
 impl<T: Ord + Clone> Agenda<T> {
@@ -30,6 +32,7 @@ impl<T: Ord + Clone> Agenda<T> {
             later: BTreeSet::new(),
             when: BTreeMap::new(),
             rests: BTreeMap::new(),
+            shown: VecDeque::new(),
         }
     }
 
@@ -61,18 +64,25 @@ impl<T: Ord + Clone> Agenda<T> {
 
     /// The next thing that is to be shown now.
     pub fn take(&mut self, now: Mono) -> Option<T> {
-        self.rests.retain(|_, until| *until > now);
-        while let Some((time, _)) = self.later.first() {
+        while let Some((until, thing)) = self.shown.front() {
+            if *until > now {
+                break;
+            }
+            self.rests.remove(thing);
+            self.shown.pop_front();
+        }
+        while let Some((time, thing)) = self.later.first() {
             if *time > now {
                 break;
             }
-            if let Some((_, thing)) = self.later.pop_first() {
-                self.enqueue(thing);
-            }
+            let thing = thing.clone();
+            self.enqueue(thing);
         }
         let thing = self.due.pop_front()?;
         self.waiting.remove(&thing);
-        self.rests.insert(thing.clone(), now + self.pace);
+        let until = now + self.pace;
+        self.rests.insert(thing.clone(), until);
+        self.shown.push_back((until, thing.clone()));
         Some(thing)
     }
 

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a task, and starts it anew after a panic, which is reported. It ends when the task does.
+#[expect(clippy::disallowed_methods, reason = "the room that spawns")]
 pub fn keep<F>(
     name: &'static str,
     clock: Clock,
