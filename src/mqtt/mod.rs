@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::answer::Site;
 use crate::config;
-use crate::shell::{Core, tasks};
+use crate::shell::{self, Core};
 use body::Frame;
 use rumqtt::Broker;
 use session::Session;
@@ -62,7 +62,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         will: (frame.tree.status(), body::status_word(false)),
     };
     let (stop, stopped) = watch::channel(false);
-    let task = tasks::keep("mqtt", core.clock().clone(), move || {
+    let task = shell::keep("mqtt", core.clock().clone(), move || {
         let (link, poller) = rumqtt::connect(&broker, core.clock().clone(), seed);
         let session = Session::new(link, core.clone(), frame.clone());
         let stopped = stopped.clone();

@@ -125,3 +125,6 @@ fn commit(store: &mut dyn Store, group: &[(Ticket, Batch)]) -> Result<Vec<Result
 fn guarded<T>(work: impl FnOnce() -> Result<T, Fail>) -> Result<T, Fail> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Fail::Broken("the store panicked".into())))
 }
+
+#[cfg(test)]
+mod tests;

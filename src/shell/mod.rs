@@ -1,7 +1,9 @@
 //! The only room that starts threads and tasks. It decides nothing.
 
-pub mod committer;
-pub mod core;
-pub mod tasks;
+mod committer;
+mod core;
+mod tasks;
 
+pub use self::committer::Committer;
 pub use self::core::{Core, Incoming, Parts, Room, Unanswered, ear, start};
+pub use self::tasks::keep;

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,16 @@ pub(super) fn sync_all_in(dir: &Path) -> io::Result<()> {
         sync_path(&entry?.path())?;
     }
     sync_path(dir)
+}
+
+/// Makes a directory for its owner only, if it is not there, and its name durable.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.exists() {
+        // Not even opened: a service need not be allowed to read what is above its directory.
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::canonicalize(dir)?.parent().map_or(Ok(()), sync_path)
 }
 
 /// Writes a file for its owner only, and durable but for its name in the directory.

@@ -97,7 +97,7 @@ fn read(path: &Path, others: u32) -> Result<SealKey, Fail> {
 
 /// Makes a new key, durable before anything can be sealed with it.
 fn make(data_dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(data_dir)?;
+    disk::make_dir(data_dir)?;
     let mut key = Zeroizing::new([0; SealKey::BYTES]);
     SysRng
         .try_fill_bytes(key.as_mut_slice())

@@ -124,7 +124,7 @@ pub trait Store: Send {
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fail {
-    /// The medium is full, or below its reserve; nothing was changed.
+    /// The medium is full; nothing was changed.
     #[error("the storage is full: {0}")]
     Full(String),
     /// The medium failed. Final: what was committed but not synced may be lost.
@@ -180,9 +180,4 @@ fn check_sizes(batch: &Batch) -> Result<(), Fail> {
         }
     }
     Ok(())
-}
-
-/// Whether a batch only takes rows away, which is allowed below the reserve.
-fn only_removes(batch: &Batch) -> bool {
-    batch.iter().all(|(_, _, value)| value.is_none())
 }

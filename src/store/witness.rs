@@ -5,6 +5,9 @@
 //! batch also keeps a [`Tally`] inside the database, in the same transaction, and now and then the
 //! tally is written to a file beside it. At start the rows are counted: fewer or more than the
 //! tally says, or a tally behind the witness, is damage.
+//!
+//! What it cannot tell: a database that lost its newest batches, whole ones only, since the witness
+//! was last written.
 
 use std::{fs, io, path::Path};
 
@@ -85,13 +88,9 @@ impl Tally {
     pub(super) fn read(data_dir: &Path) -> Result<Option<Tally>, Fail> {
         let path = data_dir.join(FILE);
         match fs::read(&path) {
-            Ok(bytes) => Tally::decode(&bytes).map(Some).ok_or_else(|| {
-                Fail::Damaged(format!(
-                    "the witness {} is not readable: check the card; if the store itself is to be \
-                     trusted, remove that file",
-                    path.display()
-                ))
-            }),
+            Ok(bytes) => Tally::decode(&bytes)
+                .map(Some)
+                .ok_or_else(|| Fail::Damaged("its witness is not readable".into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Fail::io(path.display(), &error)),
         }

@@ -1,0 +1,60 @@
+//! `lockbridge keys`: works on the file of keys, whether or not the gateway runs.
+
+use clap::Subcommand;
+
+use super::{Failure, randomness, show};
+use crate::api::time;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::keys::{self, KeysError, Scope};
+
+#[derive(Subcommand)]
+pub(super) enum Keys {
+    /// Make a key and print it; it cannot be seen again.
+    Create {
+        /// What the key is for; names it in lists and for `revoke`.
+        name: String,
+        /// What it may do: codes, pins, operate, admin (default: all but admin).
+        #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',')]
+        scopes: Vec<Scope>,
+    },
+    /// List the keys.
+    List,
+    /// Take a key away; from then on it opens nothing.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Failure {
+        Failure::other(error)
+    }
+}
+
+pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failure> {
+    let keys = keys::Keys::of(&config.data_dir);
+    match command {
+        Keys::Create { name, scopes } => {
+            let scopes = match scopes.is_empty() {
+                true => Scope::default_set(),
+                false => scopes.iter().copied().collect(),
+            };
+            let made_at = time::text(Clock::real().now().wall).unwrap_or_default();
+            let key = keys.create(name, scopes, made_at, &mut randomness())?;
+            Ok(format!("{}\n", key.as_str()))
+        }
+        Keys::List => {
+            let rows = keys.list()?.into_iter().map(|key| {
+                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.word()).collect();
+                vec![key.name, scopes.join(","), key.created_at]
+            });
+            Ok(show::table(&["NAME", "SCOPES", "CREATED"], rows.collect()))
+        }
+        Keys::Revoke { name } => {
+            keys.revoke(name)?;
+            Ok(String::new())
+        }
+    }
+}

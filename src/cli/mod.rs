@@ -1,0 +1,184 @@
+//! The command line: what can be said to lockbridge, and with which status it ends.
+//!
+//! ```text
+//! mod.rs   commands and statuses          locks.rs   the locks of a configuration
+//! run.rs   the gateway, put together      client.rs  calls to a running gateway
+//! keys.rs  API keys                       show.rs    its answers as tables
+//! ```
+//!
+//! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
+//! configuration need no running gateway. What a command prints holds no PIN unless it is asked to.
+
+mod client;
+mod keys;
+mod locks;
+mod run;
+mod show;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rand::CryptoRng;
+
+use crate::config::{Config, ConfigError};
+use crate::store::Fail;
+
+/// Where a package puts the configuration.
+const CONFIG: &str = "/etc/lockbridge/lockbridge.toml";
+
+/// Bridges Seam's access-code API to local door locks.
+#[derive(Parser)]
+#[command(name = "lockbridge", version, arg_required_else_help = true)]
+struct Cli {
+    /// The configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// Say more on stderr.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway in the foreground.
+    Run,
+    /// Check the configuration, and say how it was understood.
+    CheckConfig,
+    /// List the devices.
+    Devices,
+    /// List access codes.
+    Codes {
+        /// Only those of this device (id or name).
+        #[arg(long, value_name = "DEVICE")]
+        device: Option<String>,
+        /// Show the PINs.
+        #[arg(long)]
+        show_pins: bool,
+    },
+    /// List what waits to be done on the locks.
+    Queue {
+        /// Only on this device (id or name).
+        device: Option<String>,
+    },
+    /// Show how far a group of access codes is, lock by lock.
+    Receipt {
+        /// The `common_code_key` of the group.
+        key: String,
+        /// Show the PINs.
+        #[arg(long)]
+        show_pins: bool,
+    },
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    const OTHER: u8 = 1;
+    const CONFIG: u8 = 2;
+    const STORE: u8 = 3;
+    const INSTANCE: u8 = 4;
+
+    fn other(message: impl fmt::Display) -> Failure {
+        Failure {
+            status: Failure::OTHER,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure {
+            status: Failure::CONFIG,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<Fail> for Failure {
+    fn from(fail: Fail) -> Failure {
+        let status = match &fail {
+            Fail::Damaged(_) | Fail::Newer { .. } => Failure::STORE,
+            Fail::Locked(_) => Failure::INSTANCE,
+            Fail::Full(_) | Fail::Broken(_) | Fail::Key(_) | Fail::Oversize { .. } => Failure::OTHER,
+        };
+        Failure {
+            status,
+            message: fail.to_string(),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::other(error)
+    }
+}
+
+/// Does what the arguments say, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Ends by itself, with status 2, if the arguments make no sense.
+    let cli = Cli::parse();
+    match carry_out(&cli) {
+        Ok(text) => {
+            // Whoever reads it may have gone already.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "lockbridge: {}", failure.message);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+/// Returns what goes to stdout.
+fn carry_out(cli: &Cli) -> Result<String, Failure> {
+    let config = Config::load(&cli.config)?;
+    match &cli.command {
+        Command::Run => run::run(config, cli.verbose).map(|()| String::new()),
+        Command::CheckConfig => Ok(config.describe()),
+        Command::Keys(command) => keys::carry_out(command, &config),
+        Command::Devices => client::with(&config, show::devices),
+        Command::Codes { device, show_pins } => client::with(&config, async |gateway| {
+            show::codes(gateway, device.as_deref(), *show_pins).await
+        }),
+        Command::Queue { device } => client::with(&config, async |gateway| {
+            show::queue(gateway, device.as_deref()).await
+        }),
+        Command::Receipt { key, show_pins } => client::with(&config, async |gateway| {
+            show::receipt(gateway, key, *show_pins).await
+        }),
+    }
+}
+
+/// The operating system's randomness. A machine that has none cannot make PINs: better to stop.
+#[expect(
+    clippy::disallowed_types,
+    reason = "where the program begins, randomness comes in"
+)]
+fn randomness() -> impl CryptoRng + Send + 'static {
+    rand::rand_core::UnwrapErr(rand::rngs::SysRng)
+}
+
+/// The directory that the service manager gives for sockets, if it does.
+fn runtime_dir() -> Option<PathBuf> {
+    let given = std::env::var_os("RUNTIME_DIRECTORY")?;
+    // systemd separates several by colons; the first is ours.
+    let given = given.to_str()?.split(':').next()?;
+    Some(Path::new(given).to_owned()).filter(|dir| dir.is_absolute())
+}

@@ -1,0 +1,187 @@
+//! `lockbridge run`: the whole gateway, put together in one place.
+//!
+//! It starts from the inside out, store, locks, core, doors, and says that it is ready when the
+//! doors are open. It ends from the outside in, so that nobody's answer is lost: doors first, then
+//! the core, then the store.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Failure, locks, randomness, runtime_dir};
+use crate::api::answer::Site;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::http::keys::Keys;
+use crate::http::{self, Api, socket};
+use crate::mqtt;
+use crate::shell::{self, Parts};
+use crate::store::{Options, SledStore, Vault, load_key};
+
+/// Answers under way get this long once the end is asked for.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// The store gets this long to close. Both together stay below ten seconds.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// Runs until it is asked to end, or cannot go on.
+pub(super) fn run(config: Config, verbose: bool) -> Result<(), Failure> {
+    log(verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(gateway(config));
+    // A lock that hangs must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+fn log(verbose: bool) {
+    let level = match verbose {
+        true => tracing::Level::DEBUG,
+        false => tracing::Level::INFO,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+}
+
+async fn gateway(config: Config) -> Result<(), Failure> {
+    // The store: opening it is what makes this the only gateway of its data directory.
+    let key = load_key(&config.data_dir, config.key_file.as_deref())?;
+    let options = Options {
+        reserve: config.reserve,
+        ..Options::default()
+    };
+    let mut store = SledStore::open(&config.data_dir, options)?;
+    let mut rng = randomness();
+    let (vault, content) = Vault::open(&mut store, &key, rng.random())?;
+    let seed = rng.random();
+
+    // The doors, not yet opened: whatever fails, fails before anything is asked of a lock.
+    let network = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", config.listen)))?;
+    let address = network.local_addr()?;
+    let (local, socket) = socket::listen(&config.data_dir, runtime_dir().as_deref())
+        .map_err(|error| Failure::other(format!("cannot make the Unix socket: {error}")))?;
+
+    // The locks, and the core that knows what they shall hold.
+    let clock = Clock::real();
+    let (report, facts) = shell::ear();
+    let locks = locks::open(&config, &clock, &report)?;
+    let (gateway, repairs) = Gateway::boot(
+        vault,
+        content,
+        locks.specs,
+        locks.radios,
+        config.settings.clone(),
+        clock.now(),
+    )?;
+    if repairs != Default::default() {
+        tracing::warn!(?repairs, "the store did not agree with itself, and was repaired");
+    }
+    let (core, mut running) = shell::start(Parts {
+        gateway,
+        store: Box::new(store),
+        storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        locks: locks.registry.clone(),
+        facts,
+        clock,
+        rng: Box::new(rng),
+    })?;
+
+    let mqtt = config
+        .mqtt
+        .as_ref()
+        .map(|to| mqtt::start(&config.site, &config.gateway, to, core.clone(), seed));
+
+    let api = Arc::new(Api::new(
+        core.clone(),
+        Site::new(&config.site, &config.gateway),
+        Keys::of(&config.data_dir),
+        locks.registry,
+        Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        Some(socket.owner),
+    ));
+    let (stop, stopping) = watch::channel(false);
+    let doors = async {
+        tokio::try_join!(
+            http::serve(network, Arc::clone(&api), stopped(stopping.clone())),
+            http::serve(local, Arc::clone(&api), stopped(stopping.clone())),
+        )
+    };
+    tokio::pin!(doors);
+    eprintln!(
+        "lockbridge is ready: http://{address} and {}",
+        socket.path().display()
+    );
+
+    let mut ended = None;
+    let mut failed = None;
+    tokio::select! {
+        told = told_to_end() => tracing::info!("{} came: ending", told?),
+        result = &mut running => ended = Some(result),
+        result = &mut doors => failed = result.err(),
+    }
+    // Nobody is listening any more only if the doors are closed already.
+    let _ = stop.send(true);
+    let goodbye = async {
+        if let Some(mqtt) = mqtt {
+            mqtt.stop().await;
+        }
+    };
+    if ended.is_none() {
+        let last_answers = async {
+            if failed.is_none() {
+                // How it ended does not matter any more.
+                let _ = doors.await;
+            }
+        };
+        let closed = async { tokio::join!(last_answers, goodbye) };
+        if tokio::time::timeout(LAST_ANSWERS, closed).await.is_err() {
+            tracing::warn!("some callers kept their connections open until the end");
+        }
+        core.stop().await;
+        ended = tokio::time::timeout(LAST_WRITES, &mut running).await.ok();
+    }
+    match (ended, failed) {
+        (None, _) => Err(Failure::other("the store did not close in time")),
+        (Some(Err(panic)), _) => Err(Failure::other(format!("the core failed: {panic}"))),
+        (Some(Ok(Err(fail))), _) => Err(fail.into()),
+        (Some(Ok(Ok(()))), Some(error)) => Err(Failure::other(format!("cannot serve any more: {error}"))),
+        (Some(Ok(Ok(()))), None) => Ok(()),
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender is gone only when everything is.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Waits for a signal that asks for the end.
+async fn told_to_end() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Tells whether the card has less room left than is to be kept free.
+fn storage_low(data_dir: PathBuf, reserve: u64) -> impl Fn() -> bool + Send + Sync {
+    move || match fs2::available_space(&data_dir) {
+        Ok(free) => free < reserve,
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell how much room is left");
+            false
+        }
+    }
+}

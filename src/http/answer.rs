@@ -1,0 +1,97 @@
+//! Answers on their way out: a body of JSON, or a refusal in Seam's envelope.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use crate::api::answer;
+use crate::model::{Reason, Refusal};
+use crate::shell::Unanswered;
+
+/// A success: always 200, always an object with `ok: true`.
+pub struct Told(pub Value);
+
+/// A refusal, with the status that belongs to its reason.
+#[derive(Debug)]
+pub struct Refused(pub Refusal);
+
+/// What a call comes to.
+pub type Outcome = Result<Told, Refused>;
+
+/// An answer with one key beside `ok`, as Seam has it.
+pub fn told(key: &str, value: Value) -> Told {
+    let mut body = serde_json::Map::new();
+    body.insert(key.to_owned(), value);
+    body.insert("ok".to_owned(), true.into());
+    Told(Value::Object(body))
+}
+
+/// The same for an object that carries `ok` among its own keys.
+pub fn told_flat(mut value: Value) -> Told {
+    value["ok"] = true.into();
+    Told(value)
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        Refused(refusal)
+    }
+}
+
+impl From<Unanswered> for Refused {
+    fn from(unanswered: Unanswered) -> Refused {
+        Refused(Refusal::new(Reason::Busy, unanswered.to_string()))
+    }
+}
+
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Refused(refusal) = self;
+        let status = StatusCode::from_u16(answer::status_of(refusal.reason))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, &answer::refusal(&refusal));
+        if matches!(refusal.reason, Reason::Busy | Reason::RateLimited) {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A body of JSON. SDKs take an error for Seam's only with this content type.
+pub fn json(status: StatusCode, body: &Value) -> Response {
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, headers, body.to_string()).into_response()
+}
+
+/// The answer to a path that does not exist.
+pub async fn no_such_path() -> Refused {
+    Refused(Refusal::new(Reason::NotFound, "there is no such path"))
+}
+
+/// Puts the envelope under a 405, which the router sends with the methods that are allowed.
+pub fn with_envelope(response: Response) -> Response {
+    let bare =
+        response.status() == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(CONTENT_TYPE);
+    if !bare {
+        return response;
+    }
+    let allow = response.headers().get(ALLOW).cloned();
+    let mut response = Refused(Refusal::new(
+        Reason::MethodNotAllowed,
+        "this path takes other methods",
+    ))
+    .into_response();
+    if let Some(allow) = allow {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}

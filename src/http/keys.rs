@@ -1,0 +1,350 @@
+//! The file of API keys: who may call, and what for.
+//!
+//! It stands beside the store and not in it, so that keys are made and revoked whether or not the
+//! gateway runs; the gateway looks at the file again whenever it has changed. It holds hashes: a
+//! key is random and long enough that its plain SHA-256 cannot be guessed back.
+//!
+//! A file that cannot be read or understood lets nobody in, and says so on the log.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use rand::{CryptoRng, RngExt};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Name of the file in the data directory.
+const FILE: &str = "keys.json";
+/// Seam's SDKs take keys that begin with `seam_`, but for `seam_at`, `seam_cst` and `seam_pk`,
+/// which mean other things to them: the two letters keep clear of those.
+const PREFIX: &str = "seam_lb";
+/// Random characters of a key, of 62 kinds each: 238 bits.
+const RANDOM: usize = 40;
+const LONGEST_NAME: usize = 64;
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// See and change access codes; see devices.
+    Codes,
+    /// See PINs.
+    Pins,
+    /// Operate devices.
+    Operate,
+    /// Steer simulated locks and their time.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Scope; 4] = [Scope::Codes, Scope::Pins, Scope::Operate, Scope::Admin];
+
+    /// What a key gets unless told otherwise.
+    #[must_use]
+    pub fn default_set() -> BTreeSet<Scope> {
+        BTreeSet::from([Scope::Codes, Scope::Pins, Scope::Operate])
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Scope::Codes => "codes",
+            Scope::Pins => "pins",
+            Scope::Operate => "operate",
+            Scope::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Scope, String> {
+        let known = Scope::ALL.into_iter().find(|scope| scope.word() == word);
+        known.ok_or_else(|| format!("`{word}` is none of codes, pins, operate and admin"))
+    }
+}
+
+/// A key on file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What it is called.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: BTreeSet<Scope>,
+    /// SHA-256 of the key, as hex.
+    pub sha256: String,
+    /// When it was made.
+    pub created_at: String,
+}
+
+/// Why the keys could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not what this program writes.
+    #[error("{path}: not a file of keys ({source}); restore it, or remove it and make new keys", path = .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The name is in use.
+    #[error("there is a key named {0} already; revoke it first, or choose another name")]
+    Taken(String),
+    /// No key has this name.
+    #[error("there is no key named {0}")]
+    Unknown(String),
+    /// The name cannot be one.
+    #[error("a key's name has 1 to {LONGEST_NAME} printable characters")]
+    Name,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Content {
+    keys: Vec<Key>,
+}
+
+/// The keys of a gateway, as they stand in the file.
+pub struct Keys {
+    path: PathBuf,
+    /// What was last read, and by what the file then went.
+    known: Mutex<(Option<Stamp>, Vec<Key>)>,
+}
+
+/// Tells one state of the file from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Keys {
+    /// The keys in a data directory.
+    #[must_use]
+    pub fn of(data_dir: &Path) -> Keys {
+        Keys {
+            path: data_dir.join(FILE),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The key that a caller shows, if it is one.
+    #[must_use]
+    pub fn find(&self, shown: &str) -> Option<Key> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.stamp();
+        if known.0 != stamp {
+            let keys = self.read().unwrap_or_else(|error| {
+                tracing::error!(%error, "no API key is accepted");
+                Vec::new()
+            });
+            *known = (stamp, keys);
+        }
+        let hash = hash(shown);
+        // Every key is compared, each in the same time.
+        let mut found = None;
+        for key in &known.1 {
+            if bool::from(key.sha256.as_bytes().ct_eq(hash.as_bytes())) {
+                found = Some(key.clone());
+            }
+        }
+        found
+    }
+
+    /// Every key, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read or understood.
+    pub fn list(&self) -> Result<Vec<Key>, KeysError> {
+        self.read()
+    }
+
+    /// Makes a key and puts it on file. Returns it: it cannot be seen again.
+    ///
+    /// # Errors
+    /// The name cannot be used, or the file cannot be read or written.
+    pub fn create(
+        &self,
+        name: &str,
+        scopes: BTreeSet<Scope>,
+        created_at: String,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Zeroizing<String>, KeysError> {
+        let length = name.chars().count();
+        if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) {
+            return Err(KeysError::Name);
+        }
+        let mut key = Zeroizing::new(String::with_capacity(PREFIX.len() + RANDOM));
+        key.push_str(PREFIX);
+        key.extend((0..RANDOM).map(|_| {
+            const KINDS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+            char::from(KINDS[rng.random_range(0..KINDS.len())])
+        }));
+        let sha256 = hash(&key);
+        self.change(|keys| {
+            if keys.iter().any(|key| key.name == name) {
+                return Err(KeysError::Taken(name.to_owned()));
+            }
+            keys.push(Key {
+                name: name.to_owned(),
+                scopes,
+                sha256,
+                created_at,
+            });
+            Ok(())
+        })?;
+        Ok(key)
+    }
+
+    /// Takes a key off the file: from then on it opens nothing.
+    ///
+    /// # Errors
+    /// There is none of this name, or the file cannot be read or written.
+    pub fn revoke(&self, name: &str) -> Result<(), KeysError> {
+        self.change(|keys| {
+            let before = keys.len();
+            keys.retain(|key| key.name != name);
+            match keys.len() < before {
+                true => Ok(()),
+                false => Err(KeysError::Unknown(name.to_owned())),
+            }
+        })
+    }
+
+    /// Changes the file as a whole; of two changes at once, one waits for the other.
+    fn change(&self, change: impl FnOnce(&mut Vec<Key>) -> Result<(), KeysError>) -> Result<(), KeysError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let io = |source| self.io(source);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io)?;
+        let folder = File::open(folder).map_err(io)?;
+        fs2::FileExt::lock_exclusive(&folder).map_err(io)?;
+        let mut keys = self.read()?;
+        change(&mut keys)?;
+        self.write(Content { keys }, &folder).map_err(io)
+    }
+
+    fn read(&self) -> Result<Vec<Key>, KeysError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(|content: Content| content.keys)
+                .map_err(|source| KeysError::Damaged {
+                    path: self.path.clone(),
+                    source,
+                }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(self.io(error)),
+        }
+    }
+
+    /// Beside the old file first, and in its place only once it is whole and durable.
+    fn write(&self, content: Content, folder: &File) -> io::Result<()> {
+        let new = self.path.with_extension("json.new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(&serde_json::to_vec_pretty(&content)?)?;
+        // Made by root for a gateway that runs as somebody else, it must stay readable for that one.
+        let (mine, owner) = (file.metadata()?, folder.metadata()?);
+        if mine.uid() != owner.uid() {
+            std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        folder.sync_all()
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let found = fs::metadata(&self.path).ok()?;
+        Some(Stamp {
+            inode: found.ino(),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+
+    fn io(&self, source: io::Error) -> KeysError {
+        KeysError::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+fn hash(key: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(key.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn made_known_at_once_and_revoked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let (gateway, command) = (Keys::of(&data), Keys::of(&data));
+        assert_eq!(gateway.find("seam_x"), None);
+        let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
+        let key = command
+            .create("office", Scope::default_set(), String::new(), &mut rng)
+            .unwrap();
+        assert!(key.starts_with("seam_lb") && key.len() >= 37);
+        let found = gateway.find(&key).expect("it is on file");
+        assert_eq!((found.name.as_str(), found.scopes.len()), ("office", 3));
+        assert_eq!(gateway.find(&key[..key.len() - 1]), None);
+        let again = command.create("office", Scope::default_set(), String::new(), &mut rng);
+        assert!(matches!(again, Err(KeysError::Taken(_))));
+        let file = data.join(FILE);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!fs::read_to_string(&file).unwrap().contains(key.as_str()));
+        command.revoke("office").unwrap();
+        assert_eq!(gateway.find(&key), None);
+        assert!(matches!(command.revoke("office"), Err(KeysError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_damaged_file_lets_nobody_in_and_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let keys = Keys::of(dir.path());
+        assert_eq!(keys.find("seam_x"), None);
+        let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
+        let made = keys.create("a", Scope::default_set(), String::new(), &mut rng);
+        assert!(matches!(made, Err(KeysError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,125 @@
+//! Who calls, and what that one may do.
+//!
+//! Over TCP the bearer key says it. Over the Unix socket the kernel says it: the socket lets in
+//! nobody but root and the gateway's own user, and they may do everything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::serve::IncomingStream;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::Api;
+use super::answer::Refused;
+use super::keys::Scope;
+use crate::api::answer::Pins;
+use crate::model::{Caller, Reason, Refusal};
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    /// Some program on the network.
+    Network,
+    /// A user of this machine; `None` if the kernel does not say which.
+    Local(Option<u32>),
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Peer {
+        Peer::Network
+    }
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Peer {
+        Peer::Local(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+    }
+}
+
+/// A caller who was let in.
+pub struct Who {
+    /// Under which name its jobs stand.
+    pub caller: Caller,
+    scopes: BTreeSet<Scope>,
+}
+
+impl Who {
+    /// Insists on a scope.
+    ///
+    /// # Errors
+    /// `forbidden`, naming it.
+    pub fn may(&self, scope: Scope) -> Result<(), Refused> {
+        self.may_one_of(&[scope])
+    }
+
+    /// Insists on one of several scopes.
+    ///
+    /// # Errors
+    /// `forbidden`, naming the first.
+    pub fn may_one_of(&self, scopes: &[Scope]) -> Result<(), Refused> {
+        if scopes.iter().any(|scope| self.scopes.contains(scope)) {
+            return Ok(());
+        }
+        let needed = scopes.first().map_or("", |scope| scope.word());
+        Err(Refused(Refusal::new(
+            Reason::Forbidden,
+            format!("this needs a key with the scope `{needed}`"),
+        )))
+    }
+
+    /// Whether this caller may see PINs.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        match self.scopes.contains(&Scope::Pins) {
+            true => Pins::Shown,
+            false => Pins::Hidden,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Who {
+    type Rejection = Refused;
+
+    async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
+        match head.extensions.get::<ConnectInfo<Peer>>() {
+            Some(ConnectInfo(Peer::Local(uid))) => by_user(*uid, api.own_uid),
+            Some(ConnectInfo(Peer::Network)) | None => by_key(head, api),
+        }
+    }
+}
+
+fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
+    match uid {
+        Some(uid) if uid == 0 || Some(uid) == own => Ok(Who {
+            caller: Caller(format!("uid:{uid}")),
+            scopes: BTreeSet::from(Scope::ALL),
+        }),
+        _ => Err(unauthorized("this socket serves root and the gateway's own user")),
+    }
+}
+
+fn by_key(head: &Parts, api: &Api) -> Result<Who, Refused> {
+    let header = head
+        .headers
+        .get(AUTHORIZATION)
+        .ok_or_else(|| unauthorized("send `authorization: Bearer` with an API key"))?;
+    let key = header
+        .to_str()
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, key)| api.keys.find(key.trim()))
+        .ok_or_else(|| unauthorized("this API key is not known"))?;
+    Ok(Who {
+        caller: Caller(format!("key:{}", key.name)),
+        scopes: key.scopes,
+    })
+}
+
+fn unauthorized(message: &str) -> Refused {
+    Refused(Refusal::new(Reason::Unauthorized, message))
+}

@@ -1,0 +1,317 @@
+//! The real program over simulated locks, and a caller of its API that speaks plain HTTP.
+//!
+//! Nothing here waits for time to pass: the gateway says when it is ready, and simulated time is
+//! moved on by its own API, which answers when all that fell due was done.
+#![allow(dead_code, reason = "every test takes what it needs")]
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lockbridge::api::time;
+use lockbridge::model::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The devices of Seam's own examples.
+pub const FRONT: &str = "8e94044d-a4d1-4691-9f7e-e97d3e8a0b73";
+pub const BACK: &str = "d87eea5d-71c6-4633-a966-396c5ac51177";
+
+/// No answer takes longer than this, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway of one test: its directory, its process, a key that may do everything.
+pub struct Rig {
+    dir: TempDir,
+    process: Option<Child>,
+    address: String,
+    pub key: String,
+    log: Arc<Mutex<String>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        assert_eq!(self.body["ok"], true);
+        self.body
+    }
+
+    /// Insists on a refusal of this kind, whose message says this.
+    #[track_caller]
+    pub fn refused(&self, status: u16, kind: &str, says: &str) {
+        let error = &self.body["error"];
+        assert_eq!(
+            (self.status, error["type"].as_str()),
+            (status, Some(kind)),
+            "{}",
+            self.body
+        );
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.contains(says), "`{message}` does not say `{says}`");
+        assert_eq!(self.body["ok"], false);
+        let content_type = self.header("content-type").unwrap_or_default();
+        assert!(content_type.starts_with("application/json"), "{content_type}");
+        assert!(self.header("seam-request-id").is_some());
+    }
+}
+
+/// A simulated lock for the configuration; `more` are further keys.
+pub fn device(id: &str, name: &str, profile: &str, more: &str) -> String {
+    format!(
+        "[[device]]\ndevice_id = \"{id}\"\nname = \"{name}\"\ndriver = \"sim\"\nprofile = \"{profile}\"\n{more}\n"
+    )
+}
+
+impl Rig {
+    /// A running gateway over these devices.
+    pub fn start(devices: &[String]) -> Rig {
+        let mut rig = Rig::new(devices);
+        rig.run();
+        rig
+    }
+
+    /// A gateway that does not run yet.
+    pub fn new(devices: &[String]) -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[gateway]\nsite = \"villa-7\"\nid = \"gw1\"\ndata_dir = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n\
+             [store]\nreserve_mb = 1\n\n{}",
+            dir.path().join("data").display(),
+            devices.join("\n"),
+        );
+        std::fs::write(dir.path().join("lockbridge.toml"), config).unwrap();
+        let mut rig = Rig {
+            dir,
+            process: None,
+            address: String::new(),
+            key: String::new(),
+            log: Arc::default(),
+        };
+        rig.key = rig.make_key("everything", "codes,pins,operate,admin");
+        rig
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("lockbridge.toml")
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn make_key(&self, name: &str, scopes: &str) -> String {
+        let made = self.command(&["keys", "create", name, "--scope", scopes]);
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Runs the program with this configuration until it ends.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        program(&self.config()).args(arguments).output().unwrap()
+    }
+
+    /// What a command prints.
+    #[track_caller]
+    pub fn told(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts the gateway, and returns once it is ready.
+    pub fn run(&mut self) {
+        let mut process = program(&self.config())
+            .arg("run")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let log = Arc::clone(&self.log);
+        let ready = lines.by_ref().map_while(Result::ok).find(|line| {
+            writeln!(log.lock().unwrap(), "{line}").unwrap();
+            line.contains("ready")
+        });
+        let ready = ready.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
+        let address = ready.split("http://").nth(1).unwrap();
+        self.address = address.split_whitespace().next().unwrap().to_owned();
+        self.process = Some(process);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the log must be read, or the program waits"
+        )]
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                writeln!(log.lock().unwrap(), "{line}").unwrap();
+            }
+        });
+    }
+
+    /// All that the gateway said on stderr so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// `kill`, and how the program ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("it runs");
+        let kill = Command::new("kill").arg(process.id().to_string()).status();
+        assert!(kill.unwrap().success());
+        process.wait().unwrap()
+    }
+
+    /// POST with the key that may do everything.
+    pub fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path, &self.bearer(), &body.to_string())
+    }
+
+    /// GET with the key that may do everything.
+    pub fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &self.bearer(), "")
+    }
+
+    pub fn bearer(&self) -> String {
+        bearer(&self.key)
+    }
+
+    /// One request on a connection of its own; `headers` are whole lines.
+    pub fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // A body that is too long is refused before it is read to its end.
+        let _ = stream.write_all(body.as_bytes());
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        parse(&String::from_utf8(bytes).unwrap())
+    }
+
+    /// Moves simulated time on; all that falls due on the way is done.
+    #[track_caller]
+    pub fn advance(&self, seconds: u64) {
+        self.post("/lockbridge/v1/sim/clock", json!({"advance_s": seconds}))
+            .ok();
+    }
+
+    /// The gateway's own time, some seconds from now, as callers write it.
+    pub fn time(&self, seconds_from_now: i64) -> String {
+        let now = self.get("/lockbridge/v1/sim/clock").ok();
+        let Timestamp(now) = time::parse(now["now"].as_str().unwrap()).unwrap();
+        time::text(Timestamp(now + seconds_from_now * 1000)).unwrap()
+    }
+
+    /// The true table of a lock.
+    pub fn table(&self, device: &str) -> Vec<Value> {
+        let table = self
+            .get(&format!("/lockbridge/v1/sim/devices/{device}/table"))
+            .ok();
+        table["codes"].as_array().unwrap().clone()
+    }
+
+    /// The digits in a lock.
+    pub fn pins_on(&self, device: &str) -> Vec<String> {
+        let text = |row: &Value| row["code"].as_str().unwrap().to_owned();
+        self.table(device).iter().map(text).collect()
+    }
+
+    /// The access codes of a device.
+    pub fn codes(&self, device: &str) -> Vec<Value> {
+        let listed = self.post("/access_codes/list", json!({"device_id": device})).ok();
+        listed["access_codes"].as_array().unwrap().clone()
+    }
+
+    /// Whether a door opens to these digits.
+    pub fn opens(&self, device: &str, code: &str) -> bool {
+        let path = format!("/lockbridge/v1/sim/devices/{device}/keypad");
+        self.post(&path, json!({"code": code})).ok()["opened"] == true
+    }
+
+    /// Everything that a refused request must leave as it is.
+    pub fn everything(&self) -> Value {
+        let devices = self.get("/devices/list").ok();
+        let each = devices["devices"].as_array().unwrap().iter().map(|device| {
+            let id = device["device_id"].as_str().unwrap();
+            json!({
+                "table": self.table(id),
+                "codes": self.codes(id),
+                "queue": self.get(&format!("/lockbridge/v1/devices/{id}/queue")).ok(),
+            })
+        });
+        json!({"devices": each.collect::<Vec<_>>(), "ready": self.get("/readyz").ok()})
+    }
+}
+
+pub fn bearer(key: &str) -> String {
+    format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n")
+}
+
+fn program(config: &Path) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lockbridge"));
+    program
+        .arg("--config")
+        .arg(config)
+        .env_remove("RUNTIME_DIRECTORY")
+        .env_remove("CREDENTIALS_DIRECTORY");
+    program
+}
+
+fn parse(response: &str) -> Answer {
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer: {response:?}"));
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap();
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_ascii_lowercase(), value.to_owned())
+    };
+    Answer {
+        status: status.parse().unwrap(),
+        headers: lines.map(header).collect(),
+        body: serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("the gateway said:\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! Seam's API over plain HTTP, against the real program and simulated locks.
+
+mod common;
+
+use common::{BACK, FRONT, Rig, bearer, device};
+use serde_json::{Value, json};
+
+const CELLAR: &str = "11111111-0000-4000-8000-000000000001";
+const SAFE: &str = "11111111-0000-4000-8000-000000000002";
+const NOBODY: &str = "99999999-0000-4000-8000-000000000009";
+
+const CREATE: &str = "/access_codes/create_multiple";
+const UPDATE: &str = "/access_codes/update_multiple";
+
+fn two_doors() -> Vec<String> {
+    vec![
+        device(FRONT, "Front door", "slots", ""),
+        device(BACK, "Back door", "slots", ""),
+    ]
+}
+
+fn jane(rig: &Rig) -> Value {
+    json!({
+        "device_ids": [FRONT, BACK],
+        "name": "Jane's reservation",
+        "starts_at": rig.time(3600),
+        "ends_at": rig.time(2 * 86_400),
+        "preferred_code_length": 4,
+    })
+}
+
+#[test]
+fn a_reservation_from_booking_to_late_checkout() {
+    let rig = Rig::start(&two_doors());
+    let request = jane(&rig);
+    let answer = rig.call("PUT", CREATE, &rig.bearer(), &request.to_string());
+    assert!(answer.header("lockbridge-job-id").is_some());
+    let created = answer.ok();
+    let codes = created["access_codes"].as_array().unwrap();
+    assert_eq!(codes.len(), 2);
+    let (front, back) = (&codes[0], &codes[1]);
+    assert_eq!(
+        (&front["device_id"], &back["device_id"]),
+        (&json!(FRONT), &json!(BACK))
+    );
+    let pin = front["code"].as_str().unwrap();
+    assert_eq!(pin.len(), 4);
+    assert_eq!(front["code"], back["code"]);
+    let key = front["common_code_key"].as_str().unwrap();
+    assert!(key.starts_with("auto_set_by_create_multiple_"));
+    assert_eq!(front["common_code_key"], back["common_code_key"]);
+    for code in codes {
+        assert_eq!(code["name"], "Jane's reservation");
+        assert_eq!(code["type"], "time_bound");
+        assert_eq!(code["starts_at"], request["starts_at"]);
+        assert_eq!(code["ends_at"], request["ends_at"]);
+        assert_eq!(code["status"], "unset");
+        assert_eq!(
+            code["pending_mutations"][0]["mutation_code"],
+            "deferring_creation"
+        );
+    }
+    assert!(rig.table(FRONT).is_empty() && rig.table(BACK).is_empty());
+
+    // Its time comes near: both locks hold it, and the receipt says on what word.
+    rig.advance(3600);
+    for door in [FRONT, BACK] {
+        assert_eq!(rig.pins_on(door), [pin]);
+        assert!(rig.opens(door, pin));
+        assert_eq!(rig.codes(door)[0]["status"], "set");
+    }
+    let receipt = rig.get(&format!("/lockbridge/v1/groups/{key}")).ok();
+    assert_eq!((&receipt["proven"], &receipt["members"]), (&json!(2), &json!(2)));
+    assert_eq!(receipt["all_proven"], true);
+    assert_eq!(receipt["receipts"][0]["proven"]["how"], "read_back");
+    let told = rig.told(&["receipt", key]);
+    assert!(told.contains("proven 2 of 2") && !told.contains(pin), "{told}");
+    assert!(rig.told(&["codes", "--show-pins"]).contains(pin));
+
+    // A later checkout moves both, and neither PIN nor key.
+    let later = rig.time(4 * 86_400);
+    let moved = rig.call(
+        "PATCH",
+        UPDATE,
+        &rig.bearer(),
+        &json!({"common_code_key": key, "ends_at": later}).to_string(),
+    );
+    assert_eq!(moved.ok(), json!({"ok": true}));
+    for door in [FRONT, BACK] {
+        let code = &rig.codes(door)[0];
+        assert_eq!(code["ends_at"], later);
+        assert_eq!(code["starts_at"], request["starts_at"]);
+        assert_eq!(code["common_code_key"], key);
+        assert_eq!(code["code"], pin);
+    }
+    rig.advance(3 * 86_400);
+    assert!(rig.opens(FRONT, pin), "the stay was extended");
+    rig.advance(2 * 86_400);
+    for door in [FRONT, BACK] {
+        assert!(!rig.opens(door, pin), "the stay is over");
+        assert!(rig.codes(door).is_empty());
+    }
+    let ended = rig.post(
+        "/access_codes/get",
+        json!({"access_code_id": front["access_code_id"]}),
+    );
+    assert_eq!(ended.ok()["access_code"]["status"], "unset");
+    assert!(!rig.log().contains(pin));
+}
+
+#[test]
+fn a_custom_code_goes_to_every_member_and_links_none() {
+    let rig = Rig::start(&two_doors());
+    let created = rig
+        .post(CREATE, json!({"device_ids": [FRONT, BACK], "code": "271828"}))
+        .ok();
+    for code in created["access_codes"].as_array().unwrap() {
+        assert_eq!(code["code"], "271828");
+        assert_eq!(code["common_code_key"], Value::Null);
+        assert_eq!(
+            (&code["type"], &code["status"]),
+            (&json!("ongoing"), &json!("setting"))
+        );
+    }
+    rig.advance(300);
+    assert_eq!(rig.pins_on(FRONT), ["271828"]);
+    assert_eq!(rig.pins_on(BACK), ["271828"]);
+
+    // Found by its PIN, and deleted alone.
+    let path = format!("/access_codes/get?code=271828&device_id={FRONT}&_strict=true");
+    let found = rig.get(&path).ok();
+    let id = found["access_code"]["access_code_id"].as_str().unwrap();
+    let path = format!("/access_codes/delete?access_code_id={id}&_strict=true");
+    let deleted = rig.call("DELETE", &path, &rig.bearer(), "");
+    assert_eq!(deleted.ok(), json!({"ok": true}));
+    rig.advance(300);
+    assert!(rig.table(FRONT).is_empty());
+    assert_eq!(rig.pins_on(BACK), ["271828"]);
+    rig.get(&format!("/access_codes/get?access_code_id={id}"))
+        .refused(404, "access_code_not_found", "no such access code");
+}
+
+#[test]
+fn a_key_sees_what_its_scopes_allow() {
+    let rig = Rig::start(&two_doors());
+    let (blind, mute) = (rig.make_key("blind", "codes"), rig.make_key("mute", "operate"));
+    let request = json!({"device_ids": [FRONT]}).to_string();
+    let created = rig.call("POST", CREATE, &bearer(&blind), &request).ok();
+    let code = &created["access_codes"][0];
+    assert_eq!(code["code"], Value::Null);
+    let pin = rig.codes(FRONT)[0]["code"].as_str().unwrap().to_owned();
+    let by_pin = json!({"device_id": FRONT, "code": pin}).to_string();
+    rig.call("POST", "/access_codes/get", &bearer(&blind), &by_pin)
+        .refused(403, "forbidden", "`pins`");
+    rig.call("POST", CREATE, &bearer(&mute), &request)
+        .refused(403, "forbidden", "`codes`");
+    rig.call("GET", "/lockbridge/v1/sim/clock", &bearer(&blind), "")
+        .refused(403, "forbidden", "`admin`");
+    assert!(rig.command(&["keys", "revoke", "blind"]).status.success());
+    rig.call("POST", CREATE, &bearer(&blind), &request)
+        .refused(401, "unauthorized", "not known");
+    let listed = rig.told(&["keys", "list"]);
+    assert!(listed.contains("mute") && !listed.contains("blind") && !listed.contains("seam_"));
+}
+
+/// A house in which everything that can be in the way is in the way.
+fn crowded() -> Rig {
+    let mut devices = two_doors();
+    devices.push(device(CELLAR, "Cellar", "fixed-8", ""));
+    devices.push(device(SAFE, "Safe", "slots", "capacity = 1"));
+    let rig = Rig::start(&devices);
+    for (doors, code) in [(json!([BACK]), "314159"), (json!([SAFE]), "161803")] {
+        rig.post(CREATE, json!({"device_ids": doors, "code": code})).ok();
+    }
+    rig.advance(600);
+    rig
+}
+
+#[test]
+fn what_is_wrong_is_refused_and_changes_nothing() {
+    let rig = crowded();
+    let (soon, later, past) = (rig.time(3600), rig.time(7200), rig.time(-3600));
+    let before = rig.everything();
+    let with = |more: Value| {
+        let mut body = json!({"device_ids": [FRONT, BACK]});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let invalid = |more: Value, says: &'static str| (CREATE, with(more), 400, "invalid_input", says);
+    let cases = [
+        (
+            CREATE,
+            json!({"device_ids": [FRONT, NOBODY]}),
+            404,
+            "device_not_found",
+            NOBODY,
+        ),
+        (CREATE, json!({}), 400, "invalid_input", "device_ids"),
+        invalid(json!({"device_ids": []}), "device_ids"),
+        invalid(json!({"device_ids": [FRONT, BACK, FRONT]}), FRONT),
+        invalid(json!({"device_ids": [FRONT, "the other"]}), "the other"),
+        invalid(json!({"code": "12a4"}), "code"),
+        invalid(json!({"code": "123"}), "4 to 12 digits"),
+        invalid(json!({"code": "1234567890123"}), "4 to 12 digits"),
+        invalid(
+            json!({"code": "1234567"}),
+            "Front door: takes codes of 4, 5, 6 digits",
+        ),
+        invalid(json!({"code": 123456}), "code: must be a string"),
+        invalid(json!({"preferred_code_length": 3}), "preferred_code_length"),
+        invalid(json!({"starts_at": soon}), "ends_at"),
+        invalid(json!({"ends_at": later}), "starts_at"),
+        invalid(
+            json!({"starts_at": later, "ends_at": soon}),
+            "must be after starts_at",
+        ),
+        invalid(
+            json!({"starts_at": past, "ends_at": past}),
+            "must be after starts_at",
+        ),
+        invalid(
+            json!({"starts_at": "2020-01-01T00:00:00Z", "ends_at": past}),
+            "ends_at",
+        ),
+        invalid(
+            json!({"starts_at": "2030-01-01T00:00:00", "ends_at": later}),
+            "offset",
+        ),
+        invalid(json!({"device_ids": FRONT}), "device_ids"),
+        invalid(json!({"name": {"first": "Jane"}}), "name: must be a string"),
+        invalid(
+            json!({"behavior_when_code_cannot_be_shared": "ask"}),
+            "create_random_code",
+        ),
+        invalid(json!({"is_offline_access_code": true}), "offline access codes"),
+        (
+            CREATE,
+            with(json!({"code": "314159"})),
+            409,
+            "duplicate_access_code",
+            "Back door",
+        ),
+        (
+            CREATE,
+            json!({"device_ids": [FRONT, SAFE]}),
+            409,
+            "no_space_for_access_code_on_device",
+            "Safe",
+        ),
+        (
+            CREATE,
+            json!({"device_ids": [FRONT, CELLAR]}),
+            400,
+            "cannot_share",
+            "",
+        ),
+        (
+            UPDATE,
+            json!({"common_code_key": "auto_set_by_nobody", "name": "x"}),
+            404,
+            "access_code_not_found",
+            "key",
+        ),
+        (
+            UPDATE,
+            json!({"ends_at": later}),
+            400,
+            "invalid_input",
+            "common_code_key",
+        ),
+        (
+            "/access_codes/delete",
+            json!({"access_code_id": NOBODY}),
+            404,
+            "access_code_not_found",
+            "",
+        ),
+        (
+            "/access_codes/get",
+            json!({"device_id": FRONT}),
+            400,
+            "invalid_input",
+            "device_id and code",
+        ),
+        (
+            "/access_codes/list",
+            json!({}),
+            400,
+            "invalid_input",
+            "access_code_ids",
+        ),
+        (
+            "/access_codes/list",
+            json!({"device_id": NOBODY}),
+            404,
+            "device_not_found",
+            "",
+        ),
+    ];
+    for (path, body, status, kind, says) in cases {
+        let answer = rig.post(path, body.clone());
+        answer.refused(status, kind, says);
+        if kind == "invalid_input" {
+            let named = answer.body["error"]["validation_errors"].as_object();
+            assert!(named.is_some(), "{body}: {}", answer.body);
+        }
+        assert!(answer.header("lockbridge-job-id").is_none());
+    }
+
+    let every_member = rig.post(CREATE, with(json!({"code": "1234567"})));
+    let reasons = every_member.body["error"]["data"]["reasons"].as_array().unwrap();
+    assert_eq!(reasons.len(), 2);
+    assert_eq!(
+        (&reasons[1]["device_id"], &reasons[1]["retryable"]),
+        (&json!(BACK), &json!(false))
+    );
+
+    let everything = with(json!({})).to_string();
+    for (headers, body, status, kind, says) in [
+        (
+            rig.bearer(),
+            "{\"device_ids\": [",
+            400,
+            "invalid_json",
+            "not JSON",
+        ),
+        (rig.bearer(), "[1]", 400, "invalid_input", "one JSON object"),
+        (
+            String::new(),
+            everything.as_str(),
+            401,
+            "unauthorized",
+            "authorization",
+        ),
+        (
+            bearer("seam_wrong"),
+            everything.as_str(),
+            401,
+            "unauthorized",
+            "not known",
+        ),
+        (bearer(""), everything.as_str(), 401, "unauthorized", "not known"),
+        (
+            format!("{}idempotency-key: {}\r\n", rig.bearer(), "k".repeat(256)),
+            everything.as_str(),
+            400,
+            "invalid_input",
+            "Idempotency-Key",
+        ),
+    ] {
+        rig.call("POST", CREATE, &headers, body)
+            .refused(status, kind, says);
+    }
+    let padding = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
+    rig.call("POST", CREATE, &rig.bearer(), &padding)
+        .refused(413, "payload_too_large", "65536");
+    let wrong_method = rig.call("DELETE", CREATE, &rig.bearer(), "");
+    wrong_method.refused(405, "method_not_allowed", "");
+    assert!(
+        wrong_method
+            .header("allow")
+            .is_some_and(|allow| allow.contains("PUT"))
+    );
+    rig.get("/access_codes/created").refused(404, "not_found", "path");
+
+    rig.advance(600);
+    let after = rig.everything();
+    assert_eq!(before["devices"], after["devices"]);
+    assert_eq!(before["ready"]["groups"], after["ready"]["groups"]);
+}
+
+#[test]
+fn a_lock_out_of_reach_is_waited_for_unless_the_caller_will_not() {
+    let mut rig = Rig::start(&two_doors());
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
+    let device = rig.post("/devices/get", json!({"name": "Back door"})).ok();
+    assert_eq!(device["device"]["properties"]["online"], false);
+    let both = json!({"device_ids": [FRONT, BACK], "attempt_for_offline_device": false});
+    rig.post(CREATE, both).refused(409, "device_offline", "Back door");
+
+    let created = rig.post(CREATE, json!({"device_ids": [FRONT, BACK]})).ok();
+    let pin = created["access_codes"][1]["code"].as_str().unwrap().to_owned();
+    let key = created["access_codes"][0]["common_code_key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    rig.advance(600);
+    assert_eq!(rig.pins_on(FRONT), [pin.as_str()]);
+    assert!(rig.table(BACK).is_empty());
+    let waiting = &rig.codes(BACK)[0];
+    assert_eq!(waiting["status"], "setting");
+    assert_eq!(waiting["errors"][0]["error_code"], "device_offline");
+    assert_eq!(waiting["pending_mutations"][0]["mutation_code"], "creating");
+    let queue = rig.told(&["queue"]);
+    assert!(
+        queue.contains("Back door") && queue.contains("device_silent"),
+        "{queue}"
+    );
+    assert!(!queue.contains("Front door") && !queue.contains(&pin), "{queue}");
+    let receipt = rig.get(&format!("/lockbridge/v1/groups/{key}")).ok();
+    assert_eq!((&receipt["proven"], &receipt["members"]), (&json!(1), &json!(2)));
+    assert_eq!(receipt["receipts"][1]["waiting"]["reason"], "device_silent");
+
+    rig.kill();
+    rig.run();
+    rig.post("/devices/simulate/connect", json!({"device_id": BACK}))
+        .ok();
+    rig.advance(600);
+    for door in [FRONT, BACK] {
+        assert_eq!(rig.pins_on(door), [pin.as_str()], "once, and the same");
+        assert_eq!(rig.codes(door)[0]["status"], "set");
+    }
+    let queue = rig.told(&["queue"]);
+    assert!(!queue.contains("door"), "{queue}");
+}
+
+#[test]
+fn a_repeated_request_with_a_handle_is_one_job() {
+    let mut rig = Rig::start(&two_doors());
+    let request = jane(&rig).to_string();
+    let with_handle = |rig: &Rig, body: &str| {
+        let headers = format!("{}idempotency-key: booking 4711\r\n", rig.bearer());
+        rig.call("PUT", CREATE, &headers, body)
+    };
+    let first = with_handle(&rig, &request);
+    let (job, codes) = (first.header("lockbridge-job-id").map(str::to_owned), first.ok());
+    let again = with_handle(&rig, &request);
+    assert_eq!(again.header("lockbridge-job-id"), job.as_deref());
+    assert_eq!(again.ok()["access_codes"], codes["access_codes"]);
+    rig.kill();
+    rig.run();
+    let after = with_handle(&rig, &request);
+    assert_eq!(after.header("lockbridge-job-id"), job.as_deref());
+    assert_eq!(after.ok()["access_codes"], codes["access_codes"]);
+    with_handle(&rig, &json!({"device_ids": [FRONT]}).to_string()).refused(409, "job_id_reused", "");
+    assert_eq!((rig.codes(FRONT).len(), rig.codes(BACK).len()), (1, 1));
+    let job = rig.get(&format!("/lockbridge/v1/jobs/{}", job.unwrap())).ok();
+    assert_eq!(job["job"]["phase"], "accepted");
+    // Without a handle it is another booking.
+    rig.call("PUT", CREATE, &rig.bearer(), &request).ok();
+    assert_eq!((rig.codes(FRONT).len(), rig.codes(BACK).len()), (2, 2));
+}
+
+#[test]
+fn those_that_cannot_share_get_pins_of_their_own_if_asked() {
+    let mut devices = two_doors();
+    devices.push(device(CELLAR, "Cellar", "fixed-8", ""));
+    let rig = Rig::start(&devices);
+    let request = json!({
+        "device_ids": [FRONT, CELLAR, BACK],
+        "behavior_when_code_cannot_be_shared": "create_random_code",
+    });
+    let created = rig.post(CREATE, request).ok();
+    let pin = |n: usize| created["access_codes"][n]["code"].as_str().unwrap();
+    assert_eq!(pin(0), pin(2));
+    assert_eq!(pin(1).len(), 8);
+    rig.advance(300);
+    assert_eq!(rig.pins_on(CELLAR), [pin(1)]);
+    let key = created["access_codes"][1]["common_code_key"].as_str().unwrap();
+    let receipt = rig.get(&format!("/lockbridge/v1/groups/{key}")).ok();
+    let own = |n: usize| receipt["receipts"][n]["own_pin"] == true;
+    assert_eq!((own(0), own(1), own(2)), (false, true, false));
+}
+
+#[test]
+fn lists_come_in_pages() {
+    let rig = Rig::start(&two_doors());
+    for name in ["first", "second", "third"] {
+        rig.post(CREATE, json!({"device_ids": [FRONT], "name": name}))
+            .ok();
+    }
+    let mut names = Vec::new();
+    let mut cursor = Value::Null;
+    for _ in 0..3 {
+        let page = rig.post(
+            "/access_codes/list",
+            json!({"device_id": FRONT, "limit": 2, "page_cursor": cursor}),
+        );
+        let page = page.ok();
+        let codes = page["access_codes"].as_array().unwrap().clone();
+        names.extend(codes.iter().map(|code| code["name"].as_str().unwrap().to_owned()));
+        cursor = page["pagination"]["next_page_cursor"].clone();
+        if page["pagination"]["has_next_page"] == false {
+            break;
+        }
+    }
+    assert_eq!((names.len(), cursor), (3, Value::Null));
+    names.sort();
+    assert_eq!(names, ["first", "second", "third"]);
+    let found = rig
+        .post("/access_codes/list", json!({"device_id": FRONT, "search": "SEC"}))
+        .ok();
+    assert_eq!(found["access_codes"].as_array().unwrap().len(), 1);
+    // As older SDKs send a call without parameters.
+    let form = format!(
+        "authorization: Bearer {}\r\ncontent-type: application/x-www-form-urlencoded\r\n",
+        rig.key
+    );
+    let devices = rig.call("POST", "/devices/list", &form, "").ok();
+    assert_eq!(devices["devices"].as_array().unwrap().len(), 2);
+    assert_eq!(devices["pagination"]["has_next_page"], false);
+}
+
+#[test]
+fn it_ends_when_it_is_told_to_and_says_why_it_does_not_begin() {
+    let mut rig = Rig::start(&two_doors());
+    assert_eq!(rig.call("GET", "/health", "", "").ok(), json!({"ok": true}));
+    let second = rig.command(&["run"]);
+    assert_eq!(second.status.code(), Some(4), "{second:?}");
+    assert_eq!(rig.terminate().code(), Some(0));
+    let nobody = rig.command(&["devices"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert_eq!(rig.command(&["fly"]).status.code(), Some(2));
+    std::fs::write(rig.config(), "[gateway]\nsight = \"villa-7\"\n").unwrap();
+    assert_eq!(rig.command(&["run"]).status.code(), Some(2));
+}
