@@ -1,70 +1,89 @@
-//! The MQTT room against a real broker. Needs Debian's `mosquitto` and `mosquitto-clients`.
+//! The whole program at a real broker. Needs Debian's `mosquitto` and `mosquitto-clients`.
 
 mod broker;
-mod gateway;
+#[path = "../common/mod.rs"]
+mod common;
 
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use broker::{Broker, Heard, Listener, until};
-use gateway::{BACK, BASE, FRONT, House, REPLY};
+use broker::{Broker, Heard, Listener};
+use common::{BACK, FRONT, Rig, device};
 use serde_json::{Value, json};
+
+const BASE: &str = "lockbridge/villa-7/gw1";
+const REPLY: &str = "lockbridge/villa-7/reply/cloud";
 
 /// A gateway at a broker, and somebody who hears everything.
 struct Scene {
     broker: Broker,
-    house: House,
+    rig: Rig,
     ear: Listener,
 }
 
 impl Scene {
-    async fn set() -> Scene {
-        Scene::with("", "").await
+    fn set() -> Scene {
+        Scene::at(Broker::start(""), "")
     }
 
-    /// With further lines for the broker's configuration, and for our `[mqtt]`.
-    async fn with(broker: &str, mqtt: &str) -> Scene {
-        let broker = Broker::start(broker).await;
-        let mut ear = broker.listen("lockbridge/#").await;
-        let house = House::open(broker.port, mqtt);
-        ear.find(is_online).await;
-        Scene { broker, house, ear }
+    /// At a running broker, with further lines for `[mqtt]`.
+    fn at(broker: Broker, more: &str) -> Scene {
+        let mut ear = broker.listen("lockbridge/#");
+        let mut rig = gateway(&broker, more);
+        rig.run();
+        ear.find(is_online);
+        Scene { broker, rig, ear }
     }
 
     /// Sends a command that wants an answer.
-    async fn send(&self, verb: &str, correlation: &str, body: &Value) {
-        self.send_as(verb, correlation, &body.to_string(), &[]).await;
+    fn send(&self, verb: &str, correlation: &str, body: &Value) {
+        self.send_text(verb, correlation, &body.to_string());
     }
 
-    async fn send_as(&self, verb: &str, correlation: &str, payload: &str, more: &[&str]) {
-        let topic = format!("{BASE}/cmd/{verb}");
+    fn send_text(&self, verb: &str, correlation: &str, payload: &str) {
         let mut with = vec!["-D", "publish", "response-topic", REPLY];
         with.extend(["-D", "publish", "correlation-data", correlation]);
-        with.extend(more);
-        self.broker.publish(&topic, payload, &with).await;
+        self.broker.publish(&format!("{BASE}/cmd/{verb}"), payload, &with);
     }
 
-    async fn answer(&mut self) -> (Heard, Value) {
-        let heard = self.ear.on(REPLY).await;
+    #[track_caller]
+    fn answer(&mut self) -> (Heard, Value) {
+        let heard = self.ear.on(REPLY);
         let body = heard.json();
         (heard, body)
     }
 
-    async fn ask(&mut self, verb: &str, correlation: &str, body: &Value) -> Value {
-        self.send(verb, correlation, body).await;
-        let (heard, told) = self.answer().await;
+    #[track_caller]
+    fn ask(&mut self, verb: &str, correlation: &str, body: &Value) -> Value {
+        self.send(verb, correlation, body);
+        let (heard, told) = self.answer();
         assert_eq!(heard.correlation, correlation, "{told}");
         told
     }
 
-    async fn done(&mut self, job: &str) -> Value {
+    #[track_caller]
+    fn done(&mut self, job: &str) -> Value {
         let topic = format!("{BASE}/job/{job}");
-        let done = |heard: &Heard| heard.topic == topic && heard.json()["phase"] == "done";
-        self.ear.find(done).await.json()
+        let done = |heard: &Heard| heard.topic == topic && heard.payload.contains(r#""phase":"done""#);
+        self.ear.find(done).json()
     }
+}
+
+/// A gateway with two doors that does not run yet.
+fn gateway(broker: &Broker, more: &str) -> Rig {
+    let quick = "latency = \"5ms\"";
+    Rig::new(&[
+        format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n{more}\n", broker.port),
+        device(FRONT, "Front door", "slots", quick),
+        device(BACK, "Back door", "slots", quick),
+    ])
 }
 
 fn is_online(heard: &Heard) -> bool {
     heard.topic == format!("{BASE}/status") && heard.payload == "online"
+}
+
+fn is_offline(heard: &Heard) -> bool {
+    heard.topic == format!("{BASE}/status") && heard.payload == "offline"
 }
 
 fn both(job: &str) -> Value {
@@ -79,13 +98,13 @@ fn shows(text: &str, pin: &str) -> bool {
     })
 }
 
-#[tokio::test]
-async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
-    let mut scene = Scene::set().await;
+#[test]
+fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
+    let mut scene = Scene::set();
     let mut ask = both("stay-1");
     ask["preferred_code_length"] = 6.into();
     ask["progress"] = true.into();
-    let told = scene.ask("create_multiple", "c1", &ask).await;
+    let told = scene.ask("create_multiple", "c1", &ask);
     assert_eq!(
         (&told["job_id"], &told["phase"]),
         (&json!("stay-1"), &json!("accepted"))
@@ -101,7 +120,7 @@ async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
             .all(|code| code["code"] == *pin && code["common_code_key"] == *key)
     );
 
-    let (heard, done) = scene.answer().await;
+    let (heard, done) = scene.answer();
     assert_eq!((&done["phase"], &done["settled"]), (&json!("done"), &json!(2)));
     assert_eq!(
         (heard.correlation.as_str(), done["receipts"][0]["code"].as_str()),
@@ -110,14 +129,14 @@ async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
     let expiry: u32 = heard.expiry.parse().expect("answers do not stay for ever");
     assert!((86_300..=86_400).contains(&expiry), "{expiry}");
     for door in [FRONT, BACK] {
-        assert_eq!(scene.house.pins(door), [pin.as_str()]);
+        assert_eq!(scene.rig.pins_on(door), [pin.as_str()]);
     }
 
     let window = json!({
         "job_id": "move-1", "common_code_key": key,
         "starts_at": "2040-01-01T15:00:00.000Z", "ends_at": "2040-01-03T11:00:00.000Z",
     });
-    let told = scene.ask("update_multiple", "c2", &window).await;
+    let told = scene.ask("update_multiple", "c2", &window);
     assert_eq!((&told["phase"], &told["ok"]), (&json!("accepted"), &json!(true)));
     // It is due in years: until then both doors lose it again, and the job is not done.
     let topic = format!("{BASE}/job/move-1");
@@ -128,7 +147,7 @@ async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
                 .as_array()
                 .is_some_and(|all| all.iter().all(unset))
     };
-    let moved = scene.ear.find(off).await.json();
+    let moved = scene.ear.find(off).json();
     assert_eq!(
         (&moved["phase"], &moved["settled"]),
         (&json!("accepted"), &json!(0))
@@ -139,20 +158,18 @@ async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
             (&Value::Null, &window["starts_at"])
         );
     }
-    assert!(scene.house.pins(FRONT).is_empty() && scene.house.pins(BACK).is_empty());
+    assert!(scene.rig.pins_on(FRONT).is_empty() && scene.rig.pins_on(BACK).is_empty());
 
     let first = codes[0]["access_code_id"].clone();
-    let told = scene
-        .ask(
-            "delete",
-            "c3",
-            &json!({"job_id": "gone-1", "access_code_id": first}),
-        )
-        .await;
+    let told = scene.ask(
+        "delete",
+        "c3",
+        &json!({"job_id": "gone-1", "access_code_id": first}),
+    );
     assert_eq!(told["phase"], "accepted");
-    scene.done("gone-1").await;
+    scene.done("gone-1");
 
-    let kept = scene.broker.retained().await;
+    let kept = scene.broker.retained();
     let of = |part: &str| kept.keys().filter(|topic| topic.contains(part)).count();
     assert_eq!(
         (of("/job/"), of("/group/"), of("/device/")),
@@ -168,21 +185,21 @@ async fn one_command_gives_one_pin_on_all_doors_and_one_more_moves_them_all() {
     for heard in scene.ear.heard.iter().filter(|heard| heard.topic != REPLY) {
         assert!(!shows(&heard.payload, &pin), "{heard:?}");
     }
-    scene.house.close().await;
+    assert!(!shows(&scene.rig.log(), &pin));
 }
 
-#[tokio::test]
-async fn the_same_job_again_gets_the_same_answer_and_makes_no_second_code() {
-    let mut scene = Scene::set().await;
-    let first = scene.ask("create_multiple", "1", &both("stay-1")).await;
-    scene.done("stay-1").await;
-    let again = scene.ask("create_multiple", "2", &both("stay-1")).await;
+#[test]
+fn the_same_job_again_gets_the_same_answer_and_makes_no_second_code() {
+    let mut scene = Scene::set();
+    let first = scene.ask("create_multiple", "1", &both("stay-1"));
+    scene.done("stay-1");
+    let again = scene.ask("create_multiple", "2", &both("stay-1"));
     assert_eq!(first, again);
-    assert_eq!(scene.house.pins(FRONT).len(), 1);
+    assert_eq!(scene.rig.pins_on(FRONT).len(), 1);
 
     let mut other = both("stay-1");
     other["name"] = "Somebody Else".into();
-    let reused = scene.ask("create_multiple", "3", &other).await;
+    let reused = scene.ask("create_multiple", "3", &other);
     assert_eq!(
         (&reused["phase"], &reused["job_id"]),
         (&json!("rejected"), &json!("stay-1"))
@@ -190,15 +207,14 @@ async fn the_same_job_again_gets_the_same_answer_and_makes_no_second_code() {
     assert_eq!(reused["reasons"][0]["reason"], "job_id_reused");
     assert_eq!(reused["error"]["type"], "job_id_reused");
     // The job that has the id is shown as it was.
-    let kept = scene.broker.retained().await;
+    let kept = scene.broker.retained();
     assert!(kept[&format!("{BASE}/job/stay-1")].contains(r#""phase":"done""#));
-    assert_eq!(scene.house.pins(FRONT).len(), 1);
-    scene.house.close().await;
+    assert_eq!(scene.rig.pins_on(FRONT).len(), 1);
 }
 
-#[tokio::test]
-async fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
-    let mut scene = Scene::set().await;
+#[test]
+fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
+    let mut scene = Scene::set();
     for (payload, reason) in [
         (r#"{"job_id": "#, "invalid_json"),
         ("[]", "invalid_input"),
@@ -211,26 +227,23 @@ async fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
             "device_not_found",
         ),
     ] {
-        scene.send_as("create_multiple", "c", payload, &[]).await;
-        let (_, told) = scene.answer().await;
+        scene.send_text("create_multiple", "c", payload);
+        let (_, told) = scene.answer();
         assert_eq!(told["phase"], "rejected", "{payload}: {told}");
         assert_eq!(told["reasons"][0]["reason"], reason, "{payload}: {told}");
         assert_eq!(told["error"]["type"], reason, "{payload}: {told}");
         assert!(told["reasons"][0]["hint"].is_string() && told["reasons"][0]["retryable"].is_boolean());
     }
-    scene
-        .send_as("creat_multiple", "c", &both("bad-3").to_string(), &[])
-        .await;
-    let (_, told) = scene.answer().await;
+    scene.send("creat_multiple", "c", &both("bad-3"));
+    let (_, told) = scene.answer();
     assert_eq!(told["reasons"][0]["reason"], "not_found");
 
     // A refusal is on record, and is shown to those who ask without a response topic.
     let topic = format!("{BASE}/cmd/delete");
     scene
         .broker
-        .publish(&topic, r#"{"job_id": "bad-4", "access_code_id": "x"}"#, &[])
-        .await;
-    let shown = scene.ear.on(&format!("{BASE}/job/bad-4")).await;
+        .publish(&topic, r#"{"job_id": "bad-4", "access_code_id": "x"}"#, &[]);
+    let shown = scene.ear.on(&format!("{BASE}/job/bad-4"));
     assert_eq!(
         (&shown.json()["phase"], &shown.json()["reason"]),
         (&json!("rejected"), &json!("invalid_input"))
@@ -242,127 +255,160 @@ async fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
         "response-topic",
         "lockbridge/villa/gw2/cmd/delete",
     ];
-    scene
-        .broker
-        .publish(
-            &topic,
-            r#"{"job_id": "bad-5", "access_code_id": "x"}"#,
-            &elsewhere,
-        )
-        .await;
-    let shown = scene.ear.on(&format!("{BASE}/job/bad-5")).await;
+    scene.broker.publish(
+        &topic,
+        r#"{"job_id": "bad-5", "access_code_id": "x"}"#,
+        &elsewhere,
+    );
+    let shown = scene.ear.on(&format!("{BASE}/job/bad-5"));
     assert_eq!(shown.json()["reason"], "reply_not_allowed");
     assert!(scene.ear.heard.iter().all(|heard| !heard.topic.contains("gw2")));
     // The plain twin of a response topic.
     let twin = json!({"job_id": "bad-6", "access_code_id": "x", "reply_to": REPLY});
-    scene.broker.publish(&topic, &twin.to_string(), &[]).await;
-    assert_eq!(scene.answer().await.1["job_id"], "bad-6");
-    assert!(scene.house.pins(FRONT).is_empty());
-    scene.house.close().await;
+    scene.broker.publish(&topic, &twin.to_string(), &[]);
+    assert_eq!(scene.answer().1["job_id"], "bad-6");
+    assert!(scene.rig.pins_on(FRONT).is_empty());
 }
 
-#[tokio::test]
-async fn a_retained_command_is_refused_and_cleared() {
-    let broker = Broker::start("").await;
-    let mut ear = broker.listen("lockbridge/#").await;
+#[test]
+fn a_retained_command_is_refused_and_cleared() {
+    let broker = Broker::start("");
+    let mut ear = broker.listen("lockbridge/#");
     let topic = format!("{BASE}/cmd/create_multiple");
     // Kept from before the gateway came, and a new one while it is there.
     let with = ["-r", "-D", "publish", "response-topic", REPLY];
-    broker.publish(&topic, &both("old").to_string(), &with).await;
-    let house = House::open(broker.port, "");
+    broker.publish(&topic, &both("old").to_string(), &with);
+    let mut rig = gateway(&broker, "");
+    rig.run();
     for job in ["old", "new"] {
         if job == "new" {
-            broker.publish(&topic, &both("new").to_string(), &with).await;
+            broker.publish(&topic, &both("new").to_string(), &with);
         }
-        let cleared = |heard: &Heard| heard.topic == topic && heard.payload.is_empty();
-        ear.find(cleared).await;
-        let told = ear.on(REPLY).await.json();
-        assert_eq!(
-            (&told["job_id"], &told["reasons"][0]["reason"]),
-            (&json!(job), &json!("retained_command"))
-        );
+        ear.find(|heard| heard.topic == topic && heard.payload.is_empty());
+        let told = ear.on(REPLY).json();
+        assert_eq!(told["job_id"], job);
+        assert_eq!(told["reasons"][0]["reason"], "retained_command");
     }
-    assert!(!broker.retained().await.contains_key(&topic));
-    assert!(house.pins(FRONT).is_empty());
-    house.close().await;
+    assert!(!broker.retained().contains_key(&topic));
+    assert!(rig.pins_on(FRONT).is_empty());
 }
 
-#[tokio::test]
-async fn a_broker_that_forgot_everything_is_told_everything() {
-    let mut scene = Scene::set().await;
-    scene.ask("create_multiple", "c", &both("stay-1")).await;
-    scene.done("stay-1").await;
-    // Until the last picture of this was shown.
-    let before = loop {
-        let kept = scene.broker.retained().await;
-        if kept
-            .values()
-            .any(|payload| payload.contains(r#""all_proven":true"#))
-        {
-            break kept;
-        }
-    };
-    scene.broker.kill().await;
-    scene.broker.run().await;
-    scene.ear = scene.broker.listen("lockbridge/#").await;
-    scene.ear.find(is_online).await;
-    let after = scene.broker.retained().await;
+#[test]
+fn a_broker_that_forgot_everything_is_told_everything() {
+    let mut scene = Scene::set();
+    scene.ask("create_multiple", "c", &both("stay-1"));
+    let proven = |heard: &Heard| heard.topic.contains("/group/") && heard.json()["all_proven"] == true;
+    scene.done("stay-1");
+    if !scene.ear.heard.iter().any(proven) {
+        scene.ear.find(proven);
+    }
+    let before = scene.broker.retained();
+    scene.broker.kill();
+    scene.broker.run("");
+    scene.ear = scene.broker.listen("lockbridge/#");
+    scene.ear.find(is_online);
+    let after = scene.broker.retained();
     assert_eq!(
         before.keys().collect::<Vec<_>>(),
         after.keys().collect::<Vec<_>>()
     );
-    let group = |kept: &std::collections::BTreeMap<String, String>| {
-        let (_, payload) = kept
-            .iter()
-            .find(|(topic, _)| topic.contains("/group/"))
-            .expect("a group");
-        payload.clone()
+    let group = |kept: &BTreeMap<String, String>| {
+        let found = kept.iter().find(|(topic, _)| topic.contains("/group/"));
+        found.map(|(_, payload)| payload.clone())
     };
     assert_eq!(group(&before), group(&after));
     // And commands arrive again.
-    let told = scene.ask("create_multiple", "c", &both("stay-2")).await;
+    let told = scene.ask("create_multiple", "c", &both("stay-2"));
     assert_eq!(told["phase"], "accepted");
-    scene.house.close().await;
 }
 
-#[tokio::test]
-async fn a_gateway_works_without_a_broker_and_finds_it_when_it_comes() {
-    let mut broker = Broker::planned("");
-    let house = House::open(broker.port, "");
-    let seen = house.core.look(|gateway, _| gateway.device_ids().count()).await;
-    assert_eq!(seen, Ok(2));
-    broker.run().await;
-    let mut ear = broker.listen("lockbridge/#").await;
-    ear.find(is_online).await;
-    let devices = ear.heard.iter().filter(|heard| heard.topic.contains("/device/"));
-    assert_eq!(devices.count(), 4, "all is shown before `online`");
-    house.close().await;
+#[test]
+fn a_gateway_works_without_a_broker_and_finds_it_when_it_comes() {
+    let mut broker = Broker::planned();
+    let mut rig = gateway(&broker, "");
+    rig.run();
+    let made = rig
+        .post("/access_codes/create_multiple", json!({"device_ids": [FRONT]}))
+        .ok();
+    broker.run("");
+    let mut ear = broker.listen("lockbridge/#");
+    ear.find(is_online);
+    let seen = |part: &str| {
+        ear.heard
+            .iter()
+            .filter(|heard| heard.topic.contains(part))
+            .count()
+    };
+    // All is shown before `online`, jobs that came over HTTP among it.
+    assert!(
+        seen("/device/") == 4 && seen("/job/") == 1 && seen("/group/") == 1,
+        "{:#?}",
+        ear.heard
+    );
+    assert_eq!(made["access_codes"].as_array().map(Vec::len), Some(1));
 }
 
-#[tokio::test]
-async fn a_clean_stop_says_offline_and_what_comes_meanwhile_is_done_afterwards() {
-    let mut scene = Scene::set().await;
-    scene.house.disconnect().await;
-    let offline = |heard: &Heard| heard.topic == format!("{BASE}/status") && heard.payload == "offline";
-    scene.ear.find(offline).await;
+#[test]
+fn a_clean_stop_says_offline_and_what_comes_meanwhile_is_done_afterwards() {
+    let mut scene = Scene::set();
+    assert!(scene.rig.terminate().success());
+    scene.ear.find(is_offline);
     // To an absent gateway: the broker keeps it with our session.
-    scene.send("create_multiple", "late", &both("stay-1")).await;
-    scene.house.connect();
-    let (heard, told) = scene.answer().await;
+    scene.send("create_multiple", "late", &both("stay-1"));
+    scene.rig.run();
+    let (heard, told) = scene.answer();
     assert_eq!(
         (heard.correlation.as_str(), &told["phase"]),
         ("late", &json!("accepted"))
     );
-    scene.done("stay-1").await;
-    assert_eq!(scene.house.pins(FRONT), scene.house.pins(BACK));
-    scene.house.close().await;
+    scene.done("stay-1");
+    assert_eq!(scene.rig.pins_on(FRONT).len(), 1);
+    assert_eq!(scene.rig.pins_on(FRONT), scene.rig.pins_on(BACK));
 }
 
-#[tokio::test]
-async fn what_ended_is_shown_for_a_day() {
-    let mut scene = Scene::set().await;
-    scene.send("create_multiple", "c", &both("stay-1")).await;
-    scene.done("stay-1").await;
+#[test]
+fn a_gateway_killed_at_any_moment_does_every_job_once() {
+    let mut scene = Scene::set();
+    let mut pins = BTreeSet::new();
+    for (nth, moment) in ["sent", "answered", "accepted", "done"].into_iter().enumerate() {
+        let job = format!("stay-{moment}");
+        let shown = format!("{BASE}/job/{job}");
+        scene.send("create_multiple", moment, &both(&job));
+        match moment {
+            "sent" => {}
+            "answered" => drop(scene.answer()),
+            "accepted" => drop(scene.ear.on(&shown)),
+            _ => drop(scene.done(&job)),
+        }
+        scene.rig.kill();
+        // Nobody said goodbye, so that the broker does.
+        scene.ear.find(is_offline);
+        scene.rig.run();
+        // Until it is done, whatever was heard of it before.
+        scene.ear.find(is_online);
+        scene.ear = scene.broker.listen("lockbridge/#");
+        scene.done(&job);
+        let again = scene.ask("create_multiple", "again", &both(&job));
+        for (door, code) in [FRONT, BACK]
+            .into_iter()
+            .zip(again["access_codes"].as_array().unwrap())
+        {
+            let (pin, on_lock) = (code["code"].as_str().unwrap().to_owned(), scene.rig.pins_on(door));
+            assert!(
+                on_lock.contains(&pin) && on_lock.len() == nth + 1,
+                "{moment}: {on_lock:?}"
+            );
+            pins.insert(pin);
+        }
+        assert_eq!(pins.len(), nth + 1, "{moment}");
+    }
+}
+
+#[test]
+fn what_ended_is_shown_for_a_day() {
+    let mut scene = Scene::set();
+    scene.send("create_multiple", "c", &both("stay-1"));
+    scene.done("stay-1");
     let topic = format!("{BASE}/job/stay-1");
     let expiry = scene
         .ear
@@ -375,64 +421,61 @@ async fn what_ended_is_shown_for_a_day() {
         expiry.iter().all(|left| (86_000..=86_400).contains(left)) && expiry.len() == 1,
         "{expiry:?}"
     );
-    until(scene.house.core.advance(Duration::from_secs(24 * 3600 + 60)))
-        .await
-        .expect("it runs");
-    let cleared = |heard: &Heard| heard.topic == topic && heard.payload.is_empty();
-    scene.ear.find(cleared).await;
-    assert!(!scene.broker.retained().await.contains_key(&topic));
-    scene.house.close().await;
+    scene.rig.advance(24 * 3600 + 60);
+    scene
+        .ear
+        .find(|heard| heard.topic == topic && heard.payload.is_empty());
+    assert!(!scene.broker.retained().contains_key(&topic));
 }
 
-#[tokio::test]
-async fn large_commands_arrive_and_larger_ones_break_nothing() {
-    let mut scene = Scene::set().await;
-    for (job, size) in [("12k", 12_000), ("200k", 200_000)] {
+#[test]
+fn large_commands_arrive_and_larger_ones_break_nothing() {
+    let mut scene = Scene::set();
+    let padded = |job: &str, size| {
         let mut body = both(job);
         body["padding"] = "x".repeat(size).into();
-        assert_eq!(
-            scene.ask("create_multiple", job, &body).await["phase"],
-            "accepted",
-            "{job}"
-        );
+        body
+    };
+    for (job, size) in [("12k", 12_000), ("200k", 200_000)] {
+        let told = scene.ask("create_multiple", job, &padded(job, size));
+        assert_eq!(told["phase"], "accepted", "{job}");
     }
-    let mut body = both("300k");
-    body["padding"] = "x".repeat(300_000).into();
-    scene.send("create_multiple", "300k", &body).await;
-    let told = scene.ask("create_multiple", "after", &both("after")).await;
+    scene.send("create_multiple", "300k", &padded("300k", 300_000));
+    let told = scene.ask("create_multiple", "after", &both("after"));
     assert_eq!(
         told["job_id"], "after",
         "the broker keeps to itself what is too large"
     );
-    scene.house.close().await;
 }
 
-#[tokio::test]
-async fn names_of_guests_are_shown_only_where_the_operator_says_so() {
-    let mut scene = Scene::with("", "names = \"show\"").await;
-    scene.ask("create_multiple", "c", &both("stay-1")).await;
+#[test]
+fn names_of_guests_are_shown_only_where_the_operator_says_so() {
+    let mut scene = Scene::at(Broker::start(""), "names = \"show\"");
+    scene.ask("create_multiple", "c", &both("stay-1"));
     let named = |heard: &Heard| heard.topic.contains("/group/") && heard.json()["name"] == "Jane Guest";
-    scene.ear.find(named).await;
-    scene.house.close().await;
+    scene.ear.find(named);
 }
 
-#[tokio::test]
-async fn answers_that_the_broker_refuses_are_kept() {
-    let acl = tempfile::NamedTempFile::new().expect("a file");
-    // Anonymous clients may do everything but publish answers.
-    std::fs::write(
-        acl.path(),
-        "topic readwrite lockbridge/villa/gw1/#\ntopic read #\n",
-    )
-    .expect("written");
-    let mut scene = Scene::with(&format!("acl_file {}", acl.path().display()), "").await;
-    scene.send("create_multiple", "c", &both("stay-1")).await;
-    scene.done("stay-1").await;
-    let kept = scene
-        .house
-        .core
-        .look(|gateway, _| gateway.replies().count())
-        .await;
-    assert_eq!(kept, Ok(1));
-    scene.house.close().await;
+#[test]
+fn answers_that_the_broker_refuses_are_kept() {
+    // Everybody may do everything but publish answers.
+    let mut broker = Broker::planned();
+    let acl = broker.file("acl", &format!("topic readwrite {BASE}/#\ntopic read #\n"));
+    broker.run(&format!("acl_file {}", acl.display()));
+    let mut scene = Scene::at(broker, "");
+    scene.send("create_multiple", "patience", &both("stay-1"));
+    scene.done("stay-1");
+    assert!(
+        scene.rig.log().contains("refused an answer"),
+        "{}",
+        scene.rig.log()
+    );
+    scene.broker.kill();
+    scene.broker.run("");
+    scene.ear = scene.broker.listen("lockbridge/#");
+    let (heard, told) = scene.answer();
+    assert_eq!(
+        (heard.correlation.as_str(), &told["job_id"]),
+        ("patience", &json!("stay-1"))
+    );
 }
