@@ -132,7 +132,7 @@ fn reply(delivery: &Delivery, tree: &Tree, wish: Option<&str>) -> Result<Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::Receipt;
+    use crate::mqtt::link::Receipt;
     use super::*;
 
     const MINE: &str = "lockbridge/villa/reply/me";
