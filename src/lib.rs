@@ -12,4 +12,6 @@ pub mod mqtt;
 pub mod plan;
 pub mod schedule;
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;

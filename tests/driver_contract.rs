@@ -2,6 +2,7 @@
 //!
 //! A new family joins by a [`Bench`] of its own: a lock to talk to, and a way to look behind it.
 
+use std::slice::from_ref as only;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,14 @@ trait Bench {
 
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
+    /// It neither does nor says anything.
     Deaf,
+    /// It does what it is asked, and is not heard.
     Mute,
+    /// It says yes, and does nothing.
     Liar,
+    /// It says no to every change.
+    Stubborn,
     Away,
     Over,
 }
@@ -86,6 +92,7 @@ impl Bench for SimBench {
             Trouble::Deaf => FaultKind::Hang,
             Trouble::Mute => FaultKind::Silent,
             Trouble::Liar => FaultKind::NoStore,
+            Trouble::Stubborn => FaultKind::Refuse,
             Trouble::Away => return self.driver.disconnect(),
             Trouble::Over => {
                 self.driver.connect();
@@ -182,7 +189,7 @@ async fn what_is_put_is_proven_and_shows(bench: &dyn Bench) {
     let [done, read] = ask(bench, [put(3, &content, &[]), Step::Read]).await;
     assert_eq!(done, proof(lock));
     let truth = bench.truth();
-    assert_eq!(held(bench), [pin.clone()]);
+    assert_eq!(held(bench), only(&pin));
     let Finding::Table(table) = read else {
         assert_eq!(
             (lock.read_back, read),
@@ -210,7 +217,7 @@ async fn put_again_is_no_second_entry(bench: &dyn Bench) {
     let content = content(lock, &pin);
     for stale in [&[][..], &[][..], &[&pin][..]] {
         assert_eq!(ask(bench, [put(3, &content, stale)]).await, [proof(lock)]);
-        assert_eq!(held(bench), [pin.clone()]);
+        assert_eq!(held(bench), only(&pin));
     }
 }
 
@@ -230,12 +237,12 @@ async fn a_change_leaves_only_the_new(bench: &dyn Bench) {
     );
     let after = content(lock, &new);
     assert_eq!(ask(bench, [put(3, &after, &[&older, &old])]).await, [proof(lock)]);
-    assert_eq!(held(bench), [new.clone()]);
+    assert_eq!(held(bench), only(&new));
     if lock.addressing == Addressing::GivenByLock {
         // A second entry of the same code, as a write leaves that was never heard confirmed.
         assert_eq!(ask(bench, [put(4, &before, &[])]).await, [proof(lock)]);
         assert_eq!(ask(bench, [put(3, &after, &[&older, &old])]).await, [proof(lock)]);
-        assert_eq!(held(bench), [new]);
+        assert_eq!(held(bench), only(&new));
     }
 }
 
@@ -243,16 +250,16 @@ async fn what_is_removed_is_gone_and_absence_is_proven(bench: &dyn Bench) {
     let lock = bench.lock().capabilities();
     let [pin, other, third] = some(lock);
     let gone = proof_of_absence(lock);
-    assert_eq!(ask(bench, [remove(3, &[&pin])]).await, [gone.clone()]);
+    assert_eq!(ask(bench, [remove(3, &[&pin])]).await, only(&gone));
     let steps = [
         put(3, &content(lock, &pin), &[]),
         put(4, &content(lock, &other), &[]),
     ];
     assert_eq!(ask(bench, steps).await, [proof(lock), proof(lock)]);
-    assert_eq!(ask(bench, [remove(3, &[&third, &pin])]).await, [gone.clone()]);
-    assert_eq!(held(bench), [other.clone()]);
-    assert_eq!(ask(bench, [remove(3, &[&third, &pin])]).await, [gone]);
-    assert_eq!(held(bench), [other]);
+    assert_eq!(ask(bench, [remove(3, &[&third, &pin])]).await, only(&gone));
+    assert_eq!(held(bench), only(&other));
+    assert_eq!(ask(bench, [remove(3, &[&third, &pin])]).await, only(&gone));
+    assert_eq!(held(bench), only(&other));
 }
 
 async fn a_strangers_code_is_not_touched(bench: &dyn Bench) {
@@ -309,7 +316,7 @@ async fn silence_is_told_as_silence(bench: &dyn Bench) {
             [proof(lock)],
             "{trouble:?}"
         );
-        assert_eq!(held(bench), [first.pin.clone()], "{trouble:?}");
+        assert_eq!(held(bench), only(&first.pin), "{trouble:?}");
         bench.trouble(trouble);
         let steps = [remove(3, &[&first.pin]), Step::Read];
         assert_eq!(
@@ -339,7 +346,8 @@ async fn silence_proves_nothing_even_where_nothing_is_to_do(bench: &dyn Bench) {
 
 async fn a_lie_is_found_out_by_reading(bench: &dyn Bench) {
     let lock = bench.lock().capabilities();
-    let [pin] = some(lock);
+    let [pin, new] = some(lock);
+    let changed = content(lock, &new);
     let content = content(lock, &pin);
     bench.trouble(Trouble::Liar);
     let [said] = ask(bench, [put(3, &content, &[])]).await;
@@ -354,10 +362,35 @@ async fn a_lie_is_found_out_by_reading(bench: &dyn Bench) {
     assert_eq!(ask(bench, [put(3, &content, &[&pin])]).await, [proof(lock)]);
     bench.trouble(Trouble::Liar);
     assert_eq!(
+        ask(bench, [put(3, &changed, &[&pin])]).await,
+        [expected(proof(lock))]
+    );
+    assert_eq!(
         ask(bench, [remove(3, &[&pin])]).await,
         [expected(proof_of_absence(lock))]
     );
-    assert_eq!(held(bench), [pin]);
+    assert_eq!(held(bench), only(&pin));
+}
+
+async fn a_no_is_told_and_what_is_so_already_needs_no_yes(bench: &dyn Bench) {
+    let lock = bench.lock().capabilities();
+    let [pin, new] = some(lock);
+    let before = content(lock, &pin);
+    assert_eq!(ask(bench, [put(3, &before, &[])]).await, [proof(lock)]);
+    bench.trouble(Trouble::Stubborn);
+    let no = Finding::Refused(Objection::Other);
+    assert_eq!(
+        ask(bench, [put(3, &content(lock, &new), &[&pin])]).await,
+        only(&no)
+    );
+    assert_eq!(ask(bench, [remove(3, &[&pin])]).await, only(&no));
+    assert_eq!(held(bench), only(&pin));
+    if lock.read_back == ReadBack::Full {
+        assert_eq!(ask(bench, [put(3, &before, &[&pin])]).await, [proof(lock)]);
+    }
+    if lock.read_back != ReadBack::None {
+        assert_eq!(ask(bench, [remove(4, &[&new])]).await, [proof_of_absence(lock)]);
+    }
 }
 
 async fn digits_that_the_lock_does_not_take_are_refused(bench: &dyn Bench) {
@@ -391,6 +424,7 @@ async fn contract(make: impl Fn() -> Box<dyn Bench>) {
     silence_is_told_as_silence(&*make()).await;
     silence_proves_nothing_even_where_nothing_is_to_do(&*make()).await;
     a_lie_is_found_out_by_reading(&*make()).await;
+    a_no_is_told_and_what_is_so_already_needs_no_yes(&*make()).await;
     digits_that_the_lock_does_not_take_are_refused(&*make()).await;
 }
 

@@ -1,5 +1,10 @@
 //! The store from outside: both back ends alike, durable or dead, and never empty by damage.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "waits for sled to let go, which nobody announces"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -103,7 +108,8 @@ proptest! {
 
     #[test]
     fn sled_and_memory_are_alike(steps in prop::collection::vec(step(), 1..50)) {
-        let dir = tempdir().unwrap();
+        // In memory if there is such a place: this is about behaviour, and syncs are free there.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempdir()).unwrap();
         let mut life = 0;
         let mut path = dir.path().join("0");
         let mut memory = MemoryStore::new();
@@ -154,7 +160,7 @@ fn a_group_of_fifty_with_large_values_makes_no_blobs() {
     let (mut vault, _) = Vault::open(&mut sled, &key, [1; 16]).unwrap();
     let value = |member: u8, round: usize| vec![member; 3_400 + 7 * round];
     let answer = |round: usize| vec![b'a'; 50 * 1_200 + round];
-    for round in 0..12 {
+    for round in 0..5 {
         let mut batch = Batch::new();
         for member in 0..50 {
             vault.put(&mut batch, Tree::Codes, &[member; 32], &value(member, round));
@@ -162,7 +168,7 @@ fn a_group_of_fifty_with_large_values_makes_no_blobs() {
                 &mut batch,
                 Tree::Devices,
                 &[member; 16],
-                &value(member, 500 * round),
+                &value(member, 1_200 * round),
             );
         }
         vault.put(&mut batch, Tree::Jobs, b"job", &answer(round));
@@ -181,10 +187,10 @@ fn a_group_of_fifty_with_large_values_makes_no_blobs() {
     let mut sled = reopen(dir.path()).unwrap();
     let (_, mut content) = Vault::open(&mut sled, &key, [2; 16]).unwrap();
     let codes: Rows = (0..50)
-        .map(|member| (vec![member; 32], value(member, 11)))
+        .map(|member| (vec![member; 32], value(member, 4)))
         .collect();
     assert!(content.take(Tree::Codes) == codes);
-    assert_eq!(content.take(Tree::Jobs).len(), 13);
+    assert_eq!(content.take(Tree::Jobs).len(), 6);
 }
 
 #[test]

@@ -167,10 +167,6 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
 }
 
 /// The operating system's randomness. A machine that has none cannot make PINs: better to stop.
-#[expect(
-    clippy::disallowed_types,
-    reason = "where the program begins, randomness comes in"
-)]
 fn randomness() -> impl CryptoRng + Send + 'static {
     rand::rand_core::UnwrapErr(rand::rngs::SysRng)
 }

@@ -1,5 +1,5 @@
-//! What the operator wrote, in two steps: as typed ([`raw`]), then checked into the types that
-//! the gateway goes by ([`check`]). Nothing is opened or bound before all of it is known to be
+//! What the operator wrote, in two steps: as typed (`raw`), then checked into the types that
+//! the gateway goes by (`check`). Nothing is opened or bound before all of it is known to be
 //! sound.
 //!
 //! It refuses every key that it does not know, and whatever this version cannot do: a gateway

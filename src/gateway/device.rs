@@ -60,6 +60,9 @@ pub(crate) struct Code {
     /// `None`: not by the passing of time.
     next_try: Option<Mono>,
     look: Option<Mono>,
+    /// The lock may have been asked since the content was last known: what stands there with this
+    /// PIN may be our own work.
+    asked: bool,
 }
 
 /// How a lock's silence holds back the next exchange (I12).
@@ -137,6 +140,7 @@ impl Code {
             row: None,
             next_try: None,
             look: None,
+            asked: false,
         }
     }
 
@@ -241,13 +245,14 @@ impl Device {
             }) => Some(now.mono_at(*at, settings.second_look)),
             _ => None,
         };
+        // Whether it was asked before the power failed, nobody can know.
+        let asked = record.confirmed != Confirmed::Absent;
         self.codes.insert(
             record.code,
             Code {
-                record,
-                row: None,
-                next_try: None,
                 look,
+                asked,
+                ..Code::new(record)
             },
         );
     }
@@ -505,11 +510,11 @@ impl Device {
     /// The next instant at which time alone gives this lock something to do.
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let turn = (self.turn_at != Timestamp::MAX).then(|| now.mono + self.turn_at.since(now.wall));
-        let ask = if self.flight.is_some() || self.removed {
-            None
-        } else {
-            self.agenda.wake
-        };
+        // What has come due while the radio was busy is looked at when a link is free.
+        let ask = self
+            .agenda
+            .wake
+            .filter(|at| self.flight.is_none() && !self.removed && now.mono < *at);
         turn.into_iter().chain(ask).min()
     }
 
@@ -524,18 +529,29 @@ impl Device {
         ready.sort();
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
         let mut steps = Vec::new();
+        let mut asked = Vec::new();
         let mut reads = false;
         for (_, _, id) in ready {
             if steps.len() == most {
                 break;
             }
             match id.and_then(|id| self.codes.get(&id)) {
-                Some(code) => steps.extend(code.row.as_ref().and_then(|row| self.step(code, row))),
+                Some(code) => {
+                    if let Some(step) = code.row.as_ref().and_then(|row| self.step(code, row)) {
+                        asked.extend(id.filter(|_| matches!(step, Step::Put { .. })));
+                        steps.push(step);
+                    }
+                }
                 None if !reads => {
                     reads = true;
                     steps.push(Step::Read);
                 }
                 None => {}
+            }
+        }
+        for id in asked {
+            if let Some(code) = self.codes.get_mut(&id) {
+                code.asked = true;
             }
         }
         self.flight = Some(call);
@@ -551,13 +567,17 @@ impl Device {
     }
 
     fn step(&self, code: &Code, row: &Row) -> Option<Step> {
-        let pins = code.record.confirmed.pins();
+        let pins = if code.asked {
+            code.record.confirmed.pins()
+        } else {
+            Vec::new()
+        };
         match row.aim {
             Aim::Set => Some(Step::Put {
                 code: code.record.code,
                 generation: row.generation,
                 slot: code.record.slot?,
-                stale: pins.into_iter().filter(|pin| *pin != code.record.pin).collect(),
+                stale: pins,
                 content: code.record.content(self.capabilities()),
             }),
             // A slot is claimed before the first write, so without one there was none.
@@ -739,9 +759,7 @@ impl Device {
         }
         match finding {
             Finding::Proven(_) => {
-                code.record.confirmed = Confirmed::Absent;
-                code.record.slot = None;
-                code.look = None;
+                code.let_go();
                 code.store(ledger);
                 ledger.tell(
                     now.wall,
@@ -854,9 +872,7 @@ impl Device {
                 code.record.denied += 1;
                 ledger.tell(now.wall, EventKind::CodeLost, device, Some(id), None);
             }
-            code.record.confirmed = Confirmed::Absent;
-            code.record.slot = None;
-            code.look = None;
+            code.let_go();
             code.store(ledger);
             self.slot_was_freed(now);
             return true;
@@ -994,6 +1010,14 @@ impl Device {
 }
 
 impl Code {
+    /// The lock's own word that it holds nothing of this code.
+    fn let_go(&mut self) {
+        self.record.confirmed = Confirmed::Absent;
+        self.record.slot = None;
+        self.look = None;
+        self.asked = false;
+    }
+
     /// The lock's own word for what it holds of this code.
     fn prove(&mut self, content: Content, how: How, look: Option<Mono>, now: Now, ledger: &mut Ledger) {
         let before = self.record.confirmed.proof().map(|proof| &proof.content);

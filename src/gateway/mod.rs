@@ -9,10 +9,10 @@
 //!   Heard, Lost, Timer ────────────────> ┘  rows      per radio  └─> Reply, Changed, once durable
 //! ```
 //!
-//! In this order, for every event: memory takes the change on ([`accept`], [`device`]); each
+//! In this order, for every event: memory takes the change on (`accept`, `device`); each
 //! touched device holds its desired codes against its confirmed ones and writes its queue rows
 //! (*turn*); each radio with a free link takes the most pressing lock (*dispatch*); and the batch
-//! of all that is closed, so that effects wait for its sync ([`ledger`]).
+//! of all that is closed, so that effects wait for its sync (`ledger`).
 
 mod accept;
 mod boot;

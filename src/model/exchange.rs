@@ -50,7 +50,9 @@ pub enum Step {
         slot: Slot,
         /// What it shall hold.
         content: Content,
-        /// Digits of this same code that the lock may still hold from earlier writes.
+        /// All digits under which the lock may hold this same code from earlier writes; empty if it
+        /// was never asked, and then a lock that holds these digits, or uses this slot, holds
+        /// somebody else's.
         stale: Vec<Pin>,
     },
     /// Make the lock hold this code no more, and prove it likewise. A slot that by now holds
@@ -62,7 +64,8 @@ pub enum Step {
         generation: u64,
         /// Its slot, where the gateway chooses.
         slot: Slot,
-        /// All digits under which the lock may hold it.
+        /// All digits under which the lock may hold it; empty if it was never asked, and then there
+        /// is nothing to take off.
         pins: Vec<Pin>,
     },
     /// Tell the whole table.

@@ -1,6 +1,8 @@
 //! The only room that starts threads and tasks. It decides nothing.
 
+#[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod committer;
+#[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod core;
 mod tasks;
 

@@ -11,8 +11,16 @@
 //! is damaged, newer, or without its key is an error with advice, and never an empty start.
 
 mod disk;
+#[expect(
+    clippy::disallowed_types,
+    reason = "a store's key is made once, before all that is random"
+)]
 mod key;
 mod memory;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "time here paces the witness, and decides nothing"
+)]
 mod sled;
 mod vault;
 mod witness;

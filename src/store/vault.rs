@@ -22,7 +22,7 @@ const PAGE: usize = 256;
 /// How many removed long values are remembered; many more than can be on their way to the medium.
 const GONE: usize = 4096;
 
-/// A sealed nothing in [`Tree::Meta`], which only the right key opens.
+/// Key in [`Tree::Meta`], taken by the vault, of a sealed nothing that only the right key opens.
 const PROBE: &[u8] = b"probe";
 
 /// Turns values into rows. Holds the key, and how many rows each long value has.

@@ -245,20 +245,26 @@ mod tests {
     async fn steered_time_takes_a_step_through_its_change_to_its_answer() {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::real();
-        let driver = Arc::new(open(folder.path(), &clock));
+        let driver = open(folder.path(), &clock);
         let busy = clock.busy();
-        let call = tokio::spawn({
-            let driver = driver.clone();
-            async move { driver.exchange(&put(), &busy).await }
-        });
-        let mut held = Vec::new();
-        loop {
-            clock.quiet().await;
-            held.push(driver.table().len());
-            let Some(due) = clock.next_sleeper() else { break };
-            clock.jump_to(due);
-        }
-        assert_eq!(call.await.unwrap(), [Finding::Proven(How::ReadBack)]);
+        let call = async {
+            let findings = driver.exchange(&put(), &busy).await;
+            drop(busy);
+            findings
+        };
+        let steering = async {
+            let mut held = Vec::new();
+            loop {
+                clock.quiet().await;
+                held.push(driver.table().len());
+                let Some(due) = clock.next_sleeper() else {
+                    break held;
+                };
+                clock.jump_to(due);
+            }
+        };
+        let (findings, held) = tokio::join!(call, steering);
+        assert_eq!(findings, [Finding::Proven(How::ReadBack)]);
         // Before the change, after it, and after the answer.
         assert_eq!(held, [0, 1, 1]);
     }

@@ -19,6 +19,8 @@ mod fault;
 mod memory;
 mod setup;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use body::{HandError, Performed, SimLock, Spell};
 pub use driver::{OpenError, SimDriver};

@@ -50,7 +50,7 @@ impl<'a> Talk<'a> {
         match (lock.read_back, lock.addressing) {
             (ReadBack::Full, Addressing::Chosen) => self.put_at(slot, content, stale),
             (ReadBack::Full, Addressing::GivenByLock) => self.put_by_digits(content, stale),
-            (ReadBack::Masked, _) => self.put_masked(slot, content),
+            (ReadBack::Masked, _) => self.put_masked(slot, content, stale),
             (ReadBack::None, _) => {
                 self.write(Some(slot), content)?;
                 Ok(How::Acknowledged)
@@ -86,8 +86,8 @@ impl<'a> Talk<'a> {
         let table = self.read(Op::Look)?;
         let same = table.iter().find(|entry| has(entry, &content.pin));
         let done = same.is_some_and(|entry| is(entry, content));
-        // Digits that we never wrote, with another name or window: only a stranger's.
-        if same.is_some() && !done && !stale.contains(&content.pin) {
+        // Digits that we never wrote are a stranger's.
+        if same.is_some() && !stale.contains(&content.pin) {
             return Err(Finding::Refused(Objection::Duplicate));
         }
         let keep = same.or_else(|| table.iter().find(|entry| is_any(entry, stale)));
@@ -110,8 +110,11 @@ impl<'a> Talk<'a> {
         proven(only, How::ReadBack)
     }
 
-    fn put_masked(&mut self, slot: Slot, content: &Content) -> Told<How> {
+    fn put_masked(&mut self, slot: Slot, content: &Content, stale: &[Pin]) -> Told<How> {
         if at(&self.read(Op::Look)?, slot).is_some() {
+            if stale.is_empty() {
+                return Err(Finding::Refused(Objection::SlotTaken));
+            }
             self.erase(slot)?;
             self.see_empty(slot)?;
         }
@@ -123,6 +126,10 @@ impl<'a> Talk<'a> {
     fn remove(&mut self, slot: Slot, pins: &[Pin]) -> Told<How> {
         let lock = self.lock.capabilities();
         let (read_back, addressing) = (lock.read_back, lock.addressing);
+        if pins.is_empty() {
+            // It was never asked to hold the code: what stands there is somebody else's.
+            return Ok(How::Acknowledged);
+        }
         if read_back == ReadBack::None {
             self.erase(slot)?;
             return Ok(How::Acknowledged);

@@ -1,0 +1,129 @@
+//! The whole core in virtual time: random weeks, every crash point of a small day, and the proof
+//! that a seed replays. `LOCKBRIDGE_SEED=n` runs one week and tells its story;
+//! `LOCKBRIDGE_SEEDS=n` runs so many.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lockbridge::sim::{Plan, Report, World, crash_points};
+
+const LOCKS: usize = 12;
+const JOBS: u32 = 300;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn week(seed: u64, tracing: bool) -> Report {
+    World::new(Plan::week(seed, LOCKS, JOBS), tracing).run()
+}
+
+/// Runs a seed once more with its trace, and tells what matters of it.
+fn story(seed: u64, report: &Report) -> String {
+    let violation = report
+        .violation
+        .as_ref()
+        .map(|v| format!("{} {}", v.invariant, v.seen))
+        .unwrap_or_default();
+    let trace = week(seed, true).trace;
+    let from = trace.len().saturating_sub(60);
+    format!(
+        "seed {seed}: {violation}\nLOCKBRIDGE_SEED={seed} tells it whole\n{}",
+        trace[from..].join("\n")
+    )
+}
+
+#[test]
+fn random_weeks_come_right() {
+    if let Some(seed) = number("LOCKBRIDGE_SEED") {
+        let report = week(seed, true);
+        println!("{}", report.trace.join("\n"));
+        assert_eq!(report.violation, None);
+        return;
+    }
+    let seeds = number("LOCKBRIDGE_SEEDS").unwrap_or(1000);
+    let next = AtomicU64::new(0);
+    let calls = AtomicU64::new(0);
+    #[expect(clippy::disallowed_methods, reason = "seeds run side by side")]
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut failed = Vec::new();
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= seeds || failed.len() > 2 {
+                            return failed;
+                        }
+                        let report = week(seed, false);
+                        calls.fetch_add(report.calls, Ordering::Relaxed);
+                        if report.violation.is_some() {
+                            failed.push(story(seed, &report));
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("no seed panics"))
+            .collect()
+    });
+    println!("{seeds} weeks, {} calls of locks", calls.load(Ordering::Relaxed));
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn a_seed_replays() {
+    for seed in 0..20 {
+        let (first, second) = (week(seed, false), week(seed, false));
+        assert_eq!(first.hash, second.hash, "seed {seed}: two runs, two stories");
+        assert_ne!(first.hash, week(seed + 1, false).hash, "the hash sees nothing");
+    }
+}
+
+#[test]
+fn every_crash_point_of_a_small_day_comes_right() {
+    let points = crash_points(&Plan::small());
+    println!("{} crash points", points.len());
+    assert!(points.len() > 50, "the small day has become too small");
+    for point in points {
+        let plan = Plan {
+            crashes: vec![point.clone()],
+            ..Plan::small()
+        };
+        let report = World::new(plan.clone(), false).run();
+        assert_eq!(report.crashes, 1, "{point:?} did not come about");
+        if let Some(violation) = report.violation {
+            let trace = World::new(plan, true).run().trace;
+            panic!("{point:?}: {violation:?}\n{}", trace.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn power_cuts_in_random_weeks_come_right() {
+    for seed in 0..100 {
+        let mut plan = Plan::week(seed, LOCKS, JOBS);
+        let steps = World::new(plan.clone(), false).run().steps;
+        plan.crashes = steps
+            .into_iter()
+            .skip(seed as usize)
+            .step_by(2_000)
+            .take(7)
+            .collect();
+        let report = World::new(plan.clone(), false).run();
+        if let Some(violation) = report.violation {
+            let trace = World::new(plan, true).run().trace;
+            let from = trace.len().saturating_sub(80);
+            panic!("seed {seed}: {violation:?}\n{}", trace[from..].join("\n"));
+        }
+    }
+}
+
+#[test]
+fn a_week_has_enough_in_it() {
+    let report = week(1, false);
+    assert!(report.calls > 1_000, "{} calls", report.calls);
+    assert_eq!(Plan::week(1, LOCKS, JOBS).length, Duration::from_secs(7 * 86_400));
+}
