@@ -132,8 +132,8 @@ fn reply(delivery: &Delivery, tree: &Tree, wish: Option<&str>) -> Result<Option<
 
 #[cfg(test)]
 mod tests {
-    use crate::mqtt::link::Receipt;
     use super::*;
+    use crate::mqtt::link::Receipt;
 
     const MINE: &str = "lockbridge/villa/reply/me";
 

@@ -436,21 +436,4 @@ fn in_words(error: &ConnectionError) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_minute_and_are_spread() {
-        assert_eq!(pause(0, 1.0), Duration::from_secs(1));
-        assert_eq!(pause(1, 0.0), Duration::from_millis(500));
-        assert_eq!(pause(3, 1.0), Duration::from_secs(4));
-        assert_eq!(pause(1000, 1.0), LONGEST_PAUSE);
-        assert_eq!(pause(u32::MAX, 0.0), LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn no_message_is_born_expired() {
-        assert_eq!(seconds(Duration::from_millis(1)), 1);
-        assert_eq!(seconds(Duration::MAX), u32::MAX);
-    }
-}
+mod tests;
