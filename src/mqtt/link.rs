@@ -64,9 +64,6 @@ pub enum NotTaken {
     /// There is no connection.
     #[error("there is no connection to the broker")]
     Down,
-    /// More was handed over than the connection can hold.
-    #[error("the connection to the broker is full")]
-    Full,
     /// The broker takes no message of this size. It never will, on this connection.
     #[error("the broker takes at most {most} bytes, and this message has {bytes}")]
     TooLarge {

@@ -6,8 +6,9 @@
 //! broker forgot the session. Whoever hands messages over keeps what matters.
 //!
 //! [`connect`] gives two halves. The poller does nothing but turn the client's wheel and pass on
-//! what it says; it never waits for anybody. [`Rumqtt`] is the other end. They are told apart
-//! because a client whose wheel stands still answers no pings.
+//! what it says, for a client whose wheel stands still answers no pings. [`Rumqtt`] is the other
+//! end, and never waits for the poller: so that the poller may wait for it, when the broker sends
+//! faster than the core decides.
 //!
 //! Trouble is a new connection after a pause; nothing is an error for those above.
 
@@ -31,18 +32,19 @@ use super::topic::Topic;
 use crate::clock::Clock;
 use crate::model::Mono;
 
-/// Commands that the broker may send before the first of them is acknowledged. When the card is
-/// slow the broker waits: nothing piles up here.
+/// Commands that the broker may send before the first of them is acknowledged: when the card is
+/// slow the broker waits. Some send more nevertheless (mosquitto 2.0, up to 16 more for every
+/// acknowledgement, once it has a queue for us), so that nothing here relies on it.
 const RECEIVE_MAXIMUM: u16 = 16;
 /// Messages of ours that may be unsettled. The client allots its table by this number: without it,
 /// 14 MB.
 const WINDOW: u16 = 32;
-/// What may wait to go out: a full window, and for every command its acknowledgement, an answer
-/// and the removal of a retained message; a subscription and a farewell.
-const REQUESTS: usize = WINDOW as usize + 3 * RECEIVE_MAXIMUM as usize + 2;
-/// What the poller may have said without being heard: news of a full window and all commands,
-/// twice over. Commands with QoS 0 get half of it and are dropped beyond.
-const SAID: usize = 2 * (WINDOW as usize + RECEIVE_MAXIMUM as usize) + 2;
+/// What may wait to go out. More than a connection can ever ask for: an acknowledgement for every
+/// packet id that there is, a full window, and what answers commands outside of it.
+const REQUESTS: usize = 4 * u16::MAX as usize;
+/// What the poller may have said without being heard; then it stops reading, and the broker has to
+/// wait. Messages with QoS 0 get half of it and are dropped beyond.
+const SAID: usize = 32;
 /// Announced, so that the broker keeps to itself what we could not take.
 const LARGEST_PACKET: u32 = 262_144;
 /// The broker keeps our session, and commands for us, for so long: seven days.
@@ -147,7 +149,7 @@ impl Link for Rumqtt {
         current
             .client
             .try_subscribe_many([filter])
-            .map_err(|_| NotTaken::Full)
+            .map_err(|_| NotTaken::Down)
     }
 
     fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
@@ -174,7 +176,7 @@ impl Link for Rumqtt {
                 message.payload,
                 properties,
             )
-            .map_err(|_| NotTaken::Full)?;
+            .map_err(|_| NotTaken::Down)?;
         current.handed_over += 1;
         Ok(current.handed_over)
     }
@@ -192,8 +194,7 @@ impl Link for Rumqtt {
             ..Publish::default()
         };
         if current.client.try_ack(&publish).is_err() {
-            // Cannot be, by the size of the queue; and if it is, the broker sends it again later.
-            tracing::warn!("an acknowledgement did not fit into the queue of the MQTT client");
+            tracing::debug!("a command was dealt with after its connection had ended");
         }
     }
 
@@ -337,12 +338,8 @@ impl Connection<'_> {
                 tracing::warn!("too many messages with QoS 0; one was dropped");
                 continue;
             }
-            match self.poller.say.try_send(said) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Closed(_)) => return End::Ours,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    return End::Lost("the broker sends more than it may".into());
-                }
+            if self.poller.say.send(said).await.is_err() {
+                return End::Ours;
             }
         }
     }

@@ -31,8 +31,7 @@ use crate::shell::{Core, Incoming, Unanswered};
 const PACE: Duration = Duration::from_secs(1);
 /// Before a message that the broker refused is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
-/// Commands that are with the core at a time. The broker sends a fourth of it unacknowledged; the
-/// rest is for those with QoS 0, and those of the connection before.
+/// Commands that are with the core at a time; further ones wait with the broker.
 const ASKING: usize = 64;
 /// Pictures made at one look, during which the core does nothing else.
 const LOOK: usize = 8;
@@ -418,7 +417,7 @@ impl<L: Link> Session<L> {
                 false
             }
             // The connection is gone, and the link about to say so: all of this comes again.
-            Err(NotTaken::Down | NotTaken::Full) => {
+            Err(NotTaken::Down) => {
                 self.window = None;
                 true
             }

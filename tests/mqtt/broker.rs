@@ -103,10 +103,19 @@ impl Broker {
 
     /// Publishes as mosquitto's own client does it, and returns once the broker has it.
     pub fn publish(&self, topic: &str, payload: &str, more: &[&str]) {
+        self.publish_all("-s", topic, payload, more);
+    }
+
+    /// The same for every line of a text, as fast as it goes.
+    pub fn publish_lines(&self, topic: &str, lines: &str, more: &[&str]) {
+        self.publish_all("-l", topic, lines, more);
+    }
+
+    fn publish_all(&self, how: &str, topic: &str, payload: &str, more: &[&str]) {
         let mut child = Command::new("mosquitto_pub")
             .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
             .arg(self.port.to_string())
-            .args(["-t", topic, "-s"])
+            .args(["-t", topic, how])
             .args(more)
             .stdin(Stdio::piped())
             .spawn()

@@ -449,6 +449,33 @@ fn large_commands_arrive_and_larger_ones_break_nothing() {
 }
 
 #[test]
+fn a_flood_is_answered_whole_whether_it_waited_or_comes_now() {
+    let mut scene = Scene::set();
+    let names = |flood: &str| (0..200).map(|n| format!("{flood}-{n}")).collect::<Vec<_>>();
+    for flood in ["now", "waited"] {
+        if flood == "waited" {
+            assert!(scene.rig.terminate().success());
+        }
+        let command = |job: &String| format!("{}\n", json!({"job_id": job, "common_code_key": "none"}));
+        let lines: String = names(flood).iter().map(command).collect();
+        let with = ["-D", "publish", "response-topic", REPLY];
+        scene
+            .broker
+            .publish_lines(&format!("{BASE}/cmd/update_multiple"), &lines, &with);
+        if flood == "waited" {
+            scene.rig.run();
+        }
+        let mut open: BTreeSet<String> = names(flood).into_iter().collect();
+        while !open.is_empty() {
+            let (_, told) = scene.answer();
+            assert_eq!(told["reasons"][0]["reason"], "access_code_not_found");
+            open.remove(told["job_id"].as_str().unwrap());
+        }
+    }
+    assert!(!scene.rig.log().contains("no connection"), "{}", scene.rig.log());
+}
+
+#[test]
 fn names_of_guests_are_shown_only_where_the_operator_says_so() {
     let mut scene = Scene::at(Broker::start(""), "names = \"show\"");
     scene.ask("create_multiple", "c", &both("stay-1"));
