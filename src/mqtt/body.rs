@@ -141,7 +141,11 @@ fn left(ended_at: Timestamp, now: Now) -> Option<Duration> {
 pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Option<Message> {
     let view = gateway.job(&reply.job, now)?;
     let mut told = match reply.phase {
-        Phase::Done => answer::job(&view, Pins::Shown),
+        Phase::Done => {
+            let mut told = answer::job(&view, Pins::Shown);
+            told["ok"] = true.into();
+            told
+        }
         Phase::Accepted | Phase::Rejected => answer::answer_body(&frame.site, &view.answer, Pins::Shown),
     };
     told["job_id"] = json!(view.id);
