@@ -363,7 +363,9 @@ fn what_is_wrong_is_refused_and_changes_nothing() {
             .header("allow")
             .is_some_and(|allow| allow.contains("PUT"))
     );
-    rig.get("/access_codes/created").refused(404, "not_found", "path");
+    for path in ["/access_codes/created", "/lockbridge/v1/groups/%FF"] {
+        rig.get(path).refused(404, "not_found", "path");
+    }
 
     rig.advance(600);
     let after = rig.everything();
@@ -466,6 +468,47 @@ fn those_that_cannot_share_get_pins_of_their_own_if_asked() {
 }
 
 #[test]
+fn time_that_is_skipped_is_lived_through() {
+    let rig = Rig::start(&two_doors());
+    let fault = format!("/lockbridge/v1/sim/devices/{FRONT}/fault");
+    rig.post(&fault, json!({"kind": "refuse", "count": 2})).ok();
+    rig.post(CREATE, json!({"device_ids": [FRONT], "code": "4711"}))
+        .ok();
+    rig.advance(20);
+    // Refused at once, not at the end of the advance: else the minute would begin there.
+    let by_now = rig.time(45);
+    let queue = rig.get(&format!("/lockbridge/v1/devices/{FRONT}/queue")).ok();
+    let row = &queue["queue"][0];
+    assert_eq!(
+        (&row["tries"], &row["reason"]),
+        (&json!(1), &json!("refused_by_device"))
+    );
+    assert!(row["next_try"].as_str().unwrap() < by_now.as_str(), "{row}");
+    assert_eq!(
+        rig.codes(FRONT)[0]["errors"][0]["error_code"],
+        "failed_to_set_on_device"
+    );
+    // After one minute, and two more.
+    rig.advance(200);
+    assert_eq!(rig.pins_on(FRONT), ["4711"]);
+    assert_eq!(rig.codes(FRONT)[0]["status"], "set");
+}
+
+#[test]
+fn a_device_that_was_removed_takes_no_new_jobs() {
+    let rig = Rig::start(&two_doors());
+    rig.post("/devices/simulate/remove", json!({"device_id": BACK}))
+        .ok();
+    let device = rig.post("/devices/get", json!({"device_id": BACK})).ok();
+    assert_eq!(device["device"]["errors"][0]["error_code"], "device_removed");
+    rig.post(CREATE, json!({"device_ids": [FRONT, BACK]}))
+        .refused(409, "device_removed", "Back door");
+    assert!(rig.codes(FRONT).is_empty());
+    rig.post("/devices/simulate/remove", json!({"device_id": NOBODY}))
+        .refused(404, "device_not_found", "");
+}
+
+#[test]
 fn lists_come_in_pages() {
     let rig = Rig::start(&two_doors());
     for name in ["first", "second", "third"] {
@@ -514,6 +557,10 @@ fn it_ends_when_it_is_told_to_and_says_why_it_does_not_begin() {
     let nobody = rig.command(&["devices"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert_eq!(rig.command(&["fly"]).status.code(), Some(2));
+    let log = rig.data_dir().join("store").join("db");
+    std::fs::write(log, "no store").unwrap();
+    let damaged = rig.command(&["run"]);
+    assert_eq!(damaged.status.code(), Some(3), "{damaged:?}");
     std::fs::write(rig.config(), "[gateway]\nsight = \"villa-7\"\n").unwrap();
     assert_eq!(rig.command(&["run"]).status.code(), Some(2));
 }

@@ -242,11 +242,12 @@ impl Gateway {
         drop(members);
         let group = job.code.is_none().then(|| GroupKey::from_uuid(new_uuid(rng)));
         let mut created = Vec::with_capacity(assigned.len());
-        for member in assigned {
+        for (member, place) in assigned.into_iter().zip(0..) {
             let record = Record {
                 code: CodeId(new_uuid(rng)),
                 device: member.device,
                 group: group.clone(),
+                place,
                 own_pin: member.own_pin,
                 pin: member.pin,
                 name: job.name.clone(),

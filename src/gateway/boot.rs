@@ -111,7 +111,7 @@ impl Gateway {
 
     fn take_up_codes(&mut self, mut records: Vec<Record>, now: Now) {
         // Members of a group stand in the order in which they were made.
-        records.sort_by_key(|record| (record.created_at, record.code));
+        records.sort_by_key(|record| (record.created_at, record.place, record.code));
         for record in records {
             self.owners.insert(record.code, record.device);
             self.resettle.insert(record.code);

@@ -532,7 +532,7 @@ impl Device {
         let mut asked = Vec::new();
         let mut reads = false;
         for (_, _, id) in ready {
-            if steps.len() == most {
+            if steps.len() + usize::from(reads) == most {
                 break;
             }
             match id.and_then(|id| self.codes.get(&id)) {
@@ -542,12 +542,12 @@ impl Device {
                         steps.push(step);
                     }
                 }
-                None if !reads => {
-                    reads = true;
-                    steps.push(Step::Read);
-                }
-                None => {}
+                None => reads = true,
             }
+        }
+        if reads {
+            // Last, so that the table shows what the steps before it did.
+            steps.push(Step::Read);
         }
         for id in asked {
             if let Some(code) = self.codes.get_mut(&id) {

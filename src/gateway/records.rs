@@ -16,6 +16,8 @@ pub(crate) struct Record {
     pub code: CodeId,
     pub device: DeviceId,
     pub group: Option<GroupKey>,
+    /// Its place among the codes that were made by one job.
+    pub place: u16,
     /// It could not share the group's PIN.
     pub own_pin: bool,
     pub pin: Pin,

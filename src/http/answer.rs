@@ -77,21 +77,28 @@ pub async fn no_such_path() -> Refused {
     Refused(Refusal::new(Reason::NotFound, "there is no such path"))
 }
 
-/// Puts the envelope under a 405, which the router sends with the methods that are allowed.
+/// Puts the envelope under what the router refuses by itself: a method that a path does not take, and
+/// a path that it cannot read.
 pub fn with_envelope(response: Response) -> Response {
-    let bare =
-        response.status() == StatusCode::METHOD_NOT_ALLOWED && !response.headers().contains_key(CONTENT_TYPE);
-    if !bare {
+    let status = response.status();
+    if !status.is_client_error() || is_json(&response) {
         return response;
     }
+    let refusal = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Refusal::new(Reason::MethodNotAllowed, "this path takes other methods")
+        }
+        _ => Refusal::new(Reason::NotFound, "this path cannot be read"),
+    };
     let allow = response.headers().get(ALLOW).cloned();
-    let mut response = Refused(Refusal::new(
-        Reason::MethodNotAllowed,
-        "this path takes other methods",
-    ))
-    .into_response();
+    let mut response = Refused(refusal).into_response();
     if let Some(allow) = allow {
         response.headers_mut().insert(ALLOW, allow);
     }
     response
+}
+
+fn is_json(response: &Response) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE);
+    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }

@@ -45,6 +45,7 @@ impl FromRequestParts<Arc<Api>> for Handle {
     }
 }
 
+/// One PIN on many devices.
 pub async fn create_multiple(
     State(api): State<Arc<Api>>,
     who: Who,
@@ -54,6 +55,7 @@ pub async fn create_multiple(
     job(&api, Verb::CreateMultiple, &who, handle, &params).await
 }
 
+/// Other times or another name for a whole group.
 pub async fn update_multiple(
     State(api): State<Arc<Api>>,
     who: Who,
@@ -63,6 +65,7 @@ pub async fn update_multiple(
     job(&api, Verb::UpdateMultiple, &who, handle, &params).await
 }
 
+/// Takes one code away.
 pub async fn delete(
     State(api): State<Arc<Api>>,
     who: Who,

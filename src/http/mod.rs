@@ -6,6 +6,7 @@
 //! keys.rs   the file of API keys                ours.rs     health, receipts, queues, jobs
 //! params.rs body and query, together            steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
+//! gate.rs   so many connections at once
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -16,6 +17,7 @@
 mod answer;
 mod codes;
 mod devices;
+mod gate;
 pub mod keys;
 mod ours;
 mod params;
@@ -30,6 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::State;
+use axum::extract::connect_info::Connected;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -39,6 +42,7 @@ use crate::api::answer::Site;
 use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
+use gate::Gate;
 use keys::Keys;
 use who::Peer;
 
@@ -100,10 +104,12 @@ pub async fn serve<L>(
 where
     L: Listener,
     L::Addr: std::fmt::Debug,
-    Peer: for<'a> axum::extract::connect_info::Connected<IncomingStream<'a, L>>,
+    Peer: for<'a> Connected<IncomingStream<'a, Gate<L>>>,
 {
     let service = routes(api).into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await
+    axum::serve(Gate::before(listener), service)
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 /// Every path, with the methods that Seam's SDKs of all ages use for it.

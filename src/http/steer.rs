@@ -108,8 +108,7 @@ pub async fn set_clock(State(api): State<Arc<Api>>, who: Who, Params(params): Pa
     let now = form.time("now");
     if form.flag("trusted").is_some() {
         form.wrong("trusted", "is not supported yet by this version");
-    }
-    if advance.is_some() == now.is_some() {
+    } else if advance.is_some() == now.is_some() {
         form.wrong("advance_s", "give either advance_s or now");
     }
     form.close()?;

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::Api;
 use super::answer::Refused;
+use super::gate::Gate;
 use super::keys::Scope;
 use crate::api::answer::Pins;
 use crate::model::{Caller, Reason, Refusal};
@@ -28,15 +29,15 @@ pub enum Peer {
     Local(Option<u32>),
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Peer {
+impl Connected<IncomingStream<'_, Gate<TcpListener>>> for Peer {
+    fn connect_info(_: IncomingStream<'_, Gate<TcpListener>>) -> Peer {
         Peer::Network
     }
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Peer {
-        Peer::Local(stream.io().peer_cred().ok().map(|peer| peer.uid()))
+impl Connected<IncomingStream<'_, Gate<UnixListener>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Gate<UnixListener>>) -> Peer {
+        Peer::Local(stream.io().io.peer_cred().ok().map(|peer| peer.uid()))
     }
 }
 

@@ -426,7 +426,9 @@ impl Shell {
                     .locks
                     .get(&exchange.device)
                     .map(|device| Arc::clone(&device.lock));
-                self.calls.spawn(drive(lock, exchange, self.clock.clone()));
+                // At work from here on, not only once the task gets its turn: no time is skipped before.
+                let busy = self.clock.busy();
+                self.calls.spawn(drive(lock, exchange, self.clock.clone(), busy));
             }
             Effect::Changed(subjects) => {
                 // Nobody may be following.
@@ -438,8 +440,12 @@ impl Shell {
 }
 
 /// One exchange with a lock; always comes to an outcome, by its deadline at the latest.
-async fn drive(lock: Option<Arc<dyn Lock>>, exchange: Exchange, clock: Clock) -> (CallId, Outcome, Busy) {
-    let busy = clock.busy();
+async fn drive(
+    lock: Option<Arc<dyn Lock>>,
+    exchange: Exchange,
+    clock: Clock,
+    busy: Busy,
+) -> (CallId, Outcome, Busy) {
     let began = clock.now().mono;
     let findings = match lock {
         Some(lock) => tokio::select! {

@@ -217,7 +217,7 @@ impl Oracle {
     pub fn judge_edges(
         &mut self,
         now: Clock,
-        table: impl Fn(DeviceId) -> Vec<Entry>,
+        holds: impl Fn(DeviceId, &Pin) -> bool,
     ) -> Result<(), Violation> {
         while let Some((at, code)) = self.edges.first().copied() {
             if at > now.mono {
@@ -242,9 +242,7 @@ impl Oracle {
             if stay.asked.is_some() || (stay.leaving && !stay.deleted) {
                 continue;
             }
-            let there = table(stay.lock)
-                .iter()
-                .any(|entry| entry.pin.as_ref() == Some(&stay.pin));
+            let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
             let open = !stay.deleted && stay.window.holds(now.wall);
             if over && there {

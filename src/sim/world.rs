@@ -11,8 +11,9 @@ use super::plan::{Item, Plan, Stage, StepName, stream};
 use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
 use crate::lock::sim::{ByHand, Fault, FaultKind, Setup, SimLock, Spell};
 use crate::model::{
-    CallId, Caller, CodeId, CreateMultiple, Delete, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now,
-    Outcome, Pin, RadioId, ReadBack, Request, Settings, Step, Timestamp, UpdateMultiple, Window,
+    Addressing, CallId, Caller, CodeId, CreateMultiple, Delete, DeviceId, Exchange, Finding, GroupKey, JobId,
+    Mono, Now, Outcome, Pin, RadioId, ReadBack, Request, Settings, Slot, Step, Timestamp, UpdateMultiple,
+    Window,
 };
 use crate::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 
@@ -394,15 +395,14 @@ impl World {
             What::Judge => {
                 self.judge_at = Mono(u64::MAX);
                 let clock = self.clock();
-                let tables: BTreeMap<DeviceId, Vec<_>> = self
-                    .ids
-                    .iter()
-                    .enumerate()
-                    .map(|(i, id)| (*id, self.locks[i].table()))
-                    .collect();
-                let verdict = self
-                    .oracle
-                    .judge_edges(clock, |lock| tables.get(&lock).cloned().unwrap_or_default());
+                let World {
+                    oracle, ids, locks, ..
+                } = self;
+                let holds = |lock: DeviceId, pin: &Pin| {
+                    let index = ids.iter().position(|id| *id == lock);
+                    index.is_some_and(|i| locks[i].memory().with(pin).is_some())
+                };
+                let verdict = oracle.judge_edges(clock, holds);
                 self.note_verdict(verdict);
             }
         }
@@ -748,8 +748,12 @@ impl World {
                 );
                 let now = self.clock_of_gateway();
                 let Some(code) = Pin::parse(&digits) else { return };
+                // A far slot: in one that we claimed and had no answer about, a lock that shows no
+                // digits cannot tell ours from others'.
+                let slot =
+                    (self.locks[lock].capabilities().addressing == Addressing::Chosen).then_some(Slot(28));
                 let change = ByHand::Add {
-                    slot: None,
+                    slot,
                     code: code.clone(),
                 };
                 if self.locks[lock].by_hand(now, &change).is_ok() {

@@ -42,7 +42,7 @@ fn properties(view: &DeviceView) -> Value {
     json!({
             "name": view.name,
             "appearance": {"name": view.name},
-            "online": view.online,
+            "online": view.online && !view.removed,
             "online_access_codes_enabled": !view.removed,
             "supported_code_lengths": capabilities.lengths,
             "code_constraints": constraints(capabilities),
