@@ -241,7 +241,10 @@ async fn a_change_leaves_only_the_new(bench: &dyn Bench) {
     if lock.addressing == Addressing::GivenByLock {
         // A second entry of the same code, as a write leaves that was never heard confirmed.
         assert_eq!(ask(bench, [put(4, &before, &[])]).await, [proof(lock)]);
-        assert_eq!(ask(bench, [put(3, &after, &[&older, &old, &new])]).await, [proof(lock)]);
+        assert_eq!(
+            ask(bench, [put(3, &after, &[&older, &old, &new])]).await,
+            [proof(lock)]
+        );
         assert_eq!(held(bench), only(&new));
     }
 }
