@@ -1,0 +1,176 @@
+//! One access code of one lock: its record, its queue row, and when it is tried next.
+
+use crate::gateway::ledger::Ledger;
+use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
+use crate::model::{Capabilities, Content, EventKind, How, Mono, Now, Timestamp};
+use crate::schedule::{self, Rank, Stay};
+use crate::store::Tree;
+
+/// So many denials or drops, and a code counts as not kept.
+const DENIALS: u32 = 3;
+
+pub(crate) struct Code {
+    pub record: Record,
+    pub row: Option<Row>,
+    /// `None`: not by the passing of time.
+    pub next_try: Option<Mono>,
+    pub look: Option<Mono>,
+    /// The lock may have been asked since the content was last known: what stands there with this
+    /// PIN may be our own work.
+    pub asked: bool,
+}
+
+impl Record {
+    pub fn over(&self, now: Timestamp) -> bool {
+        self.deleted_at.is_some() || self.window.end() <= now
+    }
+
+    pub fn stay(&self) -> Stay {
+        Stay {
+            window: self.window,
+            prefer_native: self.prefer_native,
+            deleted: self.deleted_at.is_some(),
+            on_lock: self.slot.is_some(),
+        }
+    }
+
+    pub fn content(&self, capabilities: &Capabilities) -> Content {
+        schedule::content(
+            &self.pin,
+            self.name.as_deref(),
+            self.window,
+            self.prefer_native,
+            capabilities,
+        )
+    }
+
+    /// When its absence began to be wanted.
+    pub fn over_since(&self) -> Timestamp {
+        self.deleted_at
+            .map_or(self.window.end(), |deleted| deleted.min(self.window.end()))
+    }
+}
+
+impl Code {
+    pub fn new(record: Record) -> Code {
+        Code {
+            record,
+            row: None,
+            next_try: None,
+            look: None,
+            asked: false,
+        }
+    }
+
+    pub fn store(&self, ledger: &mut Ledger) {
+        ledger.put(
+            Tree::Codes,
+            &code_key(self.record.device, self.record.code),
+            &self.record,
+        );
+    }
+
+    pub fn store_row(&self, ledger: &mut Ledger) {
+        let key = code_key(self.record.device, self.record.code);
+        match &self.row {
+            Some(row) => ledger.put(Tree::Queue, &key, row),
+            None => ledger.remove(Tree::Queue, &key),
+        }
+    }
+
+    /// Whether the lock has confirmed exactly what is wanted.
+    pub fn agrees(&self, wanted: Option<&Content>) -> bool {
+        match (&self.record.confirmed, wanted) {
+            (Confirmed::Absent, None) => true,
+            (Confirmed::Present(proof), Some(content)) => proof.content == *content,
+            _ => false,
+        }
+    }
+
+    pub fn rank(&self, row: &Row) -> Rank {
+        match row.aim {
+            Aim::Remove => Rank::Remove(self.record.over_since()),
+            Aim::Set => Rank::Set(self.record.window.start()),
+        }
+    }
+
+    /// The lock denied the code, or dropped it: the code waits, and after the third time until the
+    /// next check.
+    pub fn wait_after_denial(&mut self, now: Now, next_check: Option<Mono>) {
+        let Some(row) = &mut self.row else { return };
+        row.refusals = self.record.denied;
+        if self.record.denied >= DENIALS {
+            row.reason = Waiting::NotKept;
+            self.next_try = Some(next_check.unwrap_or(now.mono + schedule::REFUSAL_LONGEST));
+        } else {
+            row.reason = Waiting::Denied;
+            self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));
+        }
+        self.note_next_try(now);
+    }
+
+    /// A refusal backs off this code alone.
+    pub fn hold_back(&mut self, now: Now, reason: Waiting) {
+        if let Some(row) = &mut self.row {
+            row.tries += 1;
+            row.refusals += 1;
+            row.reason = reason;
+            self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));
+        }
+        self.note_next_try(now);
+    }
+
+    pub fn note_next_try(&mut self, now: Now) {
+        if let (Some(row), Some(next)) = (&mut self.row, self.next_try) {
+            row.next_try = now.wall_at(next);
+        }
+    }
+
+    /// The lock's own word that it holds nothing of this code.
+    pub fn let_go(&mut self) {
+        self.record.confirmed = Confirmed::Absent;
+        self.record.slot = None;
+        self.look = None;
+        self.asked = false;
+    }
+
+    /// The lock's own word for what it holds of this code.
+    pub fn prove(&mut self, content: Content, how: How, look: Option<Mono>, now: Now, ledger: &mut Ledger) {
+        let before = self.record.confirmed.proof().map(|proof| &proof.content);
+        let moved = before.is_some_and(|b| b.pin == content.pin && b.window != content.window);
+        let kind = match moved {
+            true => EventKind::CodeMoved,
+            false if content.window.start() > now.wall => EventKind::CodeScheduled,
+            false => EventKind::CodeSet,
+        };
+        ledger.tell(
+            now.wall,
+            kind,
+            Some(self.record.device),
+            Some(self.record.code),
+            None,
+        );
+        let look_at = look.map(|at| now.wall_at(at));
+        self.look = look;
+        self.record.confirmed = Confirmed::Present(Proof {
+            content,
+            how,
+            at: now.wall,
+            look_at,
+        });
+        self.store(ledger);
+    }
+
+    /// Counts an unanswered try. The card is spared: of a long silence only the beginning, and then
+    /// every doubling, is written down.
+    pub fn note_silence(&mut self, now: Now, ledger: &mut Ledger) {
+        let Some(row) = &mut self.row else { return };
+        row.tries += 1;
+        let news = row.reason != Waiting::Silent;
+        row.reason = Waiting::Silent;
+        row.next_try = now.wall;
+        if news || row.tries.is_power_of_two() {
+            self.store_row(ledger);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! What a lock's answers mean: nothing counts as proven but on the lock's own word (I7).
+
+use std::collections::BTreeSet;
+
+use super::Device;
+use super::code::Code;
+use crate::gateway::ledger::Ledger;
+use crate::gateway::records::{Aim, Confirmed, Waiting};
+use crate::model::{
+    Addressing, CodeId, Content, Entry, EventKind, Exchange, Finding, How, Now, Objection, Outcome, ReadBack,
+    Settings, Step,
+};
+
+impl Device {
+    /// What the answers of an exchange mean. Returns the codes of which something changed.
+    pub fn learn(
+        &mut self,
+        exchange: &Exchange,
+        outcome: &Outcome,
+        jitter: u8,
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) -> Vec<CodeId> {
+        self.flight = None;
+        self.dirty = true;
+        let mut touched = Vec::new();
+        let mut goal = false;
+        for (step, finding) in exchange.steps.iter().zip(&outcome.findings) {
+            match step {
+                Step::Put {
+                    code,
+                    generation,
+                    content,
+                    ..
+                } => {
+                    goal |= matches!(finding, Finding::Proven(_));
+                    self.learn_put(*code, *generation, content, finding, now, settings, ledger);
+                    touched.push(*code);
+                }
+                Step::Remove { code, generation, .. } => {
+                    goal |= matches!(finding, Finding::Proven(_));
+                    self.learn_remove(*code, *generation, finding, now, ledger);
+                    touched.push(*code);
+                }
+                Step::Read => {
+                    if let Finding::Table(table) = finding {
+                        goal = true;
+                        touched.extend(self.learn_table(table, now, settings, ledger));
+                    }
+                }
+            }
+        }
+        self.learn_silence(outcome.unanswered(), goal, jitter, now, ledger);
+        touched
+    }
+
+    fn learn_silence(&mut self, silent: bool, goal: bool, jitter: u8, now: Now, ledger: &mut Ledger) {
+        if goal {
+            self.silence.step = 0;
+        }
+        if silent {
+            self.silence.step += 1;
+            self.silence.since = Some(now.mono);
+            self.silence.jitter = jitter;
+            self.silence.heard = false;
+        } else {
+            self.silence.since = None;
+            self.last_seen = Some(now.wall);
+        }
+        self.set_online(!silent, now, ledger);
+    }
+
+    fn set_online(&mut self, online: bool, now: Now, ledger: &mut Ledger) {
+        if self.online != online && !self.removed {
+            self.online = online;
+            let kind = if online {
+                EventKind::DeviceConnected
+            } else {
+                EventKind::DeviceDisconnected
+            };
+            ledger.tell(now.wall, kind, Some(self.spec.device), None, None);
+        }
+    }
+
+    /// The lock was heard: one immediate try per step of its silence.
+    pub fn heard(&mut self, now: Now, ledger: &mut Ledger) {
+        self.last_seen = Some(now.wall);
+        if self.silence.since.is_some() && !self.silence.heard {
+            self.silence.heard = true;
+            self.silence.pass = true;
+        }
+        self.set_online(true, now, ledger);
+        self.dirty = true;
+    }
+
+    /// Its driver hears the lock no more.
+    pub fn lost(&mut self, now: Now, ledger: &mut Ledger) {
+        self.set_online(false, now, ledger);
+        self.dirty = true;
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn learn_put(
+        &mut self,
+        id: CodeId,
+        generation: u64,
+        content: &Content,
+        finding: &Finding,
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) {
+        let readable = self.capabilities().read_back != ReadBack::None;
+        let next_check = self.next_check;
+        let Some(code) = self.codes.get_mut(&id) else {
+            return;
+        };
+        if code.record.generation != generation {
+            return;
+        }
+        match finding {
+            Finding::Proven(how) => {
+                let look = readable.then(|| now.mono + settings.second_look);
+                code.prove(content.clone(), *how, look, now, ledger);
+            }
+            Finding::Denied => {
+                code.record.denied += 1;
+                if let Some(row) = &mut code.row {
+                    row.tries += 1;
+                }
+                code.wait_after_denial(now, next_check);
+                code.store(ledger);
+                code.store_row(ledger);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotSet,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+            }
+            Finding::Refused(objection) => {
+                code.hold_back(now, Waiting::Refused(*objection));
+                code.store_row(ledger);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotSet,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+                if readable
+                    && matches!(
+                        objection,
+                        Objection::SlotTaken | Objection::Duplicate | Objection::Full
+                    )
+                {
+                    // The lock holds something that we do not know of.
+                    self.next_check = Some(now.mono);
+                }
+            }
+            Finding::Unanswered => code.note_silence(now, ledger),
+            Finding::Untried | Finding::Table(_) => {}
+        }
+    }
+
+    fn learn_remove(
+        &mut self,
+        id: CodeId,
+        generation: u64,
+        finding: &Finding,
+        now: Now,
+        ledger: &mut Ledger,
+    ) {
+        let Some(code) = self.codes.get_mut(&id) else {
+            return;
+        };
+        if code.record.generation != generation {
+            return;
+        }
+        match finding {
+            Finding::Proven(_) => {
+                code.let_go();
+                code.store(ledger);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeRemoved,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+                self.slot_was_freed(now);
+            }
+            Finding::Denied | Finding::Refused(_) => {
+                let reason = match finding {
+                    Finding::Refused(objection) => Waiting::Refused(*objection),
+                    _ => Waiting::Denied,
+                };
+                code.hold_back(now, reason);
+                code.store_row(ledger);
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeNotRemoved,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+            }
+            Finding::Unanswered => code.note_silence(now, ledger),
+            Finding::Untried | Finding::Table(_) => {}
+        }
+    }
+
+    /// A freed slot resets the back-off of codes that the lock had no room for (I12).
+    fn slot_was_freed(&mut self, now: Now) {
+        for code in self.codes.values_mut() {
+            if let Some(row) = &mut code.row
+                && row.reason == Waiting::Refused(Objection::Full)
+            {
+                row.refusals = 0;
+                code.next_try = Some(now.mono);
+                code.note_next_try(now);
+            }
+        }
+    }
+
+    /// Holds the lock's own table against what was confirmed.
+    fn learn_table(
+        &mut self,
+        table: &[Entry],
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) -> Vec<CodeId> {
+        let mut touched = Vec::new();
+        let mut ours = BTreeSet::new();
+        let ids: Vec<CodeId> = self.codes.keys().copied().collect();
+        for id in ids {
+            let Some(code) = self.codes.get(&id) else { continue };
+            let entry = self.entry_of(code, table);
+            if let Some(entry) = entry {
+                ours.insert(entry.slot);
+            }
+            let entry = entry.cloned();
+            if self.compare(id, entry.as_ref(), now, settings, ledger) {
+                touched.push(id);
+            }
+        }
+        let unmanaged: Vec<Entry> = table
+            .iter()
+            .filter(|e| !ours.contains(&e.slot))
+            .cloned()
+            .collect();
+        self.note_unmanaged(unmanaged, now, ledger);
+        self.record.read_at = Some(now.wall);
+        self.next_check = Some(now.mono + settings.check_every);
+        self.store(ledger);
+        touched
+    }
+
+    /// Where the table shows a code of ours. Digits decide where the lock shows them: other digits
+    /// in our slot are somebody else's.
+    fn entry_of<'t>(&self, code: &Code, table: &'t [Entry]) -> Option<&'t Entry> {
+        let slot = code.record.slot?;
+        let pins = code.record.confirmed.pins();
+        table.iter().find(|e| {
+            let here = self.capabilities().addressing == Addressing::GivenByLock || e.slot == slot;
+            here && e.pin.as_ref().is_none_or(|pin| pins.contains(pin))
+        })
+    }
+
+    /// Takes up what the table shows of one code; whether that changed anything.
+    fn compare(
+        &mut self,
+        id: CodeId,
+        entry: Option<&Entry>,
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) -> bool {
+        let device = Some(self.spec.device);
+        let Some(code) = self.codes.get_mut(&id) else {
+            return false;
+        };
+        if code.record.confirmed == Confirmed::Absent {
+            return false;
+        }
+        let Some(entry) = entry else {
+            let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
+            if to_go {
+                ledger.tell(now.wall, EventKind::CodeRemoved, device, Some(id), None);
+            } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
+                code.record.denied += 1;
+                ledger.tell(now.wall, EventKind::CodeLost, device, Some(id), None);
+            }
+            code.let_go();
+            code.store(ledger);
+            self.slot_was_freed(now);
+            return true;
+        };
+        let looked = code.look.is_some_and(|look| look <= now.mono);
+        let seen = entry.pin.clone().map(|pin| Content {
+            pin,
+            name: entry.name.clone(),
+            window: entry.window,
+        });
+        match (&mut code.record.confirmed, seen) {
+            (Confirmed::Present(proof), seen) => {
+                let altered = seen.as_ref().is_some_and(|seen| *seen != proof.content);
+                if let Some(seen) = seen
+                    && altered
+                {
+                    proof.content = seen;
+                    ledger.tell(now.wall, EventKind::CodeAltered, device, Some(id), None);
+                }
+                if looked {
+                    code.look = None;
+                    proof.look_at = None;
+                    code.record.denied = 0;
+                }
+                if altered || looked {
+                    code.store(ledger);
+                }
+                altered || looked
+            }
+            (_, Some(seen)) => {
+                code.prove(
+                    seen,
+                    How::ReadBack,
+                    Some(now.mono + settings.second_look),
+                    now,
+                    ledger,
+                );
+                true
+            }
+            // In use, but not with which digits.
+            (_, None) => false,
+        }
+    }
+
+    fn note_unmanaged(&mut self, unmanaged: Vec<Entry>, now: Now, ledger: &mut Ledger) {
+        let device = Some(self.spec.device);
+        for (from, to, kind) in [
+            (&self.record.unmanaged, &unmanaged, EventKind::UnmanagedAppeared),
+            (&unmanaged, &self.record.unmanaged, EventKind::UnmanagedWent),
+        ] {
+            for _ in to.iter().filter(|e| !from.contains(e)) {
+                ledger.tell(now.wall, kind, device, None, None);
+            }
+        }
+        if unmanaged.len() < self.record.unmanaged.len() {
+            self.slot_was_freed(now);
+        }
+        self.record.unmanaged = unmanaged;
+    }
+}

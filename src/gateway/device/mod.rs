@@ -1,0 +1,209 @@
+//! One lock: its desired codes held against its confirmed ones ([`turn`]), what is due for it
+//! ([`ask`]), and what its answers mean ([`learn`]). Knows nothing of other locks.
+
+mod ask;
+mod code;
+mod learn;
+mod silence;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
+use crate::model::{
+    CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Timestamp,
+};
+use crate::plan::{Member, Occupied, Reach};
+use crate::schedule::{self, Stay};
+use crate::store::Tree;
+use ask::Agenda;
+pub(crate) use code::Code;
+use silence::Silence;
+
+/// PINs of the last so many days are not drawn again.
+const RECENT: Duration = Duration::from_secs(30 * 86_400);
+
+/// A device as the configuration or its driver describes it.
+#[derive(Clone, Debug)]
+pub struct DeviceSpec {
+    /// Its id.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// The word for its driver.
+    pub driver: String,
+    /// The radio that it shares.
+    pub radio: RadioId,
+    /// What its lock can do.
+    pub capabilities: Capabilities,
+    /// Its lock is simulated and can be steered.
+    pub simulated: bool,
+}
+
+pub(crate) struct Device {
+    pub spec: DeviceSpec,
+    pub removed: bool,
+    pub online: bool,
+    pub last_seen: Option<Timestamp>,
+    pub codes: BTreeMap<CodeId, Code>,
+    pub record: DeviceRecord,
+    pub flight: Option<CallId>,
+    silence: Silence,
+    next_check: Option<Mono>,
+    /// Something changed since the last turn.
+    pub dirty: bool,
+    turn_at: Timestamp,
+    agenda: Agenda,
+}
+
+/// What a turn did to a code.
+pub(crate) struct Touched {
+    pub code: CodeId,
+    /// Set if its record is gone for good; with the group that it belonged to.
+    pub dropped: Option<Option<GroupKey>>,
+}
+
+impl Device {
+    pub fn new(
+        spec: DeviceSpec,
+        record: DeviceRecord,
+        removed: bool,
+        now: Now,
+        settings: &Settings,
+    ) -> Device {
+        let next_check = (spec.capabilities.read_back != ReadBack::None).then(|| match record.read_at {
+            Some(read_at) => now.mono_at(read_at + settings.check_every, settings.check_every),
+            None => now.mono,
+        });
+        Device {
+            spec,
+            removed,
+            online: !removed,
+            last_seen: None,
+            codes: BTreeMap::new(),
+            record,
+            flight: None,
+            silence: Silence::default(),
+            next_check,
+            dirty: true,
+            turn_at: Timestamp::MIN,
+            agenda: Agenda::default(),
+        }
+    }
+
+    /// Takes a code up from the store.
+    pub fn restore(&mut self, record: Record, now: Now, settings: &Settings) {
+        let look = match &record.confirmed {
+            Confirmed::Present(Proof {
+                look_at: Some(at), ..
+            }) => Some(now.mono_at(*at, settings.second_look)),
+            _ => None,
+        };
+        // Whether it was asked before the power failed, nobody can know.
+        let asked = record.confirmed != Confirmed::Absent;
+        self.codes.insert(
+            record.code,
+            Code {
+                look,
+                asked,
+                ..Code::new(record)
+            },
+        );
+    }
+
+    /// Takes a queue row up from the store; `false` if no record wants it.
+    pub fn restore_row(&mut self, code: CodeId, row: Row, now: Now) -> bool {
+        let Some(code) = self.codes.get_mut(&code) else {
+            return false;
+        };
+        code.next_try =
+            (row.reason != Waiting::NoSlot).then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
+        code.row = Some(row);
+        true
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.spec.capabilities
+    }
+
+    fn store(&self, ledger: &mut Ledger) {
+        ledger.put(Tree::Devices, self.spec.device.0.as_bytes(), &self.record);
+    }
+
+    /// What the planner needs to know, leaving one code out of account.
+    pub fn member(&self, except: Option<CodeId>, now: Timestamp) -> Member<'_> {
+        let mut taken: BTreeSet<&Pin> = self
+            .record
+            .unmanaged
+            .iter()
+            .filter_map(|e| e.pin.as_ref())
+            .collect();
+        let mut recent: BTreeSet<&Pin> = self
+            .record
+            .recent
+            .iter()
+            .filter(|(_, since)| now.since(*since) < RECENT)
+            .map(|(pin, _)| pin)
+            .collect();
+        let mut occupied = vec![Occupied::always(); self.record.unmanaged.len()];
+        for (id, code) in &self.codes {
+            if Some(*id) == except {
+                continue;
+            }
+            match &code.record.confirmed {
+                Confirmed::Absent => {}
+                Confirmed::Present(proof) => {
+                    taken.insert(&proof.content.pin);
+                }
+                Confirmed::Unknown { maybe, .. } => taken.extend(maybe),
+            }
+            if code.record.over(now) {
+                recent.insert(&code.record.pin);
+                if code.record.confirmed != Confirmed::Absent {
+                    occupied.push(Occupied::lingering(now));
+                }
+            } else {
+                taken.insert(&code.record.pin);
+                occupied.push(Occupied::by(code.record.window));
+            }
+        }
+        Member {
+            device: self.spec.device,
+            name: &self.spec.name,
+            capabilities: &self.spec.capabilities,
+            reach: match (self.removed, self.online) {
+                (true, _) => Reach::Removed,
+                (false, true) => Reach::Online,
+                (false, false) => Reach::Offline,
+            },
+            taken,
+            recent,
+            occupied,
+        }
+    }
+
+    /// What the schedule needs to know of a code.
+    pub fn stay(&self, code: &Code) -> Stay {
+        code.record.stay()
+    }
+
+    /// Whether nothing more is to be watched for a job of the code's present generation.
+    pub fn has_settled(&self, code: &Code, now: Now) -> bool {
+        let proven = code.row.is_none() && matches!(code.record.confirmed, Confirmed::Present(_));
+        code.record.deleted_at.is_none() && (proven || code.record.over(now.wall))
+    }
+
+    /// The wall time at which a row is tried next, and why it waits, as an operator sees it.
+    pub fn waits(&self, code: &Code, now: Now, settings: &Settings) -> Option<(Option<Timestamp>, Waiting)> {
+        let row = code.row.as_ref()?;
+        let gate = self.gate(now, settings);
+        let next = code.next_try.map(|next| now.wall_at(next.max(gate)));
+        let reason = match row.reason {
+            Waiting::InLine if self.in_trouble() || !self.online => Waiting::Silent,
+            other => other,
+        };
+        Some((next, reason))
+    }
+}

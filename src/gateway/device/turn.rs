@@ -1,0 +1,184 @@
+//! Desired held against confirmed: writes, renews and erases queue rows, gives out slots, and drops
+//! the records of codes that are gone.
+
+use std::collections::BTreeSet;
+
+use super::{Device, RECENT, Touched};
+use crate::gateway::ledger::Ledger;
+use crate::gateway::records::{Aim, Confirmed, Row, Waiting, code_key};
+use crate::model::{Addressing, CodeId, EventKind, Now, Settings, Slot, Timestamp};
+use crate::schedule::{self, Stay};
+use crate::store::Tree;
+
+impl Device {
+    /// The passing of time alone makes a turn necessary.
+    pub fn turn_is_due(&self, now: Now) -> bool {
+        self.dirty || self.turn_at <= now.wall
+    }
+
+    /// Holds what is desired against what is confirmed; writes, renews and erases queue rows, and
+    /// drops the records of codes that are gone.
+    pub fn turn(&mut self, now: Now, settings: &Settings, ledger: &mut Ledger) -> Vec<Touched> {
+        self.dirty = false;
+        let stays: Vec<Stay> = self.codes.values().map(|c| c.record.stay()).collect();
+        let wanted = schedule::wanted(
+            &stays,
+            self.record.unmanaged.len(),
+            &self.spec.capabilities,
+            settings,
+            now.wall,
+        );
+        let ids: Vec<CodeId> = self.codes.keys().copied().collect();
+        let trouble = self.in_trouble();
+        let mut touched = Vec::new();
+        // Removals first: what they set free is given out in the same turn.
+        for present in [false, true] {
+            for (id, _) in ids.iter().zip(&wanted).filter(|(_, w)| **w == present) {
+                touched.extend(self.turn_code(*id, present, now, settings, ledger));
+            }
+        }
+        self.turn_at = self
+            .codes
+            .values()
+            .flat_map(|c| {
+                let stay = c.record.stay();
+                let edge = schedule::next_edge(&stay, &self.spec.capabilities, settings, now.wall);
+                // A silent lock is asked more often from here on.
+                let soon = schedule::earliest(&stay, &self.spec.capabilities, settings) - schedule::SOON;
+                [
+                    edge.unwrap_or(c.record.over_since() + settings.keep_ended),
+                    if trouble { soon } else { Timestamp::MAX },
+                ]
+            })
+            .filter(|at| now.wall < *at)
+            .min()
+            .unwrap_or(Timestamp::MAX);
+        self.agenda = self.look_ahead(now, settings);
+        touched
+    }
+
+    fn turn_code(
+        &mut self,
+        id: CodeId,
+        present: bool,
+        now: Now,
+        settings: &Settings,
+        ledger: &mut Ledger,
+    ) -> Option<Touched> {
+        let lacks_slot = present && self.codes.get(&id)?.record.slot.is_none();
+        let free_slot = if lacks_slot { self.free_slot() } else { None };
+        let code = self.codes.get_mut(&id)?;
+        let content = present.then(|| code.record.content(&self.spec.capabilities));
+        if code.agrees(content.as_ref()) {
+            let erased = code.row.take().is_some();
+            if erased {
+                code.next_try = None;
+                code.store_row(ledger);
+            }
+            let gone = code.record.confirmed == Confirmed::Absent && code.record.over(now.wall);
+            let forgotten = code.record.deleted_at.is_some()
+                || code.record.over_since() + settings.keep_ended <= now.wall;
+            if gone && forgotten {
+                return Some(self.drop_code(id, now, ledger));
+            }
+            return erased.then_some(Touched {
+                code: id,
+                dropped: None,
+            });
+        }
+        let aim = if present { Aim::Set } else { Aim::Remove };
+        let fits = |row: &Row| row.generation == code.record.generation && row.aim == aim;
+        let mut changed = false;
+        if !code.row.as_ref().is_some_and(fits) {
+            if code.row.as_ref().is_none_or(|row| row.aim != aim) {
+                self.silence.pass = true;
+            }
+            code.next_try = Some(now.mono);
+            code.row = Some(Row {
+                generation: code.record.generation,
+                aim,
+                tries: 0,
+                refusals: 0,
+                since: now.wall,
+                next_try: now.wall,
+                reason: Waiting::InLine,
+            });
+            if aim == Aim::Set && code.record.denied > 0 {
+                code.wait_after_denial(now, self.next_check);
+            }
+            changed = true;
+        }
+        if changed || !matches!(code.record.confirmed, Confirmed::Unknown { .. }) {
+            // Before it is asked, for a lock may take what we never hear confirmed.
+            code.record.confirmed = code
+                .record
+                .confirmed
+                .in_doubt((aim == Aim::Set).then_some(&code.record.pin));
+            code.look = None;
+            changed = true;
+        }
+        if lacks_slot {
+            let waits = code.row.as_ref().is_some_and(|row| row.reason == Waiting::NoSlot);
+            code.record.slot = free_slot;
+            if let Some(row) = &mut code.row
+                && (free_slot.is_none() != waits)
+            {
+                row.reason = if free_slot.is_none() {
+                    Waiting::NoSlot
+                } else {
+                    Waiting::InLine
+                };
+                code.next_try = free_slot.map(|_| now.mono);
+                changed = true;
+            }
+            changed |= free_slot.is_some();
+        }
+        changed.then(|| {
+            code.store(ledger);
+            code.store_row(ledger);
+            Touched {
+                code: id,
+                dropped: None,
+            }
+        })
+    }
+
+    fn drop_code(&mut self, id: CodeId, now: Now, ledger: &mut Ledger) -> Touched {
+        let dropped = self.codes.remove(&id).map(|code| {
+            ledger.remove(Tree::Codes, &code_key(self.spec.device, id));
+            if code.record.deleted_at.is_some() {
+                ledger.tell(
+                    now.wall,
+                    EventKind::CodeDeleted,
+                    Some(self.spec.device),
+                    Some(id),
+                    None,
+                );
+            }
+            self.record
+                .recent
+                .retain(|(_, since)| now.wall.since(*since) < RECENT);
+            self.record.recent.push((code.record.pin, now.wall));
+            code.record.group
+        });
+        self.store(ledger);
+        Touched { code: id, dropped }
+    }
+
+    /// The lowest slot that neither we nor anybody else uses.
+    fn free_slot(&self) -> Option<Slot> {
+        let ours: BTreeSet<Slot> = self.codes.values().filter_map(|c| c.record.slot).collect();
+        let capacity = self.spec.capabilities.capacity;
+        match self.spec.capabilities.addressing {
+            Addressing::Chosen => (1..=capacity)
+                .map(Slot)
+                .find(|slot| !ours.contains(slot) && !self.record.unmanaged.iter().any(|e| e.slot == *slot)),
+            // The lock finds the place itself; the number only counts how many there are.
+            Addressing::GivenByLock => {
+                let ours_fit = usize::from(capacity).saturating_sub(self.record.unmanaged.len());
+                let next = (1..=capacity).map(Slot).find(|slot| !ours.contains(slot));
+                next.filter(|_| ours.len() < ours_fit)
+            }
+        }
+    }
+}
