@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod http;
 pub mod lock;
 pub mod model;
+pub mod mqtt;
 pub mod plan;
 pub mod schedule;
 pub mod shell;
