@@ -184,6 +184,18 @@ pub enum Rank {
 }
 
 impl Rank {
+    /// Its kind, without the time that orders those of one kind.
+    #[must_use]
+    pub fn kind(self) -> u8 {
+        match self {
+            Rank::Remove(_) => 0,
+            Rank::LateLook(_) => 1,
+            Rank::Set(_) => 2,
+            Rank::Look(_) => 3,
+            Rank::Check => 4,
+        }
+    }
+
     /// The rank of a second look at a code that was written at `written`.
     #[must_use]
     pub fn look(written: Timestamp, now: Timestamp) -> Rank {

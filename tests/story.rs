@@ -25,6 +25,7 @@ fn plan() -> Plan {
         profile,
         capacity: None,
         radio: 0,
+        batch: true,
     };
     Plan {
         seed: 1,

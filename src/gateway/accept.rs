@@ -84,7 +84,7 @@ impl Gateway {
         };
         let planned = match &ask.request {
             Ok(request) => self
-                .room_for(request)
+                .room_for(request, &ask.door)
                 .and_then(|()| self.carry_out(now, request, &id, rng)),
             Err(refusal) => Err(refusal.clone()),
         };
@@ -108,7 +108,7 @@ impl Gateway {
     }
 
     /// At a limit new work is refused (I10).
-    fn room_for(&self, request: &Request) -> Result<(), Refusal> {
+    fn room_for(&self, request: &Request, door: &Door) -> Result<(), Refusal> {
         if self.storage_low {
             return Err(Refusal::new(
                 Reason::StorageFull,
@@ -124,7 +124,7 @@ impl Gateway {
             "access codes"
         } else if self.jobs.accepted() >= limits.jobs {
             "jobs"
-        } else if self.replies.len() >= limits.replies {
+        } else if matches!(door, Door::Mqtt { .. }) && self.replies.len() >= limits.replies {
             "answers that wait for the broker"
         } else {
             return Ok(());
@@ -180,14 +180,20 @@ impl Gateway {
     }
 
     pub(super) fn queue_reply(&mut self, now: Now, to: ReplyTo, job: JobId, phase: Phase) {
-        let seq = self.next_reply;
-        self.next_reply += 1;
         let reply = Reply {
             to,
             job,
             phase,
             expires_at: now.wall + REPLY_LIFE,
         };
+        let waits = |other: &Reply| (&other.to, &other.job, other.phase) == (&reply.to, &reply.job, phase);
+        // Beyond the limit only what an accepted job is owed; of the rest `job/<id>` tells.
+        let full = self.replies.len() >= self.settings.limits.replies && phase == Phase::Rejected;
+        if full || self.replies.values().any(waits) {
+            return;
+        }
+        let seq = self.next_reply;
+        self.next_reply += 1;
         self.ledger.put(Tree::Replies, &seq.to_be_bytes(), &reply);
         self.prune_at = self.prune_at.min(reply.expires_at);
         self.replies.insert(seq, reply);
@@ -383,6 +389,10 @@ impl Gateway {
             ));
         }
         let device = self.devices.get_mut(owner).ok_or_else(not_found)?;
+        if device.removed {
+            let told = format!("{}: is no longer part of this gateway", device.spec.name);
+            return Err(Refusal::new(Reason::DeviceRemoved, told));
+        }
         let record = &mut device.codes.get_mut(&job.code).ok_or_else(not_found)?.record;
         if record.deleted_at.is_none() {
             record.deleted_at = Some(now.wall);

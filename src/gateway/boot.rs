@@ -18,6 +18,8 @@ use crate::store::{Content, Fail, Tree, Vault};
 pub struct Repairs {
     /// Queue rows without a record.
     pub stray_rows: usize,
+    /// Codes in doubt without a queue row.
+    pub missing_rows: usize,
 }
 
 impl Gateway {
@@ -47,7 +49,7 @@ impl Gateway {
         let mut held: BTreeMap<DeviceId, Device> = BTreeMap::new();
         for spec in devices {
             let record = device_records.remove(&spec.device).unwrap_or_default();
-            held.insert(spec.device, Device::new(spec, record, false, now, &settings));
+            held.insert(spec.device, Device::new(spec, record, false, now));
         }
         // Devices gone from the configuration keep their records.
         let known: BTreeSet<DeviceId> = records.iter().map(|r| r.device).collect();
@@ -57,7 +59,7 @@ impl Gateway {
             .collect::<Vec<_>>()
         {
             let record = device_records.remove(&id).unwrap_or_default();
-            held.insert(id, Device::new(gone(id), record, true, now, &settings));
+            held.insert(id, Device::new(gone(id), record, true, now));
         }
         let mut gateway = Gateway {
             radios: radios
@@ -138,6 +140,7 @@ impl Gateway {
                 self.ledger.remove(Tree::Queue, &code_key(device, code));
             }
         }
+        repairs.missing_rows = self.devices.values().map(Device::missing_rows).sum();
         Ok(repairs)
     }
 }

@@ -147,7 +147,7 @@ impl Gateway {
             Event::Done(call, outcome) => self.learn(now, call, &outcome, rng),
             Event::Heard(id) => self.with_device(now, id, Device::heard),
             Event::Lost(id) => self.with_device(now, id, Device::lost),
-            Event::Removed(id) => self.with_device(now, id, |device, _| device.removed = true),
+            Event::Removed(id) => self.with_device(now, id, Device::remove),
             Event::ReplySent(seq) => self.reply_sent(seq),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer => {}
@@ -170,6 +170,7 @@ impl Gateway {
             let expected = before.wall_at(now.mono);
             if expected.since(now.wall).max(now.wall.since(expected)) > Duration::from_secs(1) {
                 self.devices.values_mut().for_each(|device| device.dirty = true);
+                self.resettle.extend(self.owners.keys());
                 self.prune_at = Timestamp::MIN;
             }
         }
@@ -209,7 +210,8 @@ impl Gateway {
         if let Some(radio) = self.radios.get_mut(&device.spec.radio) {
             radio.in_flight = radio.in_flight.saturating_sub(1);
             if outcome.unanswered() {
-                radio.spare_until = now.mono + schedule::spared_for(outcome.took);
+                let spare_until = now.mono + schedule::spared_for(outcome.took);
+                radio.spare_until = radio.spare_until.max(spare_until);
             }
         }
         let jitter = rng.random();

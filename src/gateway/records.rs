@@ -83,13 +83,19 @@ impl Confirmed {
         }
     }
 
-    /// The same, once the lock is about to be asked: it may then hold `also` too.
-    pub fn in_doubt(&self, also: Option<&Pin>) -> Confirmed {
+    /// The same, once the lock is about to be asked. If it is to hold `set`, it may hold that too,
+    /// and until then holds what it held; if it is to hold nothing, nothing can be counted on.
+    pub fn in_doubt(&self, set: Option<&Pin>) -> Confirmed {
         let mut maybe = self.pins();
-        maybe.extend(also.filter(|pin| !maybe.contains(pin)).cloned());
-        Confirmed::Unknown {
-            last: self.proof().cloned(),
-            maybe,
+        maybe.extend(set.filter(|pin| !maybe.contains(pin)).cloned());
+        let last = self.proof().filter(|_| set.is_some()).cloned();
+        Confirmed::Unknown { last, maybe }
+    }
+
+    /// What the lock held before can no longer be counted on.
+    pub fn forget_last(&mut self) {
+        if let Confirmed::Unknown { last, .. } = self {
+            *last = None;
         }
     }
 }
@@ -141,8 +147,6 @@ pub enum Waiting {
 pub(crate) struct DeviceRecord {
     /// Codes on the lock that this gateway did not set.
     pub unmanaged: Vec<Entry>,
-    /// When its table was last read.
-    pub read_at: Option<Timestamp>,
     /// PINs whose codes are gone, and since when: not drawn again for 30 days.
     pub recent: Vec<(Pin, Timestamp)>,
 }

@@ -245,26 +245,28 @@ pub fn update(
     group: &[Moved<'_>],
     now: Timestamp,
 ) -> Result<Vec<(CodeId, Window)>, Refusal> {
-    if job.starts_at.is_none() && job.ends_at.is_none() {
-        return Ok(group.iter().map(|g| (g.code, g.window)).collect());
-    }
+    let moves = job.starts_at.is_some() || job.ends_at.is_some();
     let mut windows = Vec::with_capacity(group.len());
     let mut devices = Vec::new();
     for g in group {
-        let window = merged(job, g.window)?;
-        check_end(window, now)?;
+        let window = if moves { merged(job, g.window)? } else { g.window };
+        if moves {
+            check_end(window, now)?;
+        }
         let ended = g.window.end() <= now;
         let objection = if g.member.reach == Reach::Removed {
             Some((
                 Reason::DeviceRemoved,
                 "is no longer part of this gateway".to_owned(),
             ))
-        } else if ended && g.member.taken.contains(g.pin) {
+        } else if moves && ended && g.member.taken.contains(g.pin) {
             Some((
                 Reason::DuplicateAccessCode,
                 "the PIN of this ended code is taken by now".to_owned(),
             ))
-        } else if !fits(g.member.capabilities.capacity, &g.member.occupied, window, now) {
+        } else if !within(window, g.window, now)
+            && !fits(g.member.capabilities.capacity, &g.member.occupied, window, now)
+        {
             Some(no_space(g.member.capabilities))
         } else {
             None
@@ -284,6 +286,11 @@ pub fn update(
     } else {
         Err(objections(devices))
     }
+}
+
+/// A window inside the one that was accepted needs no more room than that.
+fn within(window: Window, accepted: Window, now: Timestamp) -> bool {
+    accepted.start().max(now) <= window.start().max(now) && window.end() <= accepted.end()
 }
 
 fn merged(job: &UpdateMultiple, window: Window) -> Result<Window, Refusal> {

@@ -4,8 +4,8 @@
 //! came in while one sync ran is committed together by the next: each batch by itself, one sync
 //! for all. The wait of a single batch is never stretched to make a group.
 //!
-//! A full card refuses one batch and is none of the others' business. Any other failure is final:
-//! it answers everything, then and later, for nobody can say what the medium still holds.
+//! Any failure is final: it answers everything, then and later. A batch is a change of what the
+//! batches before it left, so none may be committed after one that was not.
 
 use std::{
     io,
@@ -77,23 +77,14 @@ fn run(
             .chain(submitted.try_iter())
             .take(GROUP)
             .collect();
-        let answers = match &dead {
+        let answer = match &dead {
             Some(fail) => Err(Fail::clone(fail)),
             None => guarded(|| commit(store.as_mut(), &group)),
         };
-        match answers {
-            Ok(answers) => {
-                for ((ticket, _), answer) in group.iter().zip(answers) {
-                    done(*ticket, answer);
-                }
-            }
-            Err(fail) => {
-                for (ticket, _) in &group {
-                    done(*ticket, Err(fail.clone()));
-                }
-                dead = Some(fail);
-            }
+        for (ticket, _) in &group {
+            done(*ticket, answer.clone());
         }
+        dead = answer.err();
     }
     // Closing writes, and on a failing medium it may panic; all tickets are answered by now.
     let closed = guarded(|| {
@@ -105,20 +96,11 @@ fn run(
     }
 }
 
-/// One answer per batch of the group, or the failure that is everybody's.
-fn commit(store: &mut dyn Store, group: &[(Ticket, Batch)]) -> Result<Vec<Result<(), Fail>>, Fail> {
-    let mut answers = Vec::with_capacity(group.len());
+fn commit(store: &mut dyn Store, group: &[(Ticket, Batch)]) -> Result<(), Fail> {
     for (_, batch) in group {
-        match store.commit(batch) {
-            Ok(()) => answers.push(Ok(())),
-            Err(Fail::Full(told)) => answers.push(Err(Fail::Full(told))),
-            Err(fail) => return Err(fail),
-        }
+        store.commit(batch)?;
     }
-    if answers.iter().any(Result::is_ok) {
-        store.sync()?;
-    }
-    Ok(answers)
+    store.sync()
 }
 
 /// A panic in the store is a failure of the store, told to those who wait.

@@ -347,6 +347,15 @@ impl Oracle {
         Ok(())
     }
 
+    /// Every access code whose time it is, as far as callers know, with its lock and its PIN.
+    pub fn open_codes(&self, now: Clock) -> impl Iterator<Item = (CodeId, DeviceId, &Pin)> {
+        let open = self
+            .stays
+            .iter()
+            .filter(move |(_, stay)| !stay.deleted && stay.window.holds(now.wall));
+        open.map(|(code, stay)| (*code, stay.lock, &stay.pin))
+    }
+
     /// Jobs that were answered.
     #[must_use]
     pub fn answered(&self) -> &BTreeMap<u32, Answer> {

@@ -34,6 +34,8 @@ pub struct LockPlan {
     pub capacity: Option<u16>,
     /// Index of its radio.
     pub radio: usize,
+    /// Whether it takes several steps in one exchange.
+    pub batch: bool,
 }
 
 /// Something that happens. Times are since the start; windows are relative to the item's time.
@@ -172,6 +174,7 @@ impl Plan {
                 profile: PROFILES[i % PROFILES.len()],
                 capacity: (i % 7 == 6).then_some(5),
                 radio: i % 2,
+                batch: i % 3 != 1,
             })
             .collect();
         let week = 7 * 24 * HOUR;
@@ -268,6 +271,7 @@ impl Plan {
             profile,
             capacity: None,
             radio,
+            batch: true,
         };
         Plan {
             seed: 7,

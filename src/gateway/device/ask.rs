@@ -101,7 +101,16 @@ impl Device {
             .into_iter()
             .filter(|(_, at, _)| *at <= now.mono)
             .collect();
-        ready.sort();
+        // While the lock is silent, what it was asked often yields to the rest of its kind: one code
+        // on which it hangs must not keep the others waiting.
+        let trouble = self.in_trouble();
+        let tries = |id: &Option<CodeId>| {
+            let row = id
+                .and_then(|id| self.codes.get(&id))
+                .and_then(|code| code.row.as_ref());
+            row.filter(|_| trouble).map_or(0, |row| row.tries)
+        };
+        ready.sort_by_key(|(rank, at, id)| (rank.kind(), tries(id), *rank, *at, *id));
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
         let mut steps = Vec::new();
         let mut asked = Vec::new();
@@ -130,7 +139,7 @@ impl Device {
             }
         }
         self.flight = Some(call);
-        self.silence.pass = false;
+        self.silence.begin();
         let patience = self.capabilities().patience;
         let deadline = patience * u32::try_from(steps.len()).unwrap_or(u32::MAX);
         Exchange {

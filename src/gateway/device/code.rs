@@ -95,13 +95,13 @@ impl Code {
     }
 
     /// The lock denied the code, or dropped it: the code waits, and after the third time until the
-    /// next check.
-    pub fn wait_after_denial(&mut self, now: Now, next_check: Option<Mono>) {
+    /// next check of the lock.
+    pub fn wait_after_denial(&mut self, now: Now, next_check: Mono) {
         let Some(row) = &mut self.row else { return };
         row.refusals = self.record.denied;
         if self.record.denied >= DENIALS {
             row.reason = Waiting::NotKept;
-            self.next_try = Some(next_check.unwrap_or(now.mono + schedule::REFUSAL_LONGEST));
+            self.next_try = Some(next_check);
         } else {
             row.reason = Waiting::Denied;
             self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));

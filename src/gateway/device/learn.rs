@@ -7,9 +7,10 @@ use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Waiting};
 use crate::model::{
-    Addressing, CodeId, Content, Entry, EventKind, Exchange, Finding, How, Now, Objection, Outcome, ReadBack,
-    Step,
+    Addressing, CodeId, Content, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection, Outcome,
+    ReadBack, Step,
 };
+use crate::schedule;
 
 impl Device {
     /// What the answers of an exchange mean. Returns the codes of which something changed.
@@ -30,10 +31,12 @@ impl Device {
                     code,
                     generation,
                     content,
+                    stale,
                     ..
                 } => {
                     goal |= matches!(finding, Finding::Proven(_));
-                    self.learn_put(*code, *generation, content, finding, desk);
+                    let first = stale.is_empty();
+                    self.learn_put(*code, *generation, content, first, finding, desk);
                     touched.push(*code);
                 }
                 Step::Remove { code, generation, .. } => {
@@ -41,12 +44,16 @@ impl Device {
                     self.learn_remove(*code, *generation, finding, desk);
                     touched.push(*code);
                 }
-                Step::Read => {
-                    if let Finding::Table(table) = finding {
+                Step::Read => match finding {
+                    Finding::Table(table) => {
                         goal = true;
                         touched.extend(self.learn_table(table, desk));
                     }
-                }
+                    Finding::Unanswered | Finding::Untried => {}
+                    Finding::Proven(_) | Finding::Denied | Finding::Refused(_) => {
+                        self.put_reads_off(desk.now)
+                    }
+                },
             }
         }
         self.learn_silence(outcome.unanswered(), goal, jitter, desk);
@@ -55,15 +62,12 @@ impl Device {
 
     fn learn_silence(&mut self, silent: bool, goal: bool, jitter: u8, desk: &mut Desk<'_>) {
         if goal {
-            self.silence.step = 0;
+            self.silence.answered(true);
         }
         if silent {
-            self.silence.step += 1;
-            self.silence.since = Some(desk.now.mono);
-            self.silence.jitter = jitter;
-            self.silence.heard = false;
+            self.silence.unanswered(desk.now.mono, jitter);
         } else {
-            self.silence.since = None;
+            self.silence.answered(goal);
             self.last_seen = Some(desk.now.wall);
         }
         self.set_online(!silent, desk);
@@ -84,10 +88,7 @@ impl Device {
     /// The lock was heard: one immediate try per step of its silence.
     pub fn heard(&mut self, desk: &mut Desk<'_>) {
         self.last_seen = Some(desk.now.wall);
-        if self.silence.since.is_some() && !self.silence.heard {
-            self.silence.heard = true;
-            self.silence.pass = true;
-        }
+        self.silence.hear();
         self.set_online(true, desk);
         self.dirty = true;
     }
@@ -98,21 +99,39 @@ impl Device {
         self.dirty = true;
     }
 
+    /// It left this gateway for good.
+    pub fn remove(&mut self, desk: &mut Desk<'_>) {
+        self.lost(desk);
+        self.removed = true;
+    }
+
     fn learn_put(
         &mut self,
         id: CodeId,
         generation: u64,
         content: &Content,
+        first: bool,
         finding: &Finding,
         desk: &mut Desk<'_>,
     ) {
-        let readable = self.capabilities().read_back != ReadBack::None;
-        let next_check = self.next_check;
+        let read_back = self.capabilities().read_back;
+        let readable = read_back != ReadBack::None;
+        let next_check = self.check_after(desk);
         let Some(code) = self.codes.get_mut(&id) else {
             return;
         };
-        if code.record.generation != generation {
+        // Its end may have come meanwhile: then only a proof still says anything.
+        let overtaken = code.row.as_ref().is_none_or(|row| row.aim != Aim::Set);
+        if code.record.generation != generation || (overtaken && !matches!(finding, Finding::Proven(_))) {
             return;
+        }
+        // A lock that shows no digits is emptied before it is written.
+        let emptied = read_back == ReadBack::Masked && !first;
+        if *finding == Finding::Denied
+            || (emptied && !matches!(finding, Finding::Proven(_) | Finding::Untried))
+        {
+            code.record.confirmed.forget_last();
+            code.store(desk.ledger);
         }
         match finding {
             Finding::Proven(how) => {
@@ -133,6 +152,8 @@ impl Device {
                 code.hold_back(desk.now, Waiting::Refused(*objection));
                 code.store_row(desk.ledger);
                 desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
+                // A no to the first try: nothing of ours is there.
+                code.asked &= !first;
                 if readable
                     && matches!(
                         objection,
@@ -152,7 +173,9 @@ impl Device {
         let Some(code) = self.codes.get_mut(&id) else {
             return;
         };
-        if code.record.generation != generation {
+        // It may have been revived meanwhile, and is then to be set again.
+        let overtaken = code.row.as_ref().is_none_or(|row| row.aim != Aim::Remove);
+        if code.record.generation != generation || overtaken {
             return;
         }
         match finding {
@@ -211,16 +234,31 @@ impl Device {
             .cloned()
             .collect();
         self.note_unmanaged(unmanaged, desk);
-        self.record.read_at = Some(desk.now.wall);
+        self.reads_refused = 0;
         self.next_check = Some(desk.now.mono + desk.settings.check_every);
-        self.store(desk.ledger);
         touched
+    }
+
+    /// The lock answers, but not with its table: it is not asked for it again at once.
+    fn put_reads_off(&mut self, now: Now) {
+        self.reads_refused += 1;
+        let later = now.mono + schedule::refusal_wait(self.reads_refused);
+        self.next_check = self.next_check.map(|check| check.max(later));
+        for code in self.codes.values_mut() {
+            code.look = code.look.map(|look| look.max(later));
+        }
+    }
+
+    /// When the whole table is read next, if that is to tell something new.
+    pub(super) fn check_after(&self, desk: &Desk<'_>) -> Mono {
+        let planned = self.next_check.filter(|check| desk.now.mono < *check);
+        planned.unwrap_or(desk.now.mono + desk.settings.check_every)
     }
 
     /// Where the table shows a code of ours. Digits decide where the lock shows them: other digits
     /// in our slot are somebody else's.
     fn entry_of<'t>(&self, code: &Code, table: &'t [Entry]) -> Option<&'t Entry> {
-        let slot = code.record.slot?;
+        let slot = code.record.slot.filter(|_| code.asked)?;
         let pins = code.record.confirmed.pins();
         table.iter().find(|e| {
             let here = self.capabilities().addressing == Addressing::GivenByLock || e.slot == slot;
@@ -259,16 +297,17 @@ impl Device {
         match (&mut code.record.confirmed, seen) {
             (Confirmed::Present(proof), seen) => {
                 let altered = seen.as_ref().is_some_and(|seen| *seen != proof.content);
-                if let Some(seen) = seen
-                    && altered
-                {
-                    proof.content = seen;
-                    desk.tell(EventKind::CodeAltered, device, Some(id));
-                }
                 if looked {
                     code.look = None;
                     proof.look_at = None;
                     code.record.denied = 0;
+                }
+                if let Some(seen) = seen
+                    && altered
+                {
+                    proof.content = seen;
+                    code.record.denied += 1;
+                    desk.tell(EventKind::CodeAltered, device, Some(id));
                 }
                 if altered || looked {
                     code.store(desk.ledger);
@@ -302,6 +341,9 @@ impl Device {
         if unmanaged.len() < self.record.unmanaged.len() {
             self.slot_was_freed(desk.now);
         }
-        self.record.unmanaged = unmanaged;
+        if unmanaged != self.record.unmanaged {
+            self.record.unmanaged = unmanaged;
+            self.store(desk.ledger);
+        }
     }
 }

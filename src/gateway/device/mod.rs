@@ -52,6 +52,8 @@ pub(crate) struct Device {
     pub flight: Option<CallId>,
     silence: Silence,
     next_check: Option<Mono>,
+    /// Answers to a read that were no table, in a row.
+    reads_refused: u32,
     /// Something changed since the last turn.
     pub dirty: bool,
     turn_at: Timestamp,
@@ -66,17 +68,9 @@ pub(crate) struct Touched {
 }
 
 impl Device {
-    pub fn new(
-        spec: DeviceSpec,
-        record: DeviceRecord,
-        removed: bool,
-        now: Now,
-        settings: &Settings,
-    ) -> Device {
-        let next_check = (spec.capabilities.read_back != ReadBack::None).then(|| match record.read_at {
-            Some(read_at) => now.mono_at(read_at + settings.check_every, settings.check_every),
-            None => now.mono,
-        });
+    pub fn new(spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now) -> Device {
+        // Nobody knows what became of a lock while the gateway was down.
+        let next_check = (spec.capabilities.read_back != ReadBack::None).then_some(now.mono);
         Device {
             spec,
             removed,
@@ -87,6 +81,7 @@ impl Device {
             flight: None,
             silence: Silence::default(),
             next_check,
+            reads_refused: 0,
             dirty: true,
             turn_at: Timestamp::MIN,
             agenda: Agenda::default(),
@@ -122,6 +117,16 @@ impl Device {
             (row.reason != Waiting::NoSlot).then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
         code.row = Some(row);
         true
+    }
+
+    /// Codes in doubt without a queue row; the next turn gives them one.
+    pub fn missing_rows(&self) -> usize {
+        let in_doubt = |code: &&Code| matches!(code.record.confirmed, Confirmed::Unknown { .. });
+        self.codes
+            .values()
+            .filter(in_doubt)
+            .filter(|code| code.row.is_none())
+            .count()
     }
 
     fn capabilities(&self) -> &Capabilities {

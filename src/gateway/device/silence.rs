@@ -3,7 +3,7 @@
 use crate::model::Mono;
 use crate::schedule;
 
-/// How a lock's silence holds back the next exchange (I12).
+/// A lock that does not answer, and the tries that it is given all the same.
 #[derive(Default)]
 pub struct Silence {
     /// Unanswered exchanges since the last goal that was reached.
@@ -12,16 +12,61 @@ pub struct Silence {
     pub since: Option<Mono>,
     pub jitter: u8,
     /// One try is due although the wait is not over.
-    pub pass: bool,
+    pub pass: Option<Pass>,
     /// Hearing the lock has given its one try of this step.
-    pub heard: bool,
+    heard: bool,
+    /// The exchange under way is that one try.
+    trying_as_heard: bool,
+}
+
+/// What gives a lock a try although its wait is not over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// It was heard.
+    Heard,
+    /// A code of it fell due, or ended.
+    Edge,
 }
 
 impl Silence {
+    /// From when on the lock may be asked.
     pub fn gate(&self, urgent: bool) -> Mono {
         match self.since {
-            Some(since) if !self.pass => since + schedule::silence_wait(self.step, urgent, self.jitter),
+            Some(since) if self.pass.is_none() => {
+                since + schedule::silence_wait(self.step, urgent, self.jitter)
+            }
             _ => Mono(0),
+        }
+    }
+
+    /// The lock was heard: one immediate try per step.
+    pub fn hear(&mut self) {
+        if self.since.is_some() && !self.heard {
+            self.heard = true;
+            self.pass.get_or_insert(Pass::Heard);
+        }
+    }
+
+    /// An exchange begins.
+    pub fn begin(&mut self) {
+        self.trying_as_heard = self.pass.take() == Some(Pass::Heard);
+    }
+
+    /// The exchange went unanswered. A try that hearing gave does not lead to the next of its kind,
+    /// or a lock that is heard but never answers would be asked at every beacon.
+    pub fn unanswered(&mut self, now: Mono, jitter: u8) {
+        self.step += 1;
+        self.since = Some(now);
+        self.jitter = jitter;
+        self.heard &= self.trying_as_heard;
+    }
+
+    /// The exchange was answered; only a goal that was reached resets the step.
+    pub fn answered(&mut self, goal: bool) {
+        self.since = None;
+        if goal {
+            self.step = 0;
+            self.heard = false;
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::ask::Agenda;
+use super::silence::Pass;
 use super::{Device, RECENT, Touched};
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Row, Waiting, code_key};
@@ -20,6 +22,9 @@ impl Device {
     /// drops the records of codes that are gone.
     pub fn turn(&mut self, desk: &mut Desk<'_>) -> Vec<Touched> {
         self.dirty = false;
+        if self.removed {
+            return self.turn_removed(desk.now.wall);
+        }
         let stays: Vec<Stay> = self.codes.values().map(|c| c.record.stay()).collect();
         let wanted = schedule::wanted(
             &stays,
@@ -57,9 +62,25 @@ impl Device {
         touched
     }
 
+    /// Of a lock that is not there nothing is asked, and nobody knows what it can do. Time goes on
+    /// all the same, and settles the jobs of codes that are over.
+    fn turn_removed(&mut self, now: Timestamp) -> Vec<Touched> {
+        self.agenda = Agenda::default();
+        let ends = self.codes.values().map(|code| code.record.window.end());
+        self.turn_at = ends.filter(|end| now < *end).min().unwrap_or(Timestamp::MAX);
+        self.codes
+            .keys()
+            .map(|code| Touched {
+                code: *code,
+                dropped: None,
+            })
+            .collect()
+    }
+
     fn turn_code(&mut self, id: CodeId, present: bool, desk: &mut Desk<'_>) -> Option<Touched> {
         let lacks_slot = present && self.codes.get(&id)?.record.slot.is_none();
         let free_slot = if lacks_slot { self.free_slot() } else { None };
+        let next_check = self.check_after(desk);
         let code = self.codes.get_mut(&id)?;
         let content = present.then(|| code.record.content(&self.spec.capabilities));
         if code.agrees(content.as_ref()) {
@@ -84,7 +105,7 @@ impl Device {
         let mut changed = false;
         if !code.row.as_ref().is_some_and(fits) {
             if code.row.as_ref().is_none_or(|row| row.aim != aim) {
-                self.silence.pass = true;
+                self.silence.pass = Some(Pass::Edge);
             }
             code.next_try = Some(desk.now.mono);
             code.row = Some(Row {
@@ -97,7 +118,7 @@ impl Device {
                 reason: Waiting::InLine,
             });
             if aim == Aim::Set && code.record.denied > 0 {
-                code.wait_after_denial(desk.now, self.next_check);
+                code.wait_after_denial(desk.now, next_check);
             }
             changed = true;
         }

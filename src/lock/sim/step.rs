@@ -61,8 +61,14 @@ impl<'a> Talk<'a> {
     fn put_at(&mut self, slot: Slot, content: &Content, stale: &[Pin]) -> Told<How> {
         let table = self.read(Op::Look)?;
         let here = at(&table, slot);
-        if here.is_some_and(|entry| !is_any(entry, stale) && !has(entry, &content.pin)) {
-            return Err(Finding::Refused(Objection::SlotTaken));
+        if let Some(entry) = here.filter(|entry| !is_any(entry, stale)) {
+            let same = has(entry, &content.pin);
+            let objection = if same {
+                Objection::Duplicate
+            } else {
+                Objection::SlotTaken
+            };
+            return Err(Finding::Refused(objection));
         }
         // A code of ours keeps its slot for life: in another one the digits are somebody else's.
         if table
@@ -126,10 +132,6 @@ impl<'a> Talk<'a> {
     fn remove(&mut self, slot: Slot, pins: &[Pin]) -> Told<How> {
         let lock = self.lock.capabilities();
         let (read_back, addressing) = (lock.read_back, lock.addressing);
-        if pins.is_empty() {
-            // It was never asked to hold the code: what stands there is somebody else's.
-            return Ok(How::Acknowledged);
-        }
         if read_back == ReadBack::None {
             self.erase(slot)?;
             return Ok(How::Acknowledged);
@@ -137,7 +139,8 @@ impl<'a> Talk<'a> {
         let ours = |entry: &&Entry| match (read_back, addressing) {
             (ReadBack::Full, Addressing::Chosen) => entry.slot == slot && is_any(entry, pins),
             (ReadBack::Full, Addressing::GivenByLock) => is_any(entry, pins),
-            _ => entry.slot == slot,
+            // Never asked to hold the code, it holds somebody else's there.
+            _ => entry.slot == slot && !pins.is_empty(),
         };
         let table = self.read(Op::Look)?;
         if !table.iter().any(|entry| ours(&entry)) {

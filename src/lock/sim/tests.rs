@@ -51,7 +51,7 @@ const NO: Finding = Finding::Refused(Objection::Other);
 #[test]
 fn each_operation_takes_its_time() {
     let mut lock = lock("slots");
-    let put = put("4711", Window::Ongoing);
+    let mut put = put("4711", Window::Ongoing);
     let latency = lock.setup().latency;
     assert_eq!(lock.rehearse(at(0), &put), latency * 3);
     let first = lock.perform(at(0), &put);
@@ -59,6 +59,10 @@ fn each_operation_takes_its_time() {
         (first.finding, first.took, first.changed),
         (PROVEN, latency * 3, true)
     );
+    let Step::Put { stale, content, .. } = &mut put else {
+        panic!("a put")
+    };
+    stale.push(content.pin.clone());
     let again = lock.perform(at(1), &put);
     assert_eq!(
         (again.finding, again.took, again.changed),

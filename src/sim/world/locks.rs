@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::{What, World};
 use crate::gateway::Event;
 use crate::lock::sim::{ByHand, Fault, FaultKind};
-use crate::model::{Addressing, CallId, Finding, Outcome, Pin, ReadBack, Slot, Step};
+use crate::model::{CallId, Finding, Outcome, Pin, ReadBack, Slot, Step};
 use crate::sim::plan::{Item, Stage, stream};
 
 impl World {
@@ -141,10 +141,15 @@ impl World {
                 );
                 let now = self.clock_of_gateway();
                 let Some(code) = Pin::parse(&digits) else { return };
-                // A far slot: in one that we claimed and had no answer about, a lock that shows no
-                // digits cannot tell ours from others'.
-                let slot =
-                    (self.locks[lock].capabilities().addressing == Addressing::Chosen).then_some(Slot(28));
+                // A far slot where a lock shows no digits and may have left us without an answer: in one
+                // that we claimed it then cannot tell ours from others'.
+                let troubled = self.plan.items.iter().any(|item| match item {
+                    Item::Away { lock: other, .. } | Item::Fault { lock: other, .. } => *other == lock,
+                    _ => false,
+                });
+                let doubtful = troubled || !self.plan.crashes.is_empty();
+                let masked = self.locks[lock].capabilities().read_back == ReadBack::Masked;
+                let slot = (masked && doubtful).then_some(Slot(28));
                 let change = ByHand::Add {
                     slot,
                     code: code.clone(),

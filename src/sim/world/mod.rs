@@ -10,10 +10,12 @@ use std::time::Duration;
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
+use crate::gateway::view::{JobMemberView, Status};
+use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, Mono, Now, Pin, RadioId, Settings, Timestamp,
+    CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Pin, RadioId, Settings,
+    Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
@@ -133,6 +135,7 @@ impl World {
                 setup.capabilities.capacity = capacity;
             }
             let id = DeviceId(Uuid::from_u128(0xd00d_0000 + i as u128));
+            setup.capabilities.batch = planned.batch;
             self.oracle.meet(id, setup.capabilities.window);
             let mut lock = SimLock::new(setup, Default::default());
             lock.set_away(self.plan.items.iter().filter_map(|item| spell(item, i)).collect());
@@ -168,6 +171,8 @@ impl World {
         self.run_until(end);
         if self.report.violation.is_none() {
             let verdict = self.oracle.judge_end(self.clock(), |lock| self.table(lock));
+            self.note_verdict(verdict);
+            let verdict = self.judge_words().and_then(|()| self.judge_jobs());
             self.note_verdict(verdict);
         }
         self.report
@@ -228,6 +233,53 @@ impl World {
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.report.violation.as_ref()
+    }
+
+    /// Holds what the gateway says against the locks' own tables.
+    fn judge_words(&self) -> Result<(), Violation> {
+        let Some((gateway, now)) = self.gateway() else {
+            return Ok(());
+        };
+        for (code, lock, pin) in self.oracle.open_codes(self.clock()) {
+            let set = gateway
+                .code(code, now)
+                .is_some_and(|view| view.status == Status::Set);
+            let there = self
+                .index(lock)
+                .is_some_and(|i| self.locks[i].memory().with(pin).is_some());
+            if set && !there {
+                let seen = format!("code {code} is said to be set, and is not on lock {lock}");
+                return Err(Violation {
+                    invariant: "I7",
+                    at: self.now,
+                    seen,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end every job is done whose codes are due or over.
+    fn judge_jobs(&self) -> Result<(), Violation> {
+        let Some((gateway, now)) = self.gateway() else {
+            return Ok(());
+        };
+        for job in self.oracle.answered().keys() {
+            let id = JobId::from_uuid(Uuid::from_u128(u128::from(*job)));
+            let Some(view) = gateway.job(&id, now) else {
+                continue;
+            };
+            let ahead = |m: &JobMemberView| m.now.as_ref().is_some_and(|r| now.wall < r.code.window.start());
+            if view.phase == Phase::Accepted && !view.members.iter().any(ahead) {
+                let seen = format!("job {job} is never done");
+                return Err(Violation {
+                    invariant: "I4",
+                    at: self.now,
+                    seen,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn clock(&self) -> Clock {
@@ -403,6 +455,8 @@ impl World {
                     index.is_some_and(|i| locks[i].memory().with(pin).is_some())
                 };
                 let verdict = oracle.judge_edges(clock, holds);
+                self.note_verdict(verdict);
+                let verdict = self.judge_words();
                 self.note_verdict(verdict);
             }
         }
