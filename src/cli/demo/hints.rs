@@ -30,7 +30,9 @@ fn stay() -> Result<(String, String), Failure> {
     let now = Clock::real().now().wall.floor_second();
     match (time::text(now), time::text(now + DAY)) {
         (Some(starts_at), Some(ends_at)) => Ok((starts_at, ends_at)),
-        _ => Err(Failure::other("the machine's clock shows no year of the calendar")),
+        _ => Err(Failure::other(
+            "the machine's clock shows no year of the calendar",
+        )),
     }
 }
 

@@ -23,7 +23,7 @@ mod story;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use rand::RngExt;
@@ -46,36 +46,40 @@ pub(super) struct Demo {
 
 /// Plays the story, then keeps a gateway up until it is told to end.
 pub(super) fn demo(options: &Demo) -> Result<(), Failure> {
+    let mut home = Home::make()?;
+    // The one that stays comes first: what is wrong with the broker is said before the story.
+    let mut yours = Stage::furnish(&home.path.join("yours"), options.mqtt.as_deref())?;
+    let mut story = Stage::furnish(&home.path.join("story"), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let home = Home::make()?;
-    match runtime.block_on(both_parts(options, home.path())) {
-        Ok(()) => Ok(home.clear()?),
-        Err(failure) => Err(Failure {
-            message: format!("{}\nThe logs are in {}", failure.message, home.path().display()),
-            ..failure
-        }),
-    }
+    let mut screen = Screen::new();
+    screen.say(&format!(
+        "A stay on four simulated doors. All of it happens in {}",
+        home.path.display()
+    ))?;
+    let played = runtime.block_on(both_parts(options, &mut screen, &mut story, &mut yours));
+    home.keep = played.is_err();
+    played.map_err(|failure| Failure {
+        message: format!("{}\nThe logs are in {}", failure.message, home.path.display()),
+        ..failure
+    })
 }
 
-async fn both_parts(options: &Demo, home: &Path) -> Result<(), Failure> {
-    let mut screen = Screen::new();
-    // Checked before the story begins, so that nobody waits for it in vain.
-    let mut yours = Stage::furnish(&home.join("yours"), options.mqtt.as_deref())?;
-    let mut story = Stage::furnish(&home.join("story"), None)?;
+async fn both_parts(
+    options: &Demo,
+    screen: &mut Screen,
+    story: &mut Stage,
+    yours: &mut Stage,
+) -> Result<(), Failure> {
     // One listener for both, so that no signal falls between them.
     let told = told_to_end();
     tokio::pin!(told);
 
-    screen.say(&format!(
-        "A stay on four simulated doors. All of it happens in {}",
-        home.display()
-    ))?;
     let played = tokio::select! {
         biased;
         told = &mut told => told.map(Some).map_err(Failure::from),
-        played = story::play(&mut story, &mut screen) => played.map(|()| None),
+        played = story::play(story, screen) => played.map(|()| None),
     };
     // Whatever came of it: first of all the gateway ends.
     let stopped = story.stop().await;
@@ -89,7 +93,7 @@ async fn both_parts(options: &Demo, home: &Path) -> Result<(), Failure> {
     }
 
     yours.start().await?;
-    hints::show(&yours, options.mqtt.as_deref(), &mut screen)?;
+    hints::show(yours, options.mqtt.as_deref(), screen)?;
     let stayed = tokio::select! {
         biased;
         told = &mut told => told.map_err(Failure::from),
@@ -102,7 +106,11 @@ async fn both_parts(options: &Demo, home: &Path) -> Result<(), Failure> {
 }
 
 /// A directory of the demo's own, that nobody else can look into: locks' memories have PINs.
-struct Home(PathBuf);
+/// Gone when dropped, unless it is to be kept.
+struct Home {
+    path: PathBuf,
+    keep: bool,
+}
 
 impl Home {
     fn make() -> Result<Home, Failure> {
@@ -113,14 +121,15 @@ impl Home {
             .mode(0o700)
             .create(&path)
             .map_err(|error| Failure::other(format!("cannot make {}: {error}", path.display())))?;
-        Ok(Home(path))
+        Ok(Home { path, keep: false })
     }
+}
 
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn clear(self) -> std::io::Result<()> {
-        fs::remove_dir_all(self.0)
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed stays: the system tidies up its directory of such files.
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }

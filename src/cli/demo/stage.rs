@@ -197,10 +197,7 @@ impl Stage {
     }
 }
 
-async fn in_time(
-    path: &str,
-    call: impl Future<Output = Result<Value, Failure>>,
-) -> Result<Value, Failure> {
+async fn in_time(path: &str, call: impl Future<Output = Result<Value, Failure>>) -> Result<Value, Failure> {
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => answer.map_err(|failure| Failure::other(format!("{path}: {}", failure.message))),
         Err(_) => Err(Failure::other(format!("{path}: no answer within {PATIENCE:?}"))),
@@ -217,7 +214,11 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 fn private(file: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
 }
 
 fn config(folder: &Path, address: SocketAddr, mqtt: Option<&str>) -> String {
@@ -238,7 +239,12 @@ fn config(folder: &Path, address: SocketAddr, mqtt: Option<&str>) -> String {
         );
     }
     for door in &DOORS {
-        let Door { id, name, profile, latency } = door;
+        let Door {
+            id,
+            name,
+            profile,
+            latency,
+        } = door;
         let _ = write!(
             config,
             "\n[[device]]\ndevice_id = \"{id}\"\nname = \"{name}\"\ndriver = \"sim\"\n\

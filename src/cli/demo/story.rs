@@ -79,9 +79,14 @@ impl Story<'_> {
         self.screen.tell(&format!("process {id}: http://{address}"))?;
         self.screen.tell(&format!("its log: {log}"))?;
         let disconnect = json!({"device_id": AWAY.id});
-        self.stage.post("/devices/simulate/disconnect", disconnect).await?;
+        self.stage
+            .post("/devices/simulate/disconnect", disconnect)
+            .await?;
         for door in &DOORS {
-            let told = self.stage.get(&format!("/devices/get?device_id={}", door.id)).await?;
+            let told = self
+                .stage
+                .get(&format!("/devices/get?device_id={}", door.id))
+                .await?;
             let properties = &told["device"]["properties"];
             let online = properties["online"] == true;
             expect(
@@ -194,15 +199,21 @@ impl Story<'_> {
         let began = self.clock.now().mono;
         let id = self.stage.start().await?;
         let took = self.clock.now().mono.0.saturating_sub(began.0);
-        self.screen.tell(&format!("started again: process {id}, ready after {took} ms"))?;
+        self.screen
+            .tell(&format!("started again: process {id}, ready after {took} ms"))?;
 
         let after = self.stage.get(&booking.receipt()).await?;
-        let known = |field: &str| -> Vec<Value> {
-            booking.codes.iter().map(|code| code[field].clone()).collect()
-        };
+        let known =
+            |field: &str| -> Vec<Value> { booking.codes.iter().map(|code| code[field].clone()).collect() };
         for field in ["access_code_id", "device_id", "code", "starts_at", "ends_at"] {
-            let now: Vec<Value> = items(&after["receipts"]).map(|member| member[field].clone()).collect();
-            expect(now == known(field), &format!("each `{field}` as it was replied"), &after)?;
+            let now: Vec<Value> = items(&after["receipts"])
+                .map(|member| member[field].clone())
+                .collect();
+            expect(
+                now == known(field),
+                &format!("each `{field}` as it was replied"),
+                &after,
+            )?;
         }
         let kept = items(&before["receipts"])
             .zip(items(&after["receipts"]))
@@ -224,12 +235,13 @@ impl Story<'_> {
     }
 
     async fn heard_again(&mut self, booking: &Booking) -> Result<(), Failure> {
-        self.screen
-            .act(&format!("{} is heard again", AWAY.name))?;
+        self.screen.act(&format!("{} is heard again", AWAY.name))?;
         let connect = json!({"device_id": AWAY.id});
         self.stage.post("/devices/simulate/connect", connect).await?;
-        self.watch(booking, "all doors proven", |receipt| receipt["all_proven"] == true)
-            .await?;
+        self.watch(booking, "all doors proven", |receipt| {
+            receipt["all_proven"] == true
+        })
+        .await?;
         for door in &DOORS {
             let table = self.table(door).await?;
             expect(
@@ -255,8 +267,10 @@ impl Story<'_> {
                 moved && receipt["all_proven"] == true
             })
             .await?;
-        self.screen
-            .tell(&format!("the receipt: until {}", date(&receipt["ends_at"])))?;
+        for member in items(&receipt["receipts"]) {
+            let (name, end) = (text(&member["device_name"]), date(&member["ends_at"]));
+            self.screen.tell(&format!("{name:12} the receipt: until {end}"))?;
+        }
         for door in &DOORS {
             let table = self.table(door).await?;
             let own = &table[0]["ends_at"];
@@ -276,22 +290,33 @@ impl Story<'_> {
         self.advance_to(booking.ends_at + SOON_AFTER).await?;
         self.try_code(booking, true).await?;
 
-        self.screen.act("Past the late one, every door is asked, and is empty")?;
+        self.screen
+            .act("Past the late one, every door is asked, and is empty")?;
         self.advance_to(booking.later + SOON_AFTER).await?;
         self.try_code(booking, false).await?;
-        self.tell_tables().await?;
         for (door, code) in DOORS.iter().zip(&booking.codes) {
-            let table = self.table(door).await?;
-            expect(table.is_empty(), "nothing left in the lock's own table", &table.into())?;
-            let path = format!("/access_codes/get?access_code_id={}", text(&code["access_code_id"]));
+            let path = format!(
+                "/access_codes/get?access_code_id={}",
+                text(&code["access_code_id"])
+            );
             let told = self.stage.get(&path).await?;
-            // `unset` after the end: the lock has confirmed that the code is gone.
+            let (status, waits) = (
+                &told["access_code"]["status"],
+                &told["access_code"]["pending_mutations"],
+            );
+            // `unset` after the end: the lock was asked, and the code is gone.
+            let gone = status == "unset" && items(waits).next().is_none();
+            expect(gone, "status `unset`, and nothing to be done", &told)?;
+            self.screen
+                .tell(&format!("{:12} the access code: {}", door.name, text(status)))?;
+            let table = self.table(door).await?;
             expect(
-                told["access_code"]["status"] == "unset",
-                "its absence confirmed, status `unset`",
-                &told,
+                table.is_empty(),
+                "nothing left in the lock's own table",
+                &table.into(),
             )?;
         }
+        self.tell_tables().await?;
         let ready = self.stage.get("/readyz").await?;
         expect(ready["commands_waiting"] == 0, "no command waits", &ready)?;
         Ok(self.screen.tell(&format!(
@@ -346,7 +371,8 @@ impl Story<'_> {
             });
             let held = held.collect::<Vec<_>>().join(", ");
             let held = if held.is_empty() { "empty" } else { &held };
-            self.screen.tell(&format!("{:12} its own table: {held}", door.name))?;
+            self.screen
+                .tell(&format!("{:12} its own table: {held}", door.name))?;
         }
         Ok(())
     }
@@ -386,7 +412,9 @@ impl Story<'_> {
 /// Whether a member is proven, and how far it is in words.
 fn progress(member: &Value, now: Timestamp) -> (bool, String) {
     let waiting = &member["waiting"];
-    let next = waiting["next_try"].as_str().and_then(|next| time::parse(next).ok());
+    let next = waiting["next_try"]
+        .as_str()
+        .and_then(|next| time::parse(next).ok());
     match &member["proven"] {
         Value::Null if next.is_some_and(|next| next > now) => {
             let (reason, tries) = (text(&waiting["reason"]), &waiting["tries"]);
@@ -426,7 +454,9 @@ fn without_pins(mut value: Value) -> Value {
                 };
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_pins(item.take())),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| *item = without_pins(item.take())),
         _ => {}
     }
     value
@@ -453,7 +483,8 @@ fn range(lengths: &Value) -> String {
 /// `17:06:51Z` of a time in the API's own writing.
 fn clock_time(at: &Value) -> String {
     let at = text(at);
-    at.get(11..19).map_or_else(|| at.clone(), |time| format!("{time}Z"))
+    at.get(11..19)
+        .map_or_else(|| at.clone(), |time| format!("{time}Z"))
 }
 
 /// `2026-11-25 10:00:00Z` of a time in the API's own writing.
@@ -485,7 +516,10 @@ mod tests {
         };
         let (_, later) = progress(&waits(now + HOUR), now);
         assert_eq!(later, "device_silent, tries 2, next at 01:16:40Z");
-        assert_eq!(progress(&waits(now), now), (false, "the lock is asked".to_owned()));
+        assert_eq!(
+            progress(&waits(now), now),
+            (false, "the lock is asked".to_owned())
+        );
         let proven = json!({"proven": {"how": "read_back", "at": time::show(now)}, "waiting": null});
         let told = (true, "proven: read_back, at 00:16:40Z".to_owned());
         assert_eq!(progress(&proven, now), told);
