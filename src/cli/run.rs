@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::keys::Keys;
 use crate::http::{self, Api, socket};
+use crate::mqtt;
 use crate::shell::{self, Parts};
 use crate::store::{Options, SledStore, Vault, load_key};
 
@@ -61,6 +62,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     let mut store = SledStore::open(&config.data_dir, options)?;
     let mut rng = randomness();
     let (vault, content) = Vault::open(&mut store, &key, rng.random())?;
+    let seed = rng.random();
 
     // The doors, not yet opened: whatever fails, fails before anything is asked of a lock.
     let network = TcpListener::bind(config.listen)
@@ -95,7 +97,10 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         rng: Box::new(rng),
     })?;
 
-    // MQTT starts here: it is one more door to `core`.
+    let mqtt = config
+        .mqtt
+        .as_ref()
+        .map(|to| mqtt::start(&config.site, &config.gateway, to, core.clone(), seed));
 
     let api = Arc::new(Api::new(
         core.clone(),
@@ -127,8 +132,20 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     }
     // Nobody is listening any more only if the doors are closed already.
     let _ = stop.send(true);
+    let goodbye = async {
+        if let Some(mqtt) = mqtt {
+            mqtt.stop().await;
+        }
+    };
     if ended.is_none() {
-        if failed.is_none() && tokio::time::timeout(LAST_ANSWERS, doors).await.is_err() {
+        let last_answers = async {
+            if failed.is_none() {
+                // How it ended does not matter any more.
+                let _ = doors.await;
+            }
+        };
+        let closed = async { tokio::join!(last_answers, goodbye) };
+        if tokio::time::timeout(LAST_ANSWERS, closed).await.is_err() {
             tracing::warn!("some callers kept their connections open until the end");
         }
         core.stop().await;

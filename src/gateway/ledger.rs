@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Effect;
 use super::records::encode;
-use crate::model::{CodeId, DeviceId, Event, EventKind, JobId, Timestamp};
+use crate::model::{CodeId, DeviceId, Event, EventKind, JobId, Now, Settings, Timestamp};
 use crate::store::{Batch, Ticket, Tree, Vault};
 
 pub(crate) struct Ledger {
@@ -22,6 +22,20 @@ pub(crate) struct Ledger {
     events: VecDeque<Event>,
     next_seq: u64,
     most_events: usize,
+}
+
+/// What every decision about a device needs at hand.
+pub(crate) struct Desk<'a> {
+    pub now: Now,
+    pub settings: &'a Settings,
+    pub ledger: &'a mut Ledger,
+}
+
+impl Desk<'_> {
+    /// Something happened on a device that no single job asked for.
+    pub fn tell(&mut self, kind: EventKind, device: DeviceId, code: Option<CodeId>) {
+        self.ledger.tell(self.now.wall, kind, Some(device), code, None);
+    }
 }
 
 impl Ledger {

@@ -152,6 +152,17 @@ impl Gateway {
         self.jobs.iter().map(|job| (&job.id, job.phase()))
     }
 
+    /// When a job was refused, or done; `None` while it is open.
+    #[must_use]
+    pub fn job_ended_at(&self, id: &JobId) -> Option<Timestamp> {
+        let job = self.jobs.get(id)?;
+        match job.phase() {
+            Phase::Accepted => None,
+            Phase::Rejected => Some(job.at),
+            Phase::Done => job.done_at,
+        }
+    }
+
     /// Jobs that are accepted and not done.
     #[must_use]
     pub fn open_jobs(&self) -> usize {

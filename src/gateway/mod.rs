@@ -41,7 +41,7 @@ use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
 use device::Device;
 use jobs::Jobs;
-use ledger::Ledger;
+use ledger::{Desk, Ledger};
 
 /// An answer that could not be sent for so long is not worth sending.
 const REPLY_LIFE: Duration = Duration::from_secs(86_400);
@@ -145,9 +145,9 @@ impl Gateway {
             Event::Ask(ask) => self.accept(now, *ask, rng),
             Event::Synced(ticket) => self.ledger.settle(ticket, out),
             Event::Done(call, outcome) => self.learn(now, call, &outcome, rng),
-            Event::Heard(id) => self.with_device(id, |device, ledger| device.heard(now, ledger)),
-            Event::Lost(id) => self.with_device(id, |device, ledger| device.lost(now, ledger)),
-            Event::Removed(id) => self.with_device(id, |device, _| device.removed = true),
+            Event::Heard(id) => self.with_device(now, id, Device::heard),
+            Event::Lost(id) => self.with_device(now, id, Device::lost),
+            Event::Removed(id) => self.with_device(now, id, |device, _| device.removed = true),
             Event::ReplySent(seq) => self.reply_sent(seq),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer => {}
@@ -176,9 +176,17 @@ impl Gateway {
         self.before = Some(now);
     }
 
-    fn with_device(&mut self, id: DeviceId, change: impl FnOnce(&mut Device, &mut Ledger)) {
+    fn with_device(&mut self, now: Now, id: DeviceId, change: impl FnOnce(&mut Device, &mut Desk<'_>)) {
         if let Some(device) = self.devices.get_mut(&id) {
-            change(device, &mut self.ledger);
+            let (settings, ledger) = (&self.settings, &mut self.ledger);
+            change(
+                device,
+                &mut Desk {
+                    now,
+                    settings,
+                    ledger,
+                },
+            );
             self.news.insert(Subject::Device(id));
         }
     }
@@ -205,7 +213,17 @@ impl Gateway {
             }
         }
         let jitter = rng.random();
-        let touched = device.learn(&exchange, outcome, jitter, now, &self.settings, &mut self.ledger);
+        let (settings, ledger) = (&self.settings, &mut self.ledger);
+        let touched = device.learn(
+            &exchange,
+            outcome,
+            jitter,
+            &mut Desk {
+                now,
+                settings,
+                ledger,
+            },
+        );
         self.resettle.extend(touched);
         self.news.insert(Subject::Device(exchange.device));
     }
@@ -222,7 +240,11 @@ impl Gateway {
             ..
         } = self;
         for (id, device) in devices.iter_mut().filter(|(_, device)| device.turn_is_due(now)) {
-            for touched in device.turn(now, settings, ledger) {
+            for touched in device.turn(&mut Desk {
+                now,
+                settings,
+                ledger,
+            }) {
                 resettle.insert(touched.code);
                 news.insert(Subject::Device(*id));
                 let Some(group) = touched.dropped else { continue };

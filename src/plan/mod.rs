@@ -124,17 +124,22 @@ fn refuse_if_any<'m>(
             })
         })
         .collect();
-    match devices.first() {
-        None => Ok(()),
-        Some(first) => {
-            let message = devices
-                .iter()
-                .map(|d| d.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; ");
-            Err(Refusal::by_devices(first.reason, message, devices))
-        }
+    if devices.is_empty() {
+        Ok(())
+    } else {
+        Err(objections(devices))
     }
+}
+
+/// The refusal for what devices object to; its cause is that of the first.
+fn objections(devices: Vec<DeviceReason>) -> Refusal {
+    let reason = devices.first().map_or(Reason::InvalidInput, |first| first.reason);
+    let message = devices
+        .iter()
+        .map(|d| d.message.as_str())
+        .collect::<Vec<_>>()
+        .join("; ");
+    Refusal::by_devices(reason, message, devices)
 }
 
 fn there_and_roomy(
@@ -274,16 +279,10 @@ pub fn update(
         }
         windows.push((g.code, window));
     }
-    match devices.first() {
-        None => Ok(windows),
-        Some(first) => {
-            let message = devices
-                .iter()
-                .map(|d| d.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; ");
-            Err(Refusal::by_devices(first.reason, message, devices))
-        }
+    if devices.is_empty() {
+        Ok(windows)
+    } else {
+        Err(objections(devices))
     }
 }
 

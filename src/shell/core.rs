@@ -120,6 +120,16 @@ impl Core {
         answered.await.map_err(|_| Unanswered::Stopping)
     }
 
+    /// Waits for room in the queue of requests, in the order of the calls: for a caller who cannot
+    /// be told to come again, and holds back what comes after.
+    ///
+    /// # Errors
+    /// [`Unanswered::Stopping`]
+    pub async fn room(&self) -> Result<Room, Unanswered> {
+        let permit = self.inbox.clone().reserve_owned().await;
+        permit.map(Room).map_err(|_| Unanswered::Stopping)
+    }
+
     /// Looks at the core's state. No reader sees what a power cut could still take back: the result
     /// comes once all that it rests on is durable.
     ///
@@ -183,6 +193,21 @@ impl Core {
     pub async fn stop(&self) {
         // Already gone is as good.
         let _ = self.inbox.send(Message::Stop).await;
+    }
+}
+
+/// A place in the queue of requests; see [`Core::room`].
+pub struct Room(mpsc::OwnedPermit<Message>);
+
+impl Room {
+    /// Asks for a change; answered once it is durable (I1).
+    ///
+    /// # Errors
+    /// [`Unanswered::Stopping`]
+    pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Message::Ask(incoming, answer));
+        answered.await.map_err(|_| Unanswered::Stopping)
     }
 }
 

@@ -4,6 +4,8 @@
 mod committer;
 #[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod core;
+mod tasks;
 
 pub use self::committer::Committer;
-pub use self::core::{Core, Incoming, Parts, Unanswered, ear, start};
+pub use self::core::{Core, Incoming, Parts, Room, Unanswered, ear, start};
+pub use self::tasks::keep;

@@ -1,6 +1,6 @@
 //! One access code of one lock: its record, its queue row, and when it is tried next.
 
-use crate::gateway::ledger::Ledger;
+use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
 use crate::model::{Capabilities, Content, EventKind, How, Mono, Now, Timestamp};
 use crate::schedule::{self, Rank, Stay};
@@ -135,42 +135,36 @@ impl Code {
     }
 
     /// The lock's own word for what it holds of this code.
-    pub fn prove(&mut self, content: Content, how: How, look: Option<Mono>, now: Now, ledger: &mut Ledger) {
+    pub fn prove(&mut self, content: Content, how: How, look: Option<Mono>, desk: &mut Desk<'_>) {
         let before = self.record.confirmed.proof().map(|proof| &proof.content);
         let moved = before.is_some_and(|b| b.pin == content.pin && b.window != content.window);
         let kind = match moved {
             true => EventKind::CodeMoved,
-            false if content.window.start() > now.wall => EventKind::CodeScheduled,
+            false if content.window.start() > desk.now.wall => EventKind::CodeScheduled,
             false => EventKind::CodeSet,
         };
-        ledger.tell(
-            now.wall,
-            kind,
-            Some(self.record.device),
-            Some(self.record.code),
-            None,
-        );
-        let look_at = look.map(|at| now.wall_at(at));
+        desk.tell(kind, self.record.device, Some(self.record.code));
+        let look_at = look.map(|at| desk.now.wall_at(at));
         self.look = look;
         self.record.confirmed = Confirmed::Present(Proof {
             content,
             how,
-            at: now.wall,
+            at: desk.now.wall,
             look_at,
         });
-        self.store(ledger);
+        self.store(desk.ledger);
     }
 
     /// Counts an unanswered try. The card is spared: of a long silence only the beginning, and then
     /// every doubling, is written down.
-    pub fn note_silence(&mut self, now: Now, ledger: &mut Ledger) {
+    pub fn note_silence(&mut self, desk: &mut Desk<'_>) {
         let Some(row) = &mut self.row else { return };
         row.tries += 1;
         let news = row.reason != Waiting::Silent;
         row.reason = Waiting::Silent;
-        row.next_try = now.wall;
+        row.next_try = desk.now.wall;
         if news || row.tries.is_power_of_two() {
-            self.store_row(ledger);
+            self.store_row(desk.ledger);
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::Device;
 use super::code::Code;
-use crate::gateway::ledger::Ledger;
+use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Waiting};
 use crate::model::{
     Addressing, CodeId, Content, Entry, EventKind, Exchange, Finding, How, Now, Objection, Outcome, ReadBack,
-    Settings, Step,
+    Step,
 };
 
 impl Device {
@@ -18,9 +18,7 @@ impl Device {
         exchange: &Exchange,
         outcome: &Outcome,
         jitter: u8,
-        now: Now,
-        settings: &Settings,
-        ledger: &mut Ledger,
+        desk: &mut Desk<'_>,
     ) -> Vec<CodeId> {
         self.flight = None;
         self.dirty = true;
@@ -35,43 +33,43 @@ impl Device {
                     ..
                 } => {
                     goal |= matches!(finding, Finding::Proven(_));
-                    self.learn_put(*code, *generation, content, finding, now, settings, ledger);
+                    self.learn_put(*code, *generation, content, finding, desk);
                     touched.push(*code);
                 }
                 Step::Remove { code, generation, .. } => {
                     goal |= matches!(finding, Finding::Proven(_));
-                    self.learn_remove(*code, *generation, finding, now, ledger);
+                    self.learn_remove(*code, *generation, finding, desk);
                     touched.push(*code);
                 }
                 Step::Read => {
                     if let Finding::Table(table) = finding {
                         goal = true;
-                        touched.extend(self.learn_table(table, now, settings, ledger));
+                        touched.extend(self.learn_table(table, desk));
                     }
                 }
             }
         }
-        self.learn_silence(outcome.unanswered(), goal, jitter, now, ledger);
+        self.learn_silence(outcome.unanswered(), goal, jitter, desk);
         touched
     }
 
-    fn learn_silence(&mut self, silent: bool, goal: bool, jitter: u8, now: Now, ledger: &mut Ledger) {
+    fn learn_silence(&mut self, silent: bool, goal: bool, jitter: u8, desk: &mut Desk<'_>) {
         if goal {
             self.silence.step = 0;
         }
         if silent {
             self.silence.step += 1;
-            self.silence.since = Some(now.mono);
+            self.silence.since = Some(desk.now.mono);
             self.silence.jitter = jitter;
             self.silence.heard = false;
         } else {
             self.silence.since = None;
-            self.last_seen = Some(now.wall);
+            self.last_seen = Some(desk.now.wall);
         }
-        self.set_online(!silent, now, ledger);
+        self.set_online(!silent, desk);
     }
 
-    fn set_online(&mut self, online: bool, now: Now, ledger: &mut Ledger) {
+    fn set_online(&mut self, online: bool, desk: &mut Desk<'_>) {
         if self.online != online && !self.removed {
             self.online = online;
             let kind = if online {
@@ -79,37 +77,34 @@ impl Device {
             } else {
                 EventKind::DeviceDisconnected
             };
-            ledger.tell(now.wall, kind, Some(self.spec.device), None, None);
+            desk.tell(kind, self.spec.device, None);
         }
     }
 
     /// The lock was heard: one immediate try per step of its silence.
-    pub fn heard(&mut self, now: Now, ledger: &mut Ledger) {
-        self.last_seen = Some(now.wall);
+    pub fn heard(&mut self, desk: &mut Desk<'_>) {
+        self.last_seen = Some(desk.now.wall);
         if self.silence.since.is_some() && !self.silence.heard {
             self.silence.heard = true;
             self.silence.pass = true;
         }
-        self.set_online(true, now, ledger);
+        self.set_online(true, desk);
         self.dirty = true;
     }
 
     /// Its driver hears the lock no more.
-    pub fn lost(&mut self, now: Now, ledger: &mut Ledger) {
-        self.set_online(false, now, ledger);
+    pub fn lost(&mut self, desk: &mut Desk<'_>) {
+        self.set_online(false, desk);
         self.dirty = true;
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn learn_put(
         &mut self,
         id: CodeId,
         generation: u64,
         content: &Content,
         finding: &Finding,
-        now: Now,
-        settings: &Settings,
-        ledger: &mut Ledger,
+        desk: &mut Desk<'_>,
     ) {
         let readable = self.capabilities().read_back != ReadBack::None;
         let next_check = self.next_check;
@@ -121,35 +116,23 @@ impl Device {
         }
         match finding {
             Finding::Proven(how) => {
-                let look = readable.then(|| now.mono + settings.second_look);
-                code.prove(content.clone(), *how, look, now, ledger);
+                let look = readable.then(|| desk.now.mono + desk.settings.second_look);
+                code.prove(content.clone(), *how, look, desk);
             }
             Finding::Denied => {
                 code.record.denied += 1;
                 if let Some(row) = &mut code.row {
                     row.tries += 1;
                 }
-                code.wait_after_denial(now, next_check);
-                code.store(ledger);
-                code.store_row(ledger);
-                ledger.tell(
-                    now.wall,
-                    EventKind::CodeNotSet,
-                    Some(self.spec.device),
-                    Some(id),
-                    None,
-                );
+                code.wait_after_denial(desk.now, next_check);
+                code.store(desk.ledger);
+                code.store_row(desk.ledger);
+                desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
             }
             Finding::Refused(objection) => {
-                code.hold_back(now, Waiting::Refused(*objection));
-                code.store_row(ledger);
-                ledger.tell(
-                    now.wall,
-                    EventKind::CodeNotSet,
-                    Some(self.spec.device),
-                    Some(id),
-                    None,
-                );
+                code.hold_back(desk.now, Waiting::Refused(*objection));
+                code.store_row(desk.ledger);
+                desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
                 if readable
                     && matches!(
                         objection,
@@ -157,22 +140,15 @@ impl Device {
                     )
                 {
                     // The lock holds something that we do not know of.
-                    self.next_check = Some(now.mono);
+                    self.next_check = Some(desk.now.mono);
                 }
             }
-            Finding::Unanswered => code.note_silence(now, ledger),
+            Finding::Unanswered => code.note_silence(desk),
             Finding::Untried | Finding::Table(_) => {}
         }
     }
 
-    fn learn_remove(
-        &mut self,
-        id: CodeId,
-        generation: u64,
-        finding: &Finding,
-        now: Now,
-        ledger: &mut Ledger,
-    ) {
+    fn learn_remove(&mut self, id: CodeId, generation: u64, finding: &Finding, desk: &mut Desk<'_>) {
         let Some(code) = self.codes.get_mut(&id) else {
             return;
         };
@@ -182,32 +158,20 @@ impl Device {
         match finding {
             Finding::Proven(_) => {
                 code.let_go();
-                code.store(ledger);
-                ledger.tell(
-                    now.wall,
-                    EventKind::CodeRemoved,
-                    Some(self.spec.device),
-                    Some(id),
-                    None,
-                );
-                self.slot_was_freed(now);
+                code.store(desk.ledger);
+                desk.tell(EventKind::CodeRemoved, self.spec.device, Some(id));
+                self.slot_was_freed(desk.now);
             }
             Finding::Denied | Finding::Refused(_) => {
                 let reason = match finding {
                     Finding::Refused(objection) => Waiting::Refused(*objection),
                     _ => Waiting::Denied,
                 };
-                code.hold_back(now, reason);
-                code.store_row(ledger);
-                ledger.tell(
-                    now.wall,
-                    EventKind::CodeNotRemoved,
-                    Some(self.spec.device),
-                    Some(id),
-                    None,
-                );
+                code.hold_back(desk.now, reason);
+                code.store_row(desk.ledger);
+                desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id));
             }
-            Finding::Unanswered => code.note_silence(now, ledger),
+            Finding::Unanswered => code.note_silence(desk),
             Finding::Untried | Finding::Table(_) => {}
         }
     }
@@ -226,13 +190,7 @@ impl Device {
     }
 
     /// Holds the lock's own table against what was confirmed.
-    fn learn_table(
-        &mut self,
-        table: &[Entry],
-        now: Now,
-        settings: &Settings,
-        ledger: &mut Ledger,
-    ) -> Vec<CodeId> {
+    fn learn_table(&mut self, table: &[Entry], desk: &mut Desk<'_>) -> Vec<CodeId> {
         let mut touched = Vec::new();
         let mut ours = BTreeSet::new();
         let ids: Vec<CodeId> = self.codes.keys().copied().collect();
@@ -243,7 +201,7 @@ impl Device {
                 ours.insert(entry.slot);
             }
             let entry = entry.cloned();
-            if self.compare(id, entry.as_ref(), now, settings, ledger) {
+            if self.compare(id, entry.as_ref(), desk) {
                 touched.push(id);
             }
         }
@@ -252,10 +210,10 @@ impl Device {
             .filter(|e| !ours.contains(&e.slot))
             .cloned()
             .collect();
-        self.note_unmanaged(unmanaged, now, ledger);
-        self.record.read_at = Some(now.wall);
-        self.next_check = Some(now.mono + settings.check_every);
-        self.store(ledger);
+        self.note_unmanaged(unmanaged, desk);
+        self.record.read_at = Some(desk.now.wall);
+        self.next_check = Some(desk.now.mono + desk.settings.check_every);
+        self.store(desk.ledger);
         touched
     }
 
@@ -271,15 +229,8 @@ impl Device {
     }
 
     /// Takes up what the table shows of one code; whether that changed anything.
-    fn compare(
-        &mut self,
-        id: CodeId,
-        entry: Option<&Entry>,
-        now: Now,
-        settings: &Settings,
-        ledger: &mut Ledger,
-    ) -> bool {
-        let device = Some(self.spec.device);
+    fn compare(&mut self, id: CodeId, entry: Option<&Entry>, desk: &mut Desk<'_>) -> bool {
+        let device = self.spec.device;
         let Some(code) = self.codes.get_mut(&id) else {
             return false;
         };
@@ -289,17 +240,17 @@ impl Device {
         let Some(entry) = entry else {
             let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
             if to_go {
-                ledger.tell(now.wall, EventKind::CodeRemoved, device, Some(id), None);
+                desk.tell(EventKind::CodeRemoved, device, Some(id));
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
                 code.record.denied += 1;
-                ledger.tell(now.wall, EventKind::CodeLost, device, Some(id), None);
+                desk.tell(EventKind::CodeLost, device, Some(id));
             }
             code.let_go();
-            code.store(ledger);
-            self.slot_was_freed(now);
+            code.store(desk.ledger);
+            self.slot_was_freed(desk.now);
             return true;
         };
-        let looked = code.look.is_some_and(|look| look <= now.mono);
+        let looked = code.look.is_some_and(|look| look <= desk.now.mono);
         let seen = entry.pin.clone().map(|pin| Content {
             pin,
             name: entry.name.clone(),
@@ -312,7 +263,7 @@ impl Device {
                     && altered
                 {
                     proof.content = seen;
-                    ledger.tell(now.wall, EventKind::CodeAltered, device, Some(id), None);
+                    desk.tell(EventKind::CodeAltered, device, Some(id));
                 }
                 if looked {
                     code.look = None;
@@ -320,7 +271,7 @@ impl Device {
                     code.record.denied = 0;
                 }
                 if altered || looked {
-                    code.store(ledger);
+                    code.store(desk.ledger);
                 }
                 altered || looked
             }
@@ -328,9 +279,8 @@ impl Device {
                 code.prove(
                     seen,
                     How::ReadBack,
-                    Some(now.mono + settings.second_look),
-                    now,
-                    ledger,
+                    Some(desk.now.mono + desk.settings.second_look),
+                    desk,
                 );
                 true
             }
@@ -339,18 +289,18 @@ impl Device {
         }
     }
 
-    fn note_unmanaged(&mut self, unmanaged: Vec<Entry>, now: Now, ledger: &mut Ledger) {
-        let device = Some(self.spec.device);
+    fn note_unmanaged(&mut self, unmanaged: Vec<Entry>, desk: &mut Desk<'_>) {
+        let device = self.spec.device;
         for (from, to, kind) in [
             (&self.record.unmanaged, &unmanaged, EventKind::UnmanagedAppeared),
             (&unmanaged, &self.record.unmanaged, EventKind::UnmanagedWent),
         ] {
             for _ in to.iter().filter(|e| !from.contains(e)) {
-                ledger.tell(now.wall, kind, device, None, None);
+                desk.tell(kind, device, None);
             }
         }
         if unmanaged.len() < self.record.unmanaged.len() {
-            self.slot_was_freed(now);
+            self.slot_was_freed(desk.now);
         }
         self.record.unmanaged = unmanaged;
     }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::{Device, RECENT, Touched};
-use crate::gateway::ledger::Ledger;
+use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Row, Waiting, code_key};
-use crate::model::{Addressing, CodeId, EventKind, Now, Settings, Slot, Timestamp};
+use crate::model::{Addressing, CodeId, EventKind, Now, Slot, Timestamp};
 use crate::schedule::{self, Stay};
 use crate::store::Tree;
 
@@ -18,15 +18,15 @@ impl Device {
 
     /// Holds what is desired against what is confirmed; writes, renews and erases queue rows, and
     /// drops the records of codes that are gone.
-    pub fn turn(&mut self, now: Now, settings: &Settings, ledger: &mut Ledger) -> Vec<Touched> {
+    pub fn turn(&mut self, desk: &mut Desk<'_>) -> Vec<Touched> {
         self.dirty = false;
         let stays: Vec<Stay> = self.codes.values().map(|c| c.record.stay()).collect();
         let wanted = schedule::wanted(
             &stays,
             self.record.unmanaged.len(),
             &self.spec.capabilities,
-            settings,
-            now.wall,
+            desk.settings,
+            desk.now.wall,
         );
         let ids: Vec<CodeId> = self.codes.keys().copied().collect();
         let trouble = self.in_trouble();
@@ -34,7 +34,7 @@ impl Device {
         // Removals first: what they set free is given out in the same turn.
         for present in [false, true] {
             for (id, _) in ids.iter().zip(&wanted).filter(|(_, w)| **w == present) {
-                touched.extend(self.turn_code(*id, present, now, settings, ledger));
+                touched.extend(self.turn_code(*id, present, desk));
             }
         }
         self.turn_at = self
@@ -42,29 +42,22 @@ impl Device {
             .values()
             .flat_map(|c| {
                 let stay = c.record.stay();
-                let edge = schedule::next_edge(&stay, &self.spec.capabilities, settings, now.wall);
+                let edge = schedule::next_edge(&stay, &self.spec.capabilities, desk.settings, desk.now.wall);
                 // A silent lock is asked more often from here on.
-                let soon = schedule::earliest(&stay, &self.spec.capabilities, settings) - schedule::SOON;
+                let soon = schedule::earliest(&stay, &self.spec.capabilities, desk.settings) - schedule::SOON;
                 [
-                    edge.unwrap_or(c.record.over_since() + settings.keep_ended),
+                    edge.unwrap_or(c.record.over_since() + desk.settings.keep_ended),
                     if trouble { soon } else { Timestamp::MAX },
                 ]
             })
-            .filter(|at| now.wall < *at)
+            .filter(|at| desk.now.wall < *at)
             .min()
             .unwrap_or(Timestamp::MAX);
-        self.agenda = self.look_ahead(now, settings);
+        self.agenda = self.look_ahead(desk.now, desk.settings);
         touched
     }
 
-    fn turn_code(
-        &mut self,
-        id: CodeId,
-        present: bool,
-        now: Now,
-        settings: &Settings,
-        ledger: &mut Ledger,
-    ) -> Option<Touched> {
+    fn turn_code(&mut self, id: CodeId, present: bool, desk: &mut Desk<'_>) -> Option<Touched> {
         let lacks_slot = present && self.codes.get(&id)?.record.slot.is_none();
         let free_slot = if lacks_slot { self.free_slot() } else { None };
         let code = self.codes.get_mut(&id)?;
@@ -73,13 +66,13 @@ impl Device {
             let erased = code.row.take().is_some();
             if erased {
                 code.next_try = None;
-                code.store_row(ledger);
+                code.store_row(desk.ledger);
             }
-            let gone = code.record.confirmed == Confirmed::Absent && code.record.over(now.wall);
+            let gone = code.record.confirmed == Confirmed::Absent && code.record.over(desk.now.wall);
             let forgotten = code.record.deleted_at.is_some()
-                || code.record.over_since() + settings.keep_ended <= now.wall;
+                || code.record.over_since() + desk.settings.keep_ended <= desk.now.wall;
             if gone && forgotten {
-                return Some(self.drop_code(id, now, ledger));
+                return Some(self.drop_code(id, desk));
             }
             return erased.then_some(Touched {
                 code: id,
@@ -93,18 +86,18 @@ impl Device {
             if code.row.as_ref().is_none_or(|row| row.aim != aim) {
                 self.silence.pass = true;
             }
-            code.next_try = Some(now.mono);
+            code.next_try = Some(desk.now.mono);
             code.row = Some(Row {
                 generation: code.record.generation,
                 aim,
                 tries: 0,
                 refusals: 0,
-                since: now.wall,
-                next_try: now.wall,
+                since: desk.now.wall,
+                next_try: desk.now.wall,
                 reason: Waiting::InLine,
             });
             if aim == Aim::Set && code.record.denied > 0 {
-                code.wait_after_denial(now, self.next_check);
+                code.wait_after_denial(desk.now, self.next_check);
             }
             changed = true;
         }
@@ -128,14 +121,14 @@ impl Device {
                 } else {
                     Waiting::InLine
                 };
-                code.next_try = free_slot.map(|_| now.mono);
+                code.next_try = free_slot.map(|_| desk.now.mono);
                 changed = true;
             }
             changed |= free_slot.is_some();
         }
         changed.then(|| {
-            code.store(ledger);
-            code.store_row(ledger);
+            code.store(desk.ledger);
+            code.store_row(desk.ledger);
             Touched {
                 code: id,
                 dropped: None,
@@ -143,25 +136,19 @@ impl Device {
         })
     }
 
-    fn drop_code(&mut self, id: CodeId, now: Now, ledger: &mut Ledger) -> Touched {
+    fn drop_code(&mut self, id: CodeId, desk: &mut Desk<'_>) -> Touched {
         let dropped = self.codes.remove(&id).map(|code| {
-            ledger.remove(Tree::Codes, &code_key(self.spec.device, id));
+            desk.ledger.remove(Tree::Codes, &code_key(self.spec.device, id));
             if code.record.deleted_at.is_some() {
-                ledger.tell(
-                    now.wall,
-                    EventKind::CodeDeleted,
-                    Some(self.spec.device),
-                    Some(id),
-                    None,
-                );
+                desk.tell(EventKind::CodeDeleted, self.spec.device, Some(id));
             }
             self.record
                 .recent
-                .retain(|(_, since)| now.wall.since(*since) < RECENT);
-            self.record.recent.push((code.record.pin, now.wall));
+                .retain(|(_, since)| desk.now.wall.since(*since) < RECENT);
+            self.record.recent.push((code.record.pin, desk.now.wall));
             code.record.group
         });
-        self.store(ledger);
+        self.store(desk.ledger);
         Touched { code: id, dropped }
     }
 

@@ -1,4 +1,8 @@
-//! The world around one gateway: true time, locks, callers, a disk, and the power that fails.
+//! The world around one gateway: true time, a disk, and the power that fails; its locks
+//! (`locks.rs`) and its callers (`callers.rs`).
+
+mod callers;
+mod locks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,21 +10,17 @@ use std::time::Duration;
 use rand::RngExt;
 use uuid::Uuid;
 
-use super::oracle::{Clock, Oracle, Violation};
-use super::plan::{Item, Plan, Stage, StepName, stream};
-use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
-use crate::lock::sim::{ByHand, Fault, FaultKind, Setup, SimLock, Spell};
+use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
+use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    Addressing, CallId, Caller, CodeId, CreateMultiple, Delete, DeviceId, Exchange, Finding, GroupKey, JobId,
-    Mono, Now, Outcome, Pin, RadioId, ReadBack, Request, Settings, Slot, Step, Timestamp, UpdateMultiple,
-    Window,
+    CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, Mono, Now, Pin, RadioId, Settings, Timestamp,
 };
+use crate::sim::oracle::{Clock, Oracle, Violation};
+use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
 use crate::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
-/// A caller without an answer asks again after this.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
 const QUIET: Duration = Duration::from_secs(2 * 86_400);
 
@@ -488,307 +488,6 @@ impl World {
             }
         }
     }
-
-    /// Begins one step of an exchange: the lock does it half its latency later.
-    fn ask_lock(&mut self, call: CallId, index: usize) {
-        let Some(lock) = self.calls.get(&call).and_then(|c| self.index(c.exchange.device)) else {
-            return;
-        };
-        let half = self.locks[lock].setup().latency / 2;
-        self.push(self.now + half, What::Apply(self.life, call, index));
-    }
-
-    fn apply(&mut self, life: u64, call: CallId, index: usize) {
-        // A step on its way when the power failed still reaches the lock.
-        if life != self.life {
-            return;
-        }
-        let Some(open) = self.calls.get(&call) else { return };
-        let step = open.exchange.steps[index].clone();
-        let device = open.exchange.device;
-        let Some(lock) = self.index(device) else { return };
-        let now = self.clock_of_gateway();
-        let performed = self.locks[lock].perform(now, &step);
-        let kind = match step {
-            Step::Put { .. } => 10,
-            Step::Remove { .. } => 11,
-            Step::Read => 12,
-        };
-        self.note(kind, lock as u64, u64::from(performed.changed), |_| {
-            let what = match &step {
-                Step::Put { code, .. } => format!("put {code}"),
-                Step::Remove { code, .. } => format!("remove {code}"),
-                Step::Read => "read".to_owned(),
-            };
-            let found = match &performed.finding {
-                Finding::Table(table) => format!("{} codes", table.len()),
-                other => format!("{other:?}"),
-            };
-            format!("lock {lock} {what} -> {found}")
-        });
-        if performed.changed {
-            let table = self.locks[lock].table();
-            let verdict = self.oracle.judge_table(device, &table, self.clock());
-            self.note_verdict(verdict);
-        }
-        // The power may fail between the lock's change and our knowledge of it.
-        if self.step(Stage::Apply, lock as u32) {
-            let rest = performed
-                .took
-                .saturating_sub(self.locks[lock].setup().latency / 2);
-            self.push(
-                self.now + rest,
-                What::StepEnd(life, call, index, performed.finding),
-            );
-        }
-    }
-
-    fn step_end(&mut self, life: u64, call: CallId, index: usize, finding: Finding) {
-        if life != self.life {
-            return;
-        }
-        let Some(open) = self.calls.get_mut(&call) else {
-            return;
-        };
-        let silent = finding == Finding::Unanswered;
-        open.findings.push(finding);
-        if silent || index + 1 == open.exchange.steps.len() {
-            self.finish(call);
-        } else {
-            self.ask_lock(call, index + 1);
-        }
-    }
-
-    fn finish(&mut self, call: CallId) {
-        let Some(open) = self.calls.remove(&call) else {
-            return;
-        };
-        let Some(lock) = self.index(open.exchange.device) else {
-            return;
-        };
-        if !self.step(Stage::Done, lock as u32) {
-            return;
-        }
-        let mut findings = open.findings;
-        if findings.len() < open.exchange.steps.len() && findings.last() != Some(&Finding::Unanswered) {
-            findings.push(Finding::Unanswered);
-        }
-        findings.resize(open.exchange.steps.len(), Finding::Untried);
-        let took = Duration::from_millis(self.now.0 - open.began.0);
-        let nth = u64::from(*self.counts.get(&(Stage::Done, lock as u32)).unwrap_or(&0));
-        self.tell(
-            Event::Done(call, Outcome { findings, took }),
-            &format!("done {lock}"),
-            nth,
-        );
-    }
-
-    /// A caller sends its job, and again until it is answered.
-    fn send(&mut self, job: u32) {
-        if self.oracle.answered().contains_key(&job) {
-            return;
-        }
-        let Some(item) = self
-            .plan
-            .items
-            .iter()
-            .find(|item| number(item) == Some(job))
-            .cloned()
-        else {
-            return;
-        };
-        let Some((verb, request)) = self.request(&item) else {
-            return;
-        };
-        self.push(self.now + PATIENCE, What::Send(job));
-        if self.gateway.is_none() {
-            return;
-        }
-        self.note(20, u64::from(job), 0, |_| format!("job {job}: {}", verb.word()));
-        self.next_token += 1;
-        let token = Token(self.next_token);
-        self.tokens.insert(token, job);
-        let id = JobId::from_uuid(Uuid::from_u128(u128::from(job)));
-        let ask = Ask {
-            token,
-            caller: Caller("world".into()),
-            verb,
-            door: Door::Mqtt {
-                job: id,
-                reply: None,
-                progress: false,
-            },
-            hash: [0; 32],
-            request: Ok(request),
-        };
-        self.tell(Event::Ask(Box::new(ask)), "job", u64::from(job));
-    }
-
-    /// What the job asks for; `None` if it builds on a booking that never came about.
-    fn request(&mut self, item: &Item) -> Option<(Verb, Request)> {
-        let wall = |at: Mono, span: Duration| START + Duration::from_millis(at.0) + span;
-        match item {
-            Item::Create {
-                job,
-                at,
-                locks,
-                window,
-                unshared,
-            } => {
-                let devices: Vec<DeviceId> = locks.iter().map(|i| self.ids[*i]).collect();
-                self.oracle.sent(*job, &devices);
-                let window = window.map_or(Window::Ongoing, |(from, until)| Window::Bound {
-                    starts_at: wall(*at, from),
-                    ends_at: wall(*at, until),
-                });
-                Some((
-                    Verb::CreateMultiple,
-                    Request::CreateMultiple(CreateMultiple {
-                        devices,
-                        code: None,
-                        preferred_length: Some(6),
-                        unshared: *unshared,
-                        name: Some(format!("stay {job}")),
-                        window,
-                        attempt_offline: true,
-                        prefer_native: true,
-                    }),
-                ))
-            }
-            Item::Update { at, of, ends, .. } => {
-                let (key, codes) = self.booked.get(of)?;
-                let ends_at = wall(*at, *ends);
-                self.oracle
-                    .asked_to_move(codes, |window| Window::between(window.start(), ends_at));
-                let job = UpdateMultiple {
-                    key: key.clone()?,
-                    starts_at: None,
-                    ends_at: Some(ends_at),
-                    name: None,
-                };
-                Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
-            }
-            Item::Delete { of, member, .. } => {
-                let (_, codes) = self.booked.get(of)?;
-                let code = *codes.get(member % codes.len().max(1))?;
-                self.oracle.asked_to_delete(code);
-                Some((Verb::Delete, Request::Delete(Delete { code, device: None })))
-            }
-            Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
-        }
-    }
-
-    fn hear(&mut self, job: u32, answer: &Answer) {
-        let item = self.plan.items.iter().find(|item| number(item) == Some(job));
-        let codes = match (item, answer) {
-            (_, Answer::Created(views)) => {
-                let codes: Vec<CodeId> = views.iter().map(|view| view.code).collect();
-                let key = views.first().and_then(|view| view.group.clone());
-                self.booked.insert(job, (key, codes.clone()));
-                codes
-            }
-            (Some(Item::Update { of, .. }), _) => self
-                .booked
-                .get(of)
-                .map(|(_, codes)| codes.clone())
-                .unwrap_or_default(),
-            (Some(Item::Delete { of, member, .. }), _) => self
-                .booked
-                .get(of)
-                .and_then(|(_, codes)| codes.get(member % codes.len().max(1)).copied())
-                .into_iter()
-                .collect(),
-            _ => Vec::new(),
-        };
-        let told = match answer {
-            Answer::Created(views) => format!("{} codes", views.len()),
-            Answer::Ok => "ok".to_owned(),
-            Answer::Refused(refusal) => refusal.message.clone(),
-        };
-        self.note(21, u64::from(job), told.len() as u64, |_| {
-            format!("job {job} is answered: {told}")
-        });
-        let verdict = self.oracle.heard(job, &codes, answer, self.clock());
-        self.note_verdict(verdict);
-    }
-
-    fn begin(&mut self, index: usize) {
-        match self.plan.items[index].clone() {
-            Item::Away { lock, .. } => {
-                self.oracle.trouble(self.ids[lock]);
-                self.note(30, lock as u64, 0, |_| format!("lock {lock} is out of reach"));
-            }
-            Item::Fault {
-                lock, kind, lasts, ..
-            } => {
-                self.oracle.trouble(self.ids[lock]);
-                // What a lock that cannot be read does not store, nobody can know.
-                let writable_only = self.locks[lock].capabilities().read_back == ReadBack::None;
-                if !(writable_only && kind == FaultKind::NoStore) {
-                    let fault = Fault {
-                        kind,
-                        count: None,
-                        for_s: Some(lasts.as_secs()),
-                        after_s: None,
-                    };
-                    self.locks[lock].fault(self.now, fault);
-                    self.note(31, lock as u64, 0, |_| {
-                        format!("lock {lock} begins to misbehave: {kind:?}")
-                    });
-                }
-            }
-            Item::Hand { lock, .. } => {
-                let full = self.plan.locks[lock].capacity.is_some();
-                if full || self.locks[lock].capabilities().read_back == ReadBack::None {
-                    return;
-                }
-                let digits = format!(
-                    "99{:04}",
-                    stream(self.plan.seed, "hand", index as u64).random_range(1111..9999)
-                );
-                let now = self.clock_of_gateway();
-                let Some(code) = Pin::parse(&digits) else { return };
-                // A far slot: in one that we claimed and had no answer about, a lock that shows no
-                // digits cannot tell ours from others'.
-                let slot =
-                    (self.locks[lock].capabilities().addressing == Addressing::Chosen).then_some(Slot(28));
-                let change = ByHand::Add {
-                    slot,
-                    code: code.clone(),
-                };
-                if self.locks[lock].by_hand(now, &change).is_ok() {
-                    self.oracle.foreign(self.ids[lock], code);
-                    self.note(32, lock as u64, 0, |_| {
-                        format!("somebody adds a code to lock {lock}")
-                    });
-                }
-            }
-            Item::Create { .. } | Item::Update { .. } | Item::Delete { .. } => {}
-        }
-    }
-
-    fn end(&mut self, index: usize) {
-        match self.plan.items[index].clone() {
-            Item::Away { lock, .. } => {
-                self.oracle.relief(self.ids[lock], self.now, Duration::ZERO);
-                self.note(33, lock as u64, 0, |_| format!("lock {lock} is heard again"));
-                if self.locks[lock].reachable(self.now) {
-                    self.tell(Event::Heard(self.ids[lock]), "heard", index as u64);
-                }
-            }
-            Item::Fault { lock, kind, .. } => {
-                // A code that was refused waits an hour at most, one that was not kept for the next check.
-                let unnoticed = match kind {
-                    FaultKind::Refuse => Duration::from_secs(3600),
-                    FaultKind::NoStore | FaultKind::DropAfter => Duration::from_secs(13 * 3600),
-                    _ => Duration::ZERO,
-                };
-                self.oracle.relief(self.ids[lock], self.now, unnoticed);
-                self.note(34, lock as u64, 0, |_| format!("lock {lock} is well again"));
-            }
-            _ => {}
-        }
-    }
 }
 
 fn radio(index: usize) -> RadioId {
@@ -808,14 +507,6 @@ fn spell(item: &Item, lock: usize) -> Option<Spell> {
         _ => None,
     }
 }
-
-fn number(item: &Item) -> Option<u32> {
-    match item {
-        Item::Create { job, .. } | Item::Update { job, .. } | Item::Delete { job, .. } => Some(*job),
-        Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
-    }
-}
-
 /// Every step of a run at which the power could be cut, once each.
 #[must_use]
 pub fn crash_points(plan: &Plan) -> BTreeSet<StepName> {

@@ -1,0 +1,262 @@
+//! What messages say: answers to callers, and pictures of the state for everybody.
+//!
+//! A PIN is in an answer and nowhere else (I8). A picture is whole: whoever comes late needs no
+//! other message. Keys are added, never renamed.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::command::Stray;
+use super::link::Message;
+use super::topic::{Topic, Tree};
+use crate::api::answer::{self, Pins, Site};
+use crate::api::time;
+use crate::gateway::view::{DeviceView, JobView, Pending};
+use crate::gateway::{Answer, Gateway, Phase, Reply, Waiting};
+use crate::model::{DeviceId, GroupKey, JobId, Now, Refusal, Timestamp};
+
+/// Of the bodies below; raised only if a key ever had to change its meaning.
+const SCHEMA: u32 = 1;
+/// How long a job is shown after its end.
+const SHOW_ENDED: Duration = Duration::from_secs(24 * 3600);
+/// How long an answer to a caller is worth keeping at the broker.
+const ANSWER_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Something that is shown to everybody, on a topic of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// What this gateway is.
+    Info,
+    /// Whether a device answers, in a word.
+    DeviceStatus(DeviceId),
+    /// How a device is.
+    DeviceState(DeviceId),
+    /// How far a job is.
+    Job(JobId),
+    /// How far a group is.
+    Group(GroupKey),
+    /// That this gateway is connected, and that all of the above was shown.
+    Online,
+}
+
+/// What is to be seen at a topic.
+pub struct Picture {
+    /// The message.
+    pub payload: Vec<u8>,
+    /// It is to be taken away after this time.
+    pub life: Option<Duration>,
+}
+
+/// What is the same in all messages of a gateway.
+#[derive(Clone)]
+pub struct Frame {
+    /// Its topics.
+    pub tree: Tree,
+    /// Its ids in Seam's world.
+    pub site: Site,
+    /// Names of guests may be shown to everybody.
+    pub show_names: bool,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+impl Item {
+    /// Where it is shown.
+    pub fn topic(&self, tree: &Tree) -> Topic {
+        match self {
+            Item::Info => tree.info(),
+            Item::DeviceStatus(device) => tree.device_status(*device),
+            Item::DeviceState(device) => tree.device_state(*device),
+            Item::Job(job) => tree.job(job),
+            Item::Group(key) => tree.group(key),
+            Item::Online => tree.status(),
+        }
+    }
+
+    /// What it looks like; `None` if there is nothing to be seen any more.
+    pub fn picture(&self, frame: &Frame, gateway: &Gateway, now: Now) -> Option<Picture> {
+        let lasting = |payload: Vec<u8>| Picture { payload, life: None };
+        Some(match self {
+            Item::Info => lasting(bytes(&info(frame, gateway, now))),
+            Item::DeviceStatus(device) => {
+                let online = gateway.device(*device, now)?.online;
+                lasting(status_word(online).into())
+            }
+            Item::DeviceState(device) => lasting(bytes(&device_state(&gateway.device(*device, now)?))),
+            Item::Job(job) => {
+                let view = gateway.job(job, now)?;
+                let life = match gateway.job_ended_at(job) {
+                    Some(at) => Some(left(at, now)?),
+                    None => None,
+                };
+                Picture {
+                    payload: bytes(&job_state(&view)),
+                    life,
+                }
+            }
+            Item::Group(key) => {
+                let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
+                if !frame.show_names {
+                    told["name"] = Value::Null;
+                }
+                lasting(bytes(&told))
+            }
+            Item::Online => lasting(status_word(true).into()),
+        })
+    }
+}
+
+/// Everything that there is to show, in the order in which it is shown; [`Item::Online`] is last.
+pub fn everything(gateway: &Gateway, now: Now) -> Vec<Item> {
+    let devices = gateway
+        .device_ids()
+        .flat_map(|id| [Item::DeviceStatus(id), Item::DeviceState(id)]);
+    let groups = gateway.groups().cloned().map(Item::Group);
+    // What ended within the last day is not shown any more, and is taken away once more: a broker
+    // that keeps no time would show it for ever.
+    let jobs = gateway
+        .jobs()
+        .filter(|(id, _)| {
+            let ended = gateway.job_ended_at(id);
+            ended.is_none_or(|at| now.wall.since(at) < 2 * SHOW_ENDED)
+        })
+        .map(|(id, _)| Item::Job(id.clone()));
+    [Item::Info]
+        .into_iter()
+        .chain(devices)
+        .chain(groups)
+        .chain(jobs)
+        .chain([Item::Online])
+        .collect()
+}
+
+/// How long what ended is still shown; `None` once that is over.
+fn left(ended_at: Timestamp, now: Now) -> Option<Duration> {
+    let left = (ended_at + SHOW_ENDED).since(now.wall);
+    (!left.is_zero()).then_some(left.min(SHOW_ENDED))
+}
+
+/// The answer that waits to be sent; `None` if its job is forgotten, or its topic none.
+pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Option<Message> {
+    let view = gateway.job(&reply.job, now)?;
+    let mut told = match reply.phase {
+        Phase::Done => {
+            let mut told = answer::job(&view, Pins::Shown);
+            told["ok"] = true.into();
+            told
+        }
+        Phase::Accepted | Phase::Rejected => answer::answer_body(&frame.site, &view.answer, Pins::Shown),
+    };
+    told["job_id"] = json!(view.id);
+    told["phase"] = json!(reply.phase);
+    told["reasons"] = match &view.answer {
+        Answer::Refused(refusal) => reasons(refusal),
+        Answer::Created(_) | Answer::Ok => json!([]),
+    };
+    Some(Message {
+        topic: Topic::parse(&reply.to.topic)?,
+        payload: bytes(&told),
+        retain: false,
+        expiry: Some(reply.expires_at.since(now.wall).min(ANSWER_LIFE)),
+        correlation: reply.to.correlation.clone(),
+    })
+}
+
+/// The answer to what could not be put on record; `None` if it cannot be sent anywhere.
+pub fn stray(stray: Stray) -> Option<Message> {
+    let to = stray.to?;
+    let mut told = answer::refusal(&stray.refusal);
+    told["job_id"] = json!(stray.job);
+    told["phase"] = json!(Phase::Rejected);
+    told["reasons"] = reasons(&stray.refusal);
+    Some(Message {
+        topic: Topic::parse(&to.topic)?,
+        payload: bytes(&told),
+        retain: false,
+        expiry: Some(ANSWER_LIFE),
+        correlation: to.correlation,
+    })
+}
+
+/// What each device objects to; the refusal's own cause if it is none of theirs.
+fn reasons(refusal: &Refusal) -> Value {
+    if !refusal.devices.is_empty() {
+        return answer::reasons(refusal);
+    }
+    json!([{
+        "device_id": null,
+        "reason": refusal.reason.word(),
+        "message": refusal.message,
+        "retryable": refusal.reason.retryable(),
+        "hint": refusal.reason.hint(),
+    }])
+}
+
+fn job_state(view: &JobView) -> Value {
+    let mut told = answer::job(view, Pins::Hidden);
+    told["reasons"] = match &view.answer {
+        Answer::Refused(refusal) => reasons(refusal),
+        Answer::Created(_) | Answer::Ok => held_up(view),
+    };
+    told
+}
+
+/// Members that something keeps from being done.
+fn held_up(view: &JobView) -> Value {
+    let open = view.members.iter().filter(|member| !member.settled);
+    open.filter_map(|member| match &member.now.as_ref()?.code.pending {
+        Some(Pending::Queued(row)) if row.reason != Waiting::InLine => Some(json!({
+            "device_id": member.device,
+            "reason": row.reason.word(),
+            "retryable": true,
+            "hint": answer::waiting_hint(row.reason),
+        })),
+        _ => None,
+    })
+    .collect()
+}
+
+fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
+    let devices: Vec<DeviceView> = gateway
+        .device_ids()
+        .filter_map(|id| gateway.device(id, now))
+        .filter(|device| !device.removed)
+        .collect();
+    json!({
+        "schema": SCHEMA,
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at": time::show(frame.started_at),
+        "devices": devices.len(),
+        "devices_online": devices.iter().filter(|device| device.online).count(),
+        "jobs_open": gateway.open_jobs(),
+    })
+}
+
+/// Flat, and numbers as numbers: what dashboards read without glue.
+fn device_state(device: &DeviceView) -> Value {
+    let capacity = usize::from(device.capabilities.capacity);
+    let free = (!device.removed).then(|| capacity.saturating_sub(device.slots_used));
+    json!({
+        "name": device.name,
+        "online": device.online,
+        "removed": device.removed,
+        "last_seen": device.last_seen.map(time::show),
+        "pending": device.pending,
+        "next_try": device.next_try.map(time::show),
+        "reason": device.reason.map(Waiting::word),
+        "drift": device.drift,
+        "unmanaged": device.unmanaged,
+        "slots_used": device.slots_used,
+        "slots_free": free,
+    })
+}
+
+/// The words of every `status` topic.
+pub fn status_word(online: bool) -> &'static str {
+    if online { "online" } else { "offline" }
+}
+
+fn bytes(told: &Value) -> Vec<u8> {
+    told.to_string().into_bytes()
+}

@@ -1,0 +1,265 @@
+//! Commands in: what a message on `cmd/<verb>` asks for.
+//!
+//! Everything that names its job is the core's to judge, so that a refusal is on record under
+//! that id as an answer is, and comes again for the same message. What cannot be put on record is
+//! refused here. No message is so wrong that it is not acknowledged: it would come back for ever.
+
+use serde_json::Value;
+
+use super::link::Delivery;
+use super::topic::{Topic, Tree};
+use crate::api::request::{self, Form};
+use crate::gateway::{Door, ReplyTo};
+use crate::model::{Caller, JobId, Reason, Refusal};
+use crate::shell::Incoming;
+
+/// Longest correlation data that is echoed: it is stored with the answer. Callers send a counter
+/// or a UUID.
+const LONGEST_CORRELATION: usize = 256;
+
+/// What a message comes to. No `Debug`: it may hold a PIN.
+pub enum Command {
+    /// Nothing: it is the empty message that takes a retained one away.
+    Nothing,
+    /// A request for the core, be it only to be refused.
+    Ask(Incoming),
+    /// Nothing that could be put on record.
+    Refuse(Stray),
+}
+
+/// A refusal that no job carries.
+pub struct Stray {
+    /// The id, if it is one.
+    pub job: Option<JobId>,
+    /// Where the answer goes, if anywhere.
+    pub to: Option<ReplyTo>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Reads a message.
+pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
+    if delivery.payload.is_empty() {
+        return Command::Nothing;
+    }
+    let response = delivery.response_topic.as_deref();
+    // Without the parser's own words: they may quote what they could not read.
+    let body: Value = match serde_json::from_slice(&delivery.payload) {
+        Ok(body) => body,
+        Err(_) => {
+            let refusal = Refusal::new(Reason::InvalidJson, "the message is not JSON");
+            return stray(None, reply(delivery, tree, response), refusal);
+        }
+    };
+    let mut form = match Form::open(&body) {
+        Ok(form) => form,
+        Err(refusal) => return stray(None, reply(delivery, tree, response), refusal),
+    };
+    let reply_to = form.text("reply_to");
+    let to = reply(delivery, tree, response.or(reply_to));
+    let job = form.text("job_id");
+    let Some(job) = job.and_then(JobId::parse) else {
+        match job {
+            None => form.required("job_id"),
+            Some(_) => form.wrong("job_id", "must be 1 to 64 of A to Z, a to z, 0 to 9, _ and -"),
+        }
+        let refusal = form.close().err();
+        return stray(
+            None,
+            to,
+            refusal.unwrap_or_else(|| Refusal::invalid("job_id", "is wrong")),
+        );
+    };
+    let Some(verb) = tree.verb(&delivery.topic) else {
+        let known = "there is no such command; there are create_multiple, update_multiple and delete";
+        return stray(Some(job), to, Refusal::new(Reason::NotFound, known));
+    };
+    let progress = form.flag("progress").unwrap_or(false);
+    let (reply, allowed) = match to {
+        Ok(reply) => (reply, Ok(())),
+        Err(refusal) => (None, Err(refusal)),
+    };
+    let request = not_retained(delivery)
+        .and(allowed)
+        .and_then(|()| form.close())
+        .and_then(|()| request::parse(verb, &body));
+    Command::Ask(Incoming {
+        caller: Caller("mqtt".into()),
+        verb,
+        door: Door::Mqtt { job, reply, progress },
+        hash: request::hash(verb, &body),
+        request,
+    })
+}
+
+fn stray(job: Option<JobId>, to: Result<Option<ReplyTo>, Refusal>, refusal: Refusal) -> Command {
+    let to = to.unwrap_or_default();
+    Command::Refuse(Stray { job, to, refusal })
+}
+
+/// A command that the broker keeps would be done again at every connection.
+fn not_retained(delivery: &Delivery) -> Result<(), Refusal> {
+    match delivery.retained {
+        true => Err(Refusal::new(
+            Reason::RetainedCommand,
+            "a command must not be retained; it was cleared and not carried out",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Where the answer goes. A caller must not make us write just anywhere.
+fn reply(delivery: &Delivery, tree: &Tree, wish: Option<&str>) -> Result<Option<ReplyTo>, Refusal> {
+    let refuse = |why: &str| Err(Refusal::new(Reason::ReplyNotAllowed, why));
+    let Some(wish) = wish else {
+        return Ok(None);
+    };
+    let Some(topic) = tree.reply(wish) else {
+        return refuse("the answer may not be sent to this topic");
+    };
+    let correlation = delivery.correlation.clone();
+    if correlation
+        .as_ref()
+        .is_some_and(|data| data.len() > LONGEST_CORRELATION)
+    {
+        return refuse("the correlation data is longer than 256 bytes");
+    }
+    Ok(Some(ReplyTo {
+        topic: Topic::into_string(topic),
+        correlation,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::link::Receipt;
+
+    const MINE: &str = "lockbridge/villa/reply/me";
+
+    fn tree() -> Tree {
+        Tree::new("villa", "gw1", "lockbridge/villa/reply/")
+    }
+
+    fn delivery(verb: &str, payload: &str) -> Delivery {
+        Delivery {
+            receipt: Receipt { epoch: 1, packet: 1 },
+            topic: format!("lockbridge/villa/gw1/cmd/{verb}"),
+            payload: payload.into(),
+            retained: false,
+            response_topic: None,
+            correlation: Some(vec![7]),
+            expiry: None,
+        }
+    }
+
+    fn asked(delivery: &Delivery) -> (Incoming, Option<Reason>) {
+        match read(delivery, &tree()) {
+            Command::Ask(incoming) => {
+                let reason = incoming.request.as_ref().err().map(|refusal| refusal.reason);
+                (incoming, reason)
+            }
+            _ => panic!("not for the core"),
+        }
+    }
+
+    fn refused(delivery: &Delivery) -> Stray {
+        match read(delivery, &tree()) {
+            Command::Refuse(stray) => stray,
+            _ => panic!("not refused"),
+        }
+    }
+
+    const DELETE: &str =
+        r#"{"job_id":"j1","access_code_id":"8e94044d-a4d1-4691-9f7e-e97d3e8a0b73","progress":true}"#;
+
+    #[test]
+    fn a_command_with_all_that_travels_with_it() {
+        let with = Delivery {
+            response_topic: Some(MINE.into()),
+            ..delivery("delete", DELETE)
+        };
+        let (incoming, None) = asked(&with) else {
+            panic!("refused")
+        };
+        let Door::Mqtt { job, reply, progress } = incoming.door else {
+            panic!("another door")
+        };
+        assert_eq!((job.as_str(), progress), ("j1", true));
+        let reply = reply.expect("wanted");
+        assert_eq!((reply.topic.as_str(), reply.correlation), (MINE, Some(vec![7])));
+    }
+
+    #[test]
+    fn the_response_topic_comes_before_reply_to_and_either_must_be_allowed() {
+        let body = |reply: &str| DELETE.replace('{', &format!(r#"{{"reply_to":{reply},"#));
+        let twin = delivery("delete", &body(&format!("\"{MINE}\"")));
+        let (incoming, None) = asked(&twin) else {
+            panic!("refused")
+        };
+        assert!(matches!(incoming.door, Door::Mqtt { reply: Some(to), .. } if to.topic == MINE));
+        for (reply_to, reason) in [
+            ("\"elsewhere\"", Reason::ReplyNotAllowed),
+            ("\"lockbridge/villa/reply/#\"", Reason::ReplyNotAllowed),
+            ("7", Reason::InvalidInput),
+        ] {
+            let (incoming, refused) = asked(&delivery("delete", &body(reply_to)));
+            assert_eq!(refused, Some(reason), "{reply_to}");
+            assert!(
+                matches!(incoming.door, Door::Mqtt { reply: None, .. }),
+                "{reply_to}"
+            );
+        }
+        let long = Delivery {
+            response_topic: Some(MINE.into()),
+            correlation: Some(vec![0; 257]),
+            ..delivery("delete", DELETE)
+        };
+        assert_eq!(asked(&long).1, Some(Reason::ReplyNotAllowed));
+    }
+
+    #[test]
+    fn a_retained_command_is_on_record_as_refused() {
+        let kept = Delivery {
+            retained: true,
+            ..delivery("delete", DELETE)
+        };
+        assert_eq!(asked(&kept).1, Some(Reason::RetainedCommand));
+        let cleared = Delivery {
+            retained: true,
+            ..delivery("delete", "")
+        };
+        assert!(matches!(read(&cleared, &tree()), Command::Nothing));
+    }
+
+    #[test]
+    fn what_names_no_job_is_refused_here() {
+        for (payload, reason) in [
+            ("{", Reason::InvalidJson),
+            ("\u{feff}{}", Reason::InvalidJson),
+            ("[]", Reason::InvalidInput),
+            ("{}", Reason::InvalidInput),
+            (r#"{"job_id":7}"#, Reason::InvalidInput),
+            (r#"{"job_id":""}"#, Reason::InvalidInput),
+            (r#"{"job_id":"a/b"}"#, Reason::InvalidInput),
+            (r##"{"job_id":"#"}"##, Reason::InvalidInput),
+        ] {
+            let message = Delivery {
+                response_topic: Some(MINE.into()),
+                ..delivery("create_multiple", payload)
+            };
+            let stray = refused(&message);
+            assert_eq!(stray.refusal.reason, reason, "{payload}");
+            assert!(stray.job.is_none() && stray.to.is_some(), "{payload}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(
+            refused(&delivery("delete", &deep)).refusal.reason,
+            Reason::InvalidJson
+        );
+        assert_eq!(
+            refused(&delivery("delet", DELETE)).refusal.reason,
+            Reason::NotFound
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! MQTT: jobs in, answers and state out, over a broker that is a courier and never the memory.
+//!
+//! ```text
+//!   broker ──> rumqtt ──> session ──> command ──> core          topic   what may be published to
+//!          <── (link) <──    │   <── body     <── core          link    what is asked of a client
+//!                            └── agenda                         rumqtt  the client that was chosen
+//! ```
+//!
+//! The room refuses to remember: what a broker must not lose is with the core, and what it shows
+//! is looked up each time. It never fails. Without a broker the gateway works on, and the room
+//! tries to connect for ever.
+
+mod agenda;
+mod body;
+mod command;
+mod link;
+mod rumqtt;
+mod session;
+mod topic;
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::answer::Site;
+use crate::config;
+use crate::shell::{self, Core};
+use body::Frame;
+use rumqtt::Broker;
+use session::Session;
+use topic::Tree;
+
+/// Two signs of life are so far apart: a dead link is noticed within twice that.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// The running link to a broker.
+pub struct Mqtt {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Connects the core to a broker, now or whenever there is one. `seed` spreads the pauses between
+/// attempts.
+pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed: u64) -> Mqtt {
+    let frame = Frame {
+        tree: Tree::new(site, gateway, &config.reply_prefix),
+        site: Site::new(site, gateway),
+        show_names: config.show_names,
+        started_at: core.clock().now().wall,
+    };
+    let password = config.password.as_ref().map_or("", |secret| secret.expose());
+    let broker = Broker {
+        host: config.host.clone(),
+        port: config.port,
+        client_id: format!("lockbridge-{site}-{gateway}"),
+        credentials: config
+            .username
+            .as_ref()
+            .map(|user| (user.clone(), password.to_owned())),
+        keep_alive: KEEP_ALIVE,
+        will: (frame.tree.status(), body::status_word(false)),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let task = shell::keep("mqtt", core.clock().clone(), move || {
+        let (link, poller) = rumqtt::connect(&broker, core.clock().clone(), seed);
+        let session = Session::new(link, core.clone(), frame.clone());
+        let stopped = stopped.clone();
+        async move {
+            // Either ends by itself once the other has.
+            tokio::join!(poller, session.run(stopped));
+        }
+    });
+    Mqtt { stop, task }
+}
+
+impl Mqtt {
+    /// Says goodbye to the broker, and returns when that is done or has taken too long. Before the
+    /// core is stopped.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the MQTT task was lost");
+        }
+    }
+}

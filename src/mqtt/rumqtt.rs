@@ -1,0 +1,436 @@
+//! [`Link`] on rumqttc, with what was found to go wrong in it kept outside.
+//!
+//! One client object serves one connection and is thrown away with it. So nothing that it would
+//! carry over can do harm: an acknowledgement of an older connection that names a packet of the
+//! new one, packet ids that collide for ever, messages that it drops without a word because the
+//! broker forgot the session. Whoever hands messages over keeps what matters.
+//!
+//! [`connect`] gives two halves. The poller does nothing but turn the client's wheel and pass on
+//! what it says, for a client whose wheel stands still answers no pings. [`Rumqtt`] is the other
+//! end, and never waits for the poller: so that the poller may wait for it, when the broker sends
+//! faster than the core decides.
+//!
+//! Trouble is a new connection after a pause; nothing is an error for those above.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::{NetworkOptions, Outgoing};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt};
+use super::topic::Topic;
+use crate::clock::Clock;
+use crate::model::Mono;
+
+/// Commands that the broker may send before the first of them is acknowledged: when the card is
+/// slow the broker waits. Some send more nevertheless (mosquitto 2.0, up to 16 more for every
+/// acknowledgement, once it has a queue for us), so that nothing here relies on it.
+const RECEIVE_MAXIMUM: u16 = 16;
+/// Messages of ours that may be unsettled. The client allots its table by this number: without it,
+/// 14 MB.
+const WINDOW: u16 = 32;
+/// What may wait to go out. More than a connection can ever ask for: an acknowledgement for every
+/// packet id that there is, a full window, and what answers commands outside of it.
+const REQUESTS: usize = 4 * u16::MAX as usize;
+/// What the poller may have said without being heard; then it stops reading, and the broker has to
+/// wait. Messages with QoS 0 get half of it and are dropped beyond.
+const SAID: usize = 32;
+/// Announced, so that the broker keeps to itself what we could not take.
+const LARGEST_PACKET: u32 = 262_144;
+/// The broker keeps our session, and commands for us, for so long: seven days.
+const SESSION: u32 = 7 * 86_400;
+/// From the first packet of TCP to the broker's word that we are connected.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A connection that held so long was a good one.
+const STABLE: Duration = Duration::from_secs(60);
+/// What a packet has beside topic, payload and correlation data, at most.
+const PACKET_OVERHEAD: usize = 64;
+
+/// How to reach the broker, and as whom.
+#[derive(Clone)]
+pub struct Broker {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Names the session at the broker. Two clients with one name throw each other out for ever.
+    pub client_id: String,
+    /// User name and password.
+    pub credentials: Option<(String, String)>,
+    /// Time between two signs of life.
+    pub keep_alive: Duration,
+    /// What the broker publishes for us, retained, when it hears nothing more.
+    pub will: (Topic, &'static str),
+}
+
+/// Our half: see [`connect`].
+pub struct Rumqtt {
+    said: mpsc::Receiver<Said>,
+    current: Option<Current>,
+}
+
+/// The connection that stands.
+struct Current {
+    epoch: u64,
+    client: AsyncClient,
+    handed_over: Number,
+    largest: usize,
+}
+
+/// What the poller passes on.
+enum Said {
+    Up {
+        epoch: u64,
+        client: AsyncClient,
+        window: usize,
+        largest: usize,
+    },
+    Happened(Happening),
+}
+
+/// A client, and the poller that somebody must run for it. It connects at once and again after
+/// every loss, until it is told to leave or the client is dropped. `seed` spreads the pauses.
+pub fn connect(
+    broker: &Broker,
+    clock: Clock,
+    seed: u64,
+) -> (Rumqtt, impl Future<Output = ()> + Send + use<>) {
+    let (say, said) = mpsc::channel(SAID);
+    let poller = Poller {
+        options: options(broker),
+        keep_alive: broker.keep_alive,
+        clock,
+        say,
+    };
+    (Rumqtt { said, current: None }, poller.run(seed))
+}
+
+fn options(broker: &Broker) -> MqttOptions {
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    let (topic, word) = &broker.will;
+    let will = LastWill::new(topic.as_str(), *word, QoS::AtLeastOnce, true, None);
+    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
+    options
+        .set_keep_alive(broker.keep_alive)
+        .set_clean_start(false)
+        .set_session_expiry_interval(Some(SESSION))
+        .set_receive_maximum(Some(RECEIVE_MAXIMUM))
+        .set_max_packet_size(Some(LARGEST_PACKET))
+        .set_outgoing_inflight_upper_limit(WINDOW)
+        .set_connection_timeout(CONNECT_WITHIN.as_secs())
+        .set_manual_acks(true)
+        .set_last_will(will)
+        .set_network_options(network);
+    if let Some((user, password)) = &broker.credentials {
+        options.set_credentials(user, password);
+    }
+    options
+}
+
+impl Link for Rumqtt {
+    fn subscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
+        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let mut filter = Filter::new(filter, QoS::AtLeastOnce);
+        filter.nolocal = true;
+        filter.preserve_retain = true;
+        current
+            .client
+            .try_subscribe_many([filter])
+            .map_err(|_| NotTaken::Down)
+    }
+
+    fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
+        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let correlated = message.correlation.as_ref().map_or(0, Vec::len);
+        let bytes = message.topic.as_str().len() + message.payload.len() + correlated + PACKET_OVERHEAD;
+        if bytes > current.largest {
+            return Err(NotTaken::TooLarge {
+                bytes,
+                most: current.largest,
+            });
+        }
+        let properties = PublishProperties {
+            message_expiry_interval: message.expiry.map(seconds),
+            correlation_data: message.correlation.map(Into::into),
+            ..PublishProperties::default()
+        };
+        current
+            .client
+            .try_publish_with_properties(
+                message.topic.as_str(),
+                QoS::AtLeastOnce,
+                message.retain,
+                message.payload,
+                properties,
+            )
+            .map_err(|_| NotTaken::Down)?;
+        current.handed_over += 1;
+        Ok(current.handed_over)
+    }
+
+    fn acknowledge(&mut self, receipt: Receipt) {
+        let Some(current) = self.current.as_mut().filter(|c| c.epoch == receipt.epoch) else {
+            return;
+        };
+        if receipt.packet == 0 {
+            return;
+        }
+        let publish = Publish {
+            qos: QoS::AtLeastOnce,
+            pkid: receipt.packet,
+            ..Publish::default()
+        };
+        if current.client.try_ack(&publish).is_err() {
+            tracing::debug!("a command was dealt with after its connection had ended");
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(current) = &self.current
+            && current.client.try_disconnect().is_err()
+        {
+            tracing::debug!("the MQTT client could not say goodbye");
+        }
+    }
+
+    async fn next(&mut self) -> Happening {
+        match self.said.recv().await {
+            Some(Said::Up {
+                epoch,
+                client,
+                window,
+                largest,
+            }) => {
+                self.current = Some(Current {
+                    epoch,
+                    client,
+                    handed_over: 0,
+                    largest,
+                });
+                Happening::Up { window }
+            }
+            Some(Said::Happened(happening)) => {
+                if matches!(happening, Happening::Down) {
+                    self.current = None;
+                }
+                happening
+            }
+            None => Happening::Over,
+        }
+    }
+}
+
+/// Whole seconds, at least one: zero would mean "expired".
+fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+struct Poller {
+    options: MqttOptions,
+    keep_alive: Duration,
+    clock: Clock,
+    say: mpsc::Sender<Said>,
+}
+
+/// How a connection ended.
+enum End {
+    /// We said goodbye, or nobody listens any more.
+    Ours,
+    /// Anything else, in words.
+    Lost(String),
+}
+
+impl Poller {
+    async fn run(self, seed: u64) {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut failures = 0_u32;
+        for epoch in 1.. {
+            let mut connection = Connection {
+                epoch,
+                poller: &self,
+                up_since: None,
+                sent: 0,
+                packets: BTreeMap::new(),
+            };
+            let End::Lost(why) = connection.last().await else {
+                return;
+            };
+            let held = connection.up_since.map(|since| self.since(since));
+            if held.is_some() && self.say.send(Said::Happened(Happening::Down)).await.is_err() {
+                return;
+            }
+            failures = match held {
+                Some(held) if held >= STABLE => 0,
+                _ => failures.saturating_add(1),
+            };
+            let pause = pause(failures, rng.random());
+            tracing::warn!(%why, ?pause, "no connection to the MQTT broker; trying again");
+            tokio::select! {
+                () = self.clock.sleep(pause) => {}
+                () = self.say.closed() => return,
+            }
+        }
+    }
+
+    fn since(&self, then: Mono) -> Duration {
+        Duration::from_millis(self.clock.now().mono.0.saturating_sub(then.0))
+    }
+}
+
+/// Doubles from a second to a minute; the second half of it is left to chance, so that many
+/// gateways do not come back to a broker at the same moment.
+fn pause(failures: u32, chance: f64) -> Duration {
+    let whole = Duration::from_secs(1_u64 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE);
+    whole.mul_f64(0.5 + chance / 2.0)
+}
+
+struct Connection<'a> {
+    epoch: u64,
+    poller: &'a Poller,
+    up_since: Option<Mono>,
+    /// Messages that went out. They go in the order in which they were handed over, so that this
+    /// is the number of the latest.
+    sent: Number,
+    /// The numbers of those that the broker has not settled, by packet id.
+    packets: BTreeMap<u16, Number>,
+}
+
+impl Connection<'_> {
+    /// Connects, and lasts until the connection ends.
+    async fn last(&mut self) -> End {
+        let (client, mut wheel) = AsyncClient::new(self.poller.options.clone(), REQUESTS);
+        let mut patience = CONNECT_WITHIN * 2;
+        loop {
+            // A healthy client says something at least once per keep-alive, if only that it sends
+            // a ping. This one may hang on a dead link while it writes.
+            let event = match timeout(patience, turn(&mut wheel, &self.poller.say)).await {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => return End::Lost(in_words(&error)),
+                Ok(None) => return End::Ours,
+                Err(_) => return End::Lost("the connection hangs".into()),
+            };
+            let said = match event {
+                Event::Incoming(Packet::ConnAck(ack)) => {
+                    patience = 2 * self.keep_alive(&ack);
+                    self.up_since = Some(self.poller.clock.now().mono);
+                    Some(self.up(client.clone(), &ack))
+                }
+                Event::Outgoing(Outgoing::Disconnect) => return End::Ours,
+                event => self.happened(event).map(Said::Happened),
+            };
+            let Some(said) = said else { continue };
+            let dispensable =
+                matches!(&said, Said::Happened(Happening::Came(delivery)) if delivery.receipt.packet == 0);
+            if dispensable && self.poller.say.capacity() < SAID / 2 {
+                tracing::warn!("too many messages with QoS 0; one was dropped");
+                continue;
+            }
+            if self.poller.say.send(said).await.is_err() {
+                return End::Ours;
+            }
+        }
+    }
+
+    fn up(&self, client: AsyncClient, ack: &ConnAck) -> Said {
+        let told = ack.properties.as_ref();
+        let window = told
+            .and_then(|p| p.receive_max)
+            .map_or(WINDOW, |max| max.min(WINDOW));
+        let largest = told
+            .and_then(|p| p.max_packet_size)
+            .map_or(usize::MAX, |max| max as usize);
+        tracing::info!(session = ack.session_present, "connected to the MQTT broker");
+        Said::Up {
+            epoch: self.epoch,
+            client,
+            window: usize::from(window),
+            largest,
+        }
+    }
+
+    /// The broker may ask for another keep-alive than ours, and the client obeys.
+    fn keep_alive(&self, ack: &ConnAck) -> Duration {
+        let asked = ack.properties.as_ref().and_then(|p| p.server_keep_alive);
+        asked.map_or(self.poller.keep_alive, |s| Duration::from_secs(s.into()))
+    }
+
+    fn happened(&mut self, event: Event) -> Option<Happening> {
+        match event {
+            Event::Outgoing(Outgoing::Publish(packet)) => {
+                self.sent += 1;
+                self.packets.insert(packet, self.sent);
+                None
+            }
+            Event::Incoming(Packet::PubAck(ack)) => self.settled(&ack),
+            Event::Incoming(Packet::Publish(publish)) => Some(Happening::Came(self.delivery(publish))),
+            Event::Incoming(Packet::SubAck(ack)) => {
+                for code in &ack.return_codes {
+                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        tracing::error!(?code, "the MQTT broker refuses our subscription to commands");
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn settled(&mut self, ack: &PubAck) -> Option<Happening> {
+        let number = self.packets.remove(&ack.pkid)?;
+        Some(match ack.reason {
+            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Happening::Taken(number),
+            refused => Happening::Refused(number, format!("{refused:?}")),
+        })
+    }
+
+    fn delivery(&self, publish: Publish) -> Delivery {
+        let properties = publish.properties.unwrap_or_default();
+        Delivery {
+            receipt: Receipt {
+                epoch: self.epoch,
+                packet: publish.pkid,
+            },
+            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+            payload: publish.payload.into(),
+            retained: publish.retain,
+            response_topic: properties.response_topic,
+            correlation: properties.correlation_data.map(Into::into),
+            expiry: properties
+                .message_expiry_interval
+                .map(|s| Duration::from_secs(s.into())),
+        }
+    }
+}
+
+/// One turn of the client's wheel; `None` once nobody listens.
+async fn turn(wheel: &mut EventLoop, say: &mpsc::Sender<Said>) -> Option<Result<Event, ConnectionError>> {
+    tokio::select! {
+        event = wheel.poll() => Some(event),
+        () = say.closed() => None,
+    }
+}
+
+/// What went wrong. Never with a packet in it: that may hold a PIN.
+fn in_words(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::NotConnAck(_) => "the broker did not begin with a CONNACK".into(),
+        ConnectionError::Timeout(_) => "no answer in time".into(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Answers and state out: what there is to send, as far as the broker takes it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::Session;
+use crate::gateway::Event;
+use crate::model::Mono;
+use crate::mqtt::body::{self, Item, Picture};
+use crate::mqtt::link::{Link, Message, NotTaken, Number};
+use crate::mqtt::topic::Topic;
+use crate::shell::Unanswered;
+
+/// Before a message that the broker refused is tried again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(60);
+/// Pictures made at one look, during which the core does nothing else.
+const LOOK: usize = 8;
+
+/// A message that the broker has not yet settled.
+pub enum Sent {
+    /// An answer that the core keeps.
+    Answer(u64),
+    /// A picture.
+    Shown(Item),
+    /// Something that is not tried again.
+    Once(Topic),
+}
+
+impl<L: Link> Session<L> {
+    pub(super) fn was_refused(&mut self, number: Number, why: &str) {
+        let again = self.core.clock().now().mono + AFTER_REFUSAL;
+        match self.on_their_way.remove(&number) {
+            Some(Sent::Answer(seq)) => {
+                tracing::error!(
+                    seq,
+                    why,
+                    "the MQTT broker refused an answer; it will be tried again"
+                );
+                self.put_off(seq, again);
+            }
+            Some(Sent::Shown(item)) => {
+                let topic = item.topic(&self.frame.tree);
+                tracing::error!(%topic, why, "the MQTT broker refused a message; it will be tried again");
+                self.shown.remove(&item);
+                self.agenda.at(item, again);
+            }
+            Some(Sent::Once(topic)) => tracing::error!(%topic, why, "the MQTT broker refused a message"),
+            None => {}
+        }
+    }
+
+    fn put_off(&mut self, answer: u64, until: Mono) {
+        self.refused.insert(answer);
+        self.refused_until.get_or_insert(until);
+    }
+
+    pub(super) fn end_refusals(&mut self) {
+        let now = self.core.clock().now().mono;
+        if self.refused_until.is_some_and(|until| until <= now) {
+            self.refused_until = None;
+            self.refused.clear();
+            self.answers_wait = true;
+        }
+    }
+
+    /// Sends what there is to send, until the window is full. Answers go first: somebody waits.
+    pub(super) async fn send(&mut self) -> Result<(), Unanswered> {
+        while let Some(space) = self.space() {
+            if self.answers_wait {
+                self.send_answers(space).await?;
+            } else if !self.show_some(space).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn space(&self) -> Option<usize> {
+        let space = self.window?.saturating_sub(self.on_their_way.len());
+        (space > 0).then_some(space)
+    }
+
+    async fn send_answers(&mut self, space: usize) -> Result<(), Unanswered> {
+        let most = space.min(LOOK);
+        let on_their_way = self.on_their_way.values().filter_map(|sent| match sent {
+            Sent::Answer(seq) => Some(*seq),
+            Sent::Shown(_) | Sent::Once(_) => None,
+        });
+        let skip: BTreeSet<u64> = on_their_way.chain(self.refused.iter().copied()).collect();
+        let frame = self.frame.clone();
+        let answers = self.core.look(move |gateway, now| {
+            let waiting = gateway
+                .replies()
+                .filter(|(seq, _)| !skip.contains(seq))
+                .take(most);
+            waiting
+                .map(|(seq, reply)| (seq, body::reply(&frame, gateway, reply, now)))
+                .collect::<Vec<_>>()
+        });
+        let answers = answers.await?;
+        self.answers_wait = answers.len() == most;
+        for (seq, message) in answers {
+            match message {
+                Some(message) => {
+                    if !self.publish(message, Sent::Answer(seq)) {
+                        let again = self.core.clock().now().mono + AFTER_REFUSAL;
+                        self.put_off(seq, again);
+                    }
+                }
+                // Nothing is known any more that it could say.
+                None => self.core.tell(Event::ReplySent(seq)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what is due; `false` if nothing is.
+    async fn show_some(&mut self, space: usize) -> Result<bool, Unanswered> {
+        let now = self.core.clock().now().mono;
+        let due = std::iter::from_fn(|| self.agenda.take(now));
+        let due: Vec<Item> = due.take(space.min(LOOK)).collect();
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let frame = self.frame.clone();
+        let pictures = self.core.look(move |gateway, now| {
+            let look = |item: Item| (item.picture(&frame, gateway, now), item);
+            due.into_iter().map(look).collect::<Vec<_>>()
+        });
+        for (picture, item) in pictures.await? {
+            match picture {
+                Some(picture) => self.show(item, picture),
+                None => self.take_away(item),
+            }
+        }
+        Ok(true)
+    }
+
+    fn show(&mut self, item: Item, picture: Picture) {
+        if let Some(life) = picture.life {
+            self.agenda.at(item.clone(), self.core.clock().now().mono + life);
+        }
+        let digest: [u8; 32] = Sha256::digest(&picture.payload).into();
+        if self.shown.get(&item) == Some(&Some(digest)) {
+            return;
+        }
+        let message = Message {
+            topic: item.topic(&self.frame.tree),
+            payload: picture.payload,
+            retain: true,
+            expiry: picture.life,
+            correlation: None,
+        };
+        self.publish(message, Sent::Shown(item.clone()));
+        self.shown.insert(item, Some(digest));
+    }
+
+    fn take_away(&mut self, item: Item) {
+        let message = nothing(item.topic(&self.frame.tree));
+        self.shown.remove(&item);
+        self.publish(message, Sent::Shown(item));
+    }
+
+    /// Hands a message over; `false` if the broker would not take it.
+    pub(super) fn publish(&mut self, message: Message, sent: Sent) -> bool {
+        let topic = message.topic.clone();
+        match self.link.publish(message) {
+            Ok(number) => {
+                self.on_their_way.insert(number, sent);
+                true
+            }
+            Err(why @ NotTaken::TooLarge { .. }) => {
+                tracing::error!(%topic, %why, "a message cannot be sent");
+                false
+            }
+            // The connection is gone, and the link about to say so: all of this comes again.
+            Err(NotTaken::Down) => {
+                self.window = None;
+                true
+            }
+        }
+    }
+}
+
+/// The message that takes a retained one away.
+pub fn nothing(topic: Topic) -> Message {
+    Message {
+        topic,
+        payload: Vec::new(),
+        retain: true,
+        expiry: None,
+        correlation: None,
+    }
+}

@@ -1,0 +1,239 @@
+//! A real mosquitto on a loopback port, and mosquitto's own clients to talk to it: none of our
+//! code is on that side.
+//!
+//! Nothing here waits for time to pass. What is waited for is a message, and it is a failure when
+//! it does not come within [`PATIENCE`].
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// No message takes longer than this, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Debian keeps the broker where a user's path does not look.
+const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+
+pub struct Broker {
+    pub port: u16,
+    dir: TempDir,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// A broker that keeps nothing over a restart, with further lines of configuration.
+    pub fn start(more: &str) -> Broker {
+        let mut broker = Broker::planned();
+        broker.run(more);
+        broker
+    }
+
+    /// A broker that does not run yet.
+    pub fn planned() -> Broker {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        Broker {
+            port: free.local_addr().unwrap().port(),
+            dir: tempfile::tempdir().unwrap(),
+            process: None,
+        }
+    }
+
+    pub fn run(&mut self, more: &str) {
+        let config = self.dir.path().join("mosquitto.conf");
+        let port = self.port;
+        let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{more}\n");
+        std::fs::write(&config, lines).unwrap();
+        let mut command = Command::new(MOSQUITTO);
+        command
+            .arg("-c")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = Process::start(command, |child| child.stderr.take());
+        while !process.line().ends_with(" running") {}
+        self.process = Some(process);
+    }
+
+    /// Ends it, and with it all that it knew.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// A file of the broker's own.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Listens to a filter, and returns once the broker has confirmed it.
+    pub fn listen(&self, filter: &str) -> Listener {
+        // It tells of its subscription only when its buffer is full, unless it has none.
+        let mut command = Command::new("stdbuf");
+        command
+            .args([
+                "-oL",
+                "mosquitto_sub",
+                "-d",
+                "-V",
+                "mqttv5",
+                "-q",
+                "1",
+                "-h",
+                "127.0.0.1",
+                "-p",
+            ])
+            .arg(self.port.to_string())
+            .args(["-t", filter, "-F", "MSG|%r|%E|%D|%t|%p"])
+            .stdout(Stdio::piped());
+        let mut process = Process::start(command, |child| child.stdout.take());
+        while !process.line().starts_with("Subscribed") {}
+        Listener {
+            process,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Publishes as mosquitto's own client does it, and returns once the broker has it.
+    pub fn publish(&self, topic: &str, payload: &str, more: &[&str]) {
+        self.publish_all("-s", topic, payload, more);
+    }
+
+    /// The same for every line of a text, as fast as it goes.
+    pub fn publish_lines(&self, topic: &str, lines: &str, more: &[&str]) {
+        self.publish_all("-l", topic, lines, more);
+    }
+
+    fn publish_all(&self, how: &str, topic: &str, payload: &str, more: &[&str]) {
+        let mut child = Command::new("mosquitto_pub")
+            .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
+            .arg(self.port.to_string())
+            .args(["-t", topic, how])
+            .args(more)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(payload.as_bytes()).unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success(), "mosquitto_pub to {topic}: {status}");
+    }
+
+    /// Everything that the broker keeps.
+    pub fn retained(&self) -> BTreeMap<String, String> {
+        let mut listener = self.listen("#");
+        // What is kept comes before what is published after it.
+        self.publish("end", "of what was kept", &[]);
+        listener.on("end");
+        let kept = listener.heard.into_iter().filter(|message| message.retained);
+        kept.map(|message| (message.topic, message.payload)).collect()
+    }
+}
+
+/// A message, as the listener shows it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub retained: bool,
+    pub expiry: String,
+    pub correlation: String,
+    pub topic: String,
+    pub payload: String,
+}
+
+impl Heard {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.payload).unwrap_or_else(|e| panic!("{e}: {}", self.payload))
+    }
+}
+
+pub struct Listener {
+    process: Process,
+    /// Everything so far, found or passed over.
+    pub heard: Vec<Heard>,
+}
+
+impl Listener {
+    /// Waits for a message, from here on.
+    #[track_caller]
+    pub fn find(&mut self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        loop {
+            let Some(line) = self.process.next() else {
+                panic!("not heard; instead: {:#?}", self.heard);
+            };
+            let Some(message) = line.strip_prefix("MSG|") else {
+                continue;
+            };
+            let mut parts = message.splitn(5, '|');
+            let mut part = || parts.next().unwrap_or_default().to_owned();
+            let message = Heard {
+                retained: part() == "1",
+                expiry: part(),
+                correlation: part(),
+                topic: part(),
+                payload: part(),
+            };
+            self.heard.push(message.clone());
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// Waits for the next message on a topic.
+    #[track_caller]
+    pub fn on(&mut self, topic: &str) -> Heard {
+        self.find(|message| message.topic == topic)
+    }
+}
+
+/// A child process that is read line by line, and ended when it is dropped.
+struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    fn start<R: Read + Send + 'static>(
+        mut command: Command,
+        output: impl FnOnce(&mut Child) -> Option<R>,
+    ) -> Process {
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}; install mosquitto and mosquitto-clients"));
+        let output = BufReader::new(output(&mut child).unwrap());
+        let (say, lines) = channel();
+        #[allow(clippy::disallowed_methods, reason = "a wait for a line must be able to end")]
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Process { child, lines }
+    }
+
+    fn next(&self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
+    }
+
+    #[track_caller]
+    fn line(&mut self) -> String {
+        self.next().expect("it goes on")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
