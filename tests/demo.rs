@@ -126,7 +126,7 @@ fn the_story_comes_true_and_its_lines_work() {
     let answers = String::from_utf8(typed.stdout).unwrap();
     let errors = String::from_utf8_lossy(&typed.stderr);
     assert!(typed.status.success() && errors.is_empty(), "{errors}\n{answers}");
-    let calls = curl.lines().filter(|line| line.contains("call $API")).count();
+    let calls = curl.lines().filter(|line| line.contains("curl -sS")).count();
     assert!(calls >= 10, "{curl}");
     assert_eq!(answers.matches(r#""ok":true"#).count(), calls, "{answers}");
     assert!(!answers.contains(r#""ok":false"#), "{answers}");

@@ -68,6 +68,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// A gateway, furnished; it runs between [`Stage::start`] and [`Stage::stop`].
 pub(super) struct Stage {
+    pub folder: PathBuf,
     pub config: PathBuf,
     pub key_file: PathBuf,
     pub log: PathBuf,
@@ -94,6 +95,7 @@ impl Stage {
         let key_file = folder.join("key");
         private(&key_file)?.write_all(format!("{}\n", key.as_str()).as_bytes())?;
         Ok(Stage {
+            folder: folder.to_owned(),
             config: file,
             key_file,
             log: folder.join("gateway.log"),
