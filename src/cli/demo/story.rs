@@ -220,10 +220,10 @@ impl Story<'_> {
             .all(|(before, after)| before["proven"].is_null() || before["proven"] == after["proven"]);
         expect(kept, "what was proven is proven as before", &after)?;
         self.screen.tell(&format!(
-            "nothing lost: {} access codes as replied, proven {} of {} as before",
+            "nothing lost: {} access codes as replied, and proven {} of {} as before",
             booking.codes.len(),
-            before["proven"],
-            before["members"],
+            after["proven"],
+            after["members"],
         ))?;
         let expected = "every door within reach proven, the other one still queued";
         self.watch(booking, expected, |receipt| {
