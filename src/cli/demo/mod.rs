@@ -4,7 +4,7 @@
 //! ```text
 //! mod.rs    the two parts, and how they end     screen.rs  what is written, and how
 //! stage.rs  a gateway: its files, its process   hints.rs   lines to try on the gateway that stays
-//! story.rs  the stay, act by act
+//! story.rs  the stay, act by act                words.rs   what the gateway says, in its words
 //! ```
 //!
 //! The gateway is this same program, in a process of its own, on a real store, and is called as
@@ -20,6 +20,7 @@ mod hints;
 mod screen;
 mod stage;
 mod story;
+mod words;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
