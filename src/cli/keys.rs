@@ -1,6 +1,9 @@
 //! `lockbridge keys`: works on the file of keys, whether or not the gateway runs.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
+use zeroize::Zeroizing;
 
 use super::{Failure, randomness, show};
 use crate::api::time;
@@ -41,8 +44,7 @@ pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failu
                 true => Scope::default_set(),
                 false => scopes.iter().copied().collect(),
             };
-            let made_at = time::text(Clock::real().now().wall).unwrap_or_default();
-            let key = keys.create(name, scopes, made_at, &mut randomness())?;
+            let key = create(&keys, name, scopes)?;
             Ok(format!("{}\n", key.as_str()))
         }
         Keys::List => {
@@ -57,4 +59,14 @@ pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failu
             Ok(String::new())
         }
     }
+}
+
+/// Makes a key, as of now.
+pub(super) fn create(
+    keys: &keys::Keys,
+    name: &str,
+    scopes: BTreeSet<Scope>,
+) -> Result<Zeroizing<String>, Failure> {
+    let made_at = time::text(Clock::real().now().wall).unwrap_or_default();
+    Ok(keys.create(name, scopes, made_at, &mut randomness())?)
 }

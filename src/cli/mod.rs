@@ -4,12 +4,14 @@
 //! mod.rs   commands and statuses          locks.rs   the locks of a configuration
 //! run.rs   the gateway, put together      client.rs  calls to a running gateway
 //! keys.rs  API keys                       show.rs    its answers as tables
+//! demo/    a stay played through before one's eyes
 //! ```
 //!
 //! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
 //! configuration need no running gateway. What a command prints holds no PIN unless it is asked to.
 
 mod client;
+mod demo;
 mod keys;
 mod locks;
 mod run;
@@ -47,6 +49,8 @@ struct Cli {
 enum Command {
     /// Run the gateway in the foreground.
     Run,
+    /// Play a stay on four simulated doors, then leave a gateway to try; needs no configuration.
+    Demo(demo::Demo),
     /// Check the configuration, and say how it was understood.
     CheckConfig,
     /// List the devices.
@@ -148,19 +152,20 @@ pub fn main() -> ExitCode {
 
 /// Returns what goes to stdout.
 fn carry_out(cli: &Cli) -> Result<String, Failure> {
-    let config = Config::load(&cli.config)?;
+    let config = || Config::load(&cli.config);
     match &cli.command {
-        Command::Run => run::run(config, cli.verbose).map(|()| String::new()),
-        Command::CheckConfig => Ok(config.describe()),
-        Command::Keys(command) => keys::carry_out(command, &config),
-        Command::Devices => client::with(&config, show::devices),
-        Command::Codes { device, show_pins } => client::with(&config, async |gateway| {
+        Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
+        Command::Demo(command) => demo::demo(command).map(|()| String::new()),
+        Command::CheckConfig => Ok(config()?.describe()),
+        Command::Keys(command) => keys::carry_out(command, &config()?),
+        Command::Devices => client::with(&config()?, show::devices),
+        Command::Codes { device, show_pins } => client::with(&config()?, async |gateway| {
             show::codes(gateway, device.as_deref(), *show_pins).await
         }),
-        Command::Queue { device } => client::with(&config, async |gateway| {
+        Command::Queue { device } => client::with(&config()?, async |gateway| {
             show::queue(gateway, device.as_deref()).await
         }),
-        Command::Receipt { key, show_pins } => client::with(&config, async |gateway| {
+        Command::Receipt { key, show_pins } => client::with(&config()?, async |gateway| {
             show::receipt(gateway, key, *show_pins).await
         }),
     }

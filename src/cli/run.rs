@@ -166,7 +166,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 /// Waits for a signal that asks for the end.
-async fn told_to_end() -> io::Result<&'static str> {
+pub(super) async fn told_to_end() -> io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {
