@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits for time to pass. What is waited for is a message, and it is a failure when
 //! it does not come within [`PATIENCE`].
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -163,10 +164,14 @@ impl Listener {
     /// Waits for a message, from here on.
     #[track_caller]
     pub fn find(&mut self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        self.within(PATIENCE, wanted)
+            .unwrap_or_else(|| panic!("not heard; instead: {:#?}", self.heard))
+    }
+
+    /// The same for a caller with a patience of its own, who will ask again.
+    pub fn within(&mut self, patience: Duration, wanted: impl Fn(&Heard) -> bool) -> Option<Heard> {
         loop {
-            let Some(line) = self.process.next() else {
-                panic!("not heard; instead: {:#?}", self.heard);
-            };
+            let line = self.process.lines.recv_timeout(patience).ok()?;
             let Some(message) = line.strip_prefix("MSG|") else {
                 continue;
             };
@@ -181,7 +186,7 @@ impl Listener {
             };
             self.heard.push(message.clone());
             if wanted(&message) {
-                return message;
+                return Some(message);
             }
         }
     }
