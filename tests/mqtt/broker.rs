@@ -113,17 +113,7 @@ impl Broker {
     }
 
     fn publish_all(&self, how: &str, topic: &str, payload: &str, more: &[&str]) {
-        let mut child = Command::new("mosquitto_pub")
-            .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
-            .arg(self.port.to_string())
-            .args(["-t", topic, how])
-            .args(more)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(payload.as_bytes()).unwrap();
-        let status = child.wait().unwrap();
-        assert!(status.success(), "mosquitto_pub to {topic}: {status}");
+        publish_to(self.port, how, topic, payload, more);
     }
 
     /// Everything that the broker keeps.
@@ -135,6 +125,22 @@ impl Broker {
         let kept = listener.heard.into_iter().filter(|message| message.retained);
         kept.map(|message| (message.topic, message.payload)).collect()
     }
+}
+
+/// Publishes to the broker of a port, from any thread: `-s` the whole payload, `-l` each of its
+/// lines.
+pub fn publish_to(port: u16, how: &str, topic: &str, payload: &str, more: &[&str]) {
+    let mut child = Command::new("mosquitto_pub")
+        .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
+        .arg(port.to_string())
+        .args(["-t", topic, how])
+        .args(more)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(payload.as_bytes()).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "mosquitto_pub to {topic}: {status}");
 }
 
 /// A message, as the listener shows it.
