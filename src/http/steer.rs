@@ -151,6 +151,7 @@ fn lock<'a>(api: &'a Api, who: &Who, id: &str) -> Result<&'a SimDriver, Refused>
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refused> {
-    serde_json::from_value(params)
-        .map_err(|error| Refused(Refusal::new(Reason::InvalidInput, error.to_string())))
+    // Not with the parser's own words: they may quote a PIN.
+    let wrong = "a parameter is missing, unknown, or not of the kind that it should be";
+    serde_json::from_value(params).map_err(|_| Refused(Refusal::new(Reason::InvalidInput, wrong)))
 }

@@ -30,6 +30,8 @@ pub struct Rig {
     process: Option<Child>,
     address: String,
     pub key: String,
+    /// Whether it says all that it can say.
+    pub verbose: bool,
     log: Arc<Mutex<String>>,
 }
 
@@ -104,6 +106,7 @@ impl Rig {
             process: None,
             address: String::new(),
             key: String::new(),
+            verbose: false,
             log: Arc::default(),
         };
         rig.key = rig.make_key("everything", "codes,pins,operate,admin");
@@ -141,6 +144,7 @@ impl Rig {
     pub fn run(&mut self) {
         let mut process = program(&self.config())
             .arg("run")
+            .args(self.verbose.then_some("--verbose"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -164,6 +168,25 @@ impl Rig {
                 writeln!(log.lock().unwrap(), "{line}").unwrap();
             }
         });
+    }
+
+    /// Starts the gateway, and `kill -9` at a moment that need not find it ready. What it says
+    /// is read on the way, and not kept.
+    pub fn run_and_kill(&self, moment: impl FnOnce()) {
+        let mut process = program(&self.config())
+            .arg("run")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        moment();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Where it listens: host and port.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// All that the gateway said on stderr so far.
@@ -202,19 +225,8 @@ impl Rig {
 
     /// One request on a connection of its own; `headers` are whole lines.
     pub fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        // A body that is too long is refused before it is read to its end.
-        let _ = stream.write_all(body.as_bytes());
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        parse(&String::from_utf8(bytes).unwrap())
+        exchange(&self.address, method, path, headers, body)
+            .unwrap_or_else(|| panic!("no whole answer to {method} {path}"))
     }
 
     /// Moves simulated time on; all that falls due on the way is done.
@@ -286,21 +298,41 @@ fn program(config: &Path) -> Command {
     program
 }
 
-fn parse(response: &str) -> Answer {
-    let (head, body) = response
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {response:?}"));
+/// One request on a connection of its own; `None` if no whole answer came back.
+pub fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    // A body that is too long is refused before it is read to its end.
+    let _ = stream.write_all(body.as_bytes());
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    parse(&String::from_utf8(bytes).unwrap())
+}
+
+/// `None` for an answer that was cut short.
+fn parse(response: &str) -> Option<Answer> {
+    let (head, body) = response.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap();
     let header = |line: &str| {
         let (name, value) = line.split_once(": ").unwrap();
         (name.to_ascii_lowercase(), value.to_owned())
     };
-    Answer {
-        status: status.parse().unwrap(),
-        headers: lines.map(header).collect(),
-        body: serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+    let headers: Vec<(String, String)> = lines.map(header).collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    if length.is_some_and(|(_, length)| length.parse() != Ok(body.len())) {
+        return None;
     }
+    Some(Answer {
+        status: status.parse().unwrap(),
+        headers,
+        body: serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+    })
 }
 
 impl Drop for Rig {

@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits for time to pass. What is waited for is a message, and it is a failure when
 //! it does not come within [`PATIENCE`].
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -112,17 +113,7 @@ impl Broker {
     }
 
     fn publish_all(&self, how: &str, topic: &str, payload: &str, more: &[&str]) {
-        let mut child = Command::new("mosquitto_pub")
-            .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
-            .arg(self.port.to_string())
-            .args(["-t", topic, how])
-            .args(more)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(payload.as_bytes()).unwrap();
-        let status = child.wait().unwrap();
-        assert!(status.success(), "mosquitto_pub to {topic}: {status}");
+        publish_to(self.port, how, topic, payload, more);
     }
 
     /// Everything that the broker keeps.
@@ -134,6 +125,22 @@ impl Broker {
         let kept = listener.heard.into_iter().filter(|message| message.retained);
         kept.map(|message| (message.topic, message.payload)).collect()
     }
+}
+
+/// Publishes to the broker of a port, from any thread: `-s` the whole payload, `-l` each of its
+/// lines.
+pub fn publish_to(port: u16, how: &str, topic: &str, payload: &str, more: &[&str]) {
+    let mut child = Command::new("mosquitto_pub")
+        .args(["-V", "mqttv5", "-q", "1", "-h", "127.0.0.1", "-p"])
+        .arg(port.to_string())
+        .args(["-t", topic, how])
+        .args(more)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(payload.as_bytes()).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "mosquitto_pub to {topic}: {status}");
 }
 
 /// A message, as the listener shows it.
@@ -163,10 +170,14 @@ impl Listener {
     /// Waits for a message, from here on.
     #[track_caller]
     pub fn find(&mut self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        self.within(PATIENCE, wanted)
+            .unwrap_or_else(|| panic!("not heard; instead: {:#?}", self.heard))
+    }
+
+    /// The same for a caller with a patience of its own, who will ask again.
+    pub fn within(&mut self, patience: Duration, wanted: impl Fn(&Heard) -> bool) -> Option<Heard> {
         loop {
-            let Some(line) = self.process.next() else {
-                panic!("not heard; instead: {:#?}", self.heard);
-            };
+            let line = self.process.lines.recv_timeout(patience).ok()?;
             let Some(message) = line.strip_prefix("MSG|") else {
                 continue;
             };
@@ -181,7 +192,7 @@ impl Listener {
             };
             self.heard.push(message.clone());
             if wanted(&message) {
-                return message;
+                return Some(message);
             }
         }
     }
