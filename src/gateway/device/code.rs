@@ -2,7 +2,7 @@
 
 use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
-use crate::model::{Capabilities, Content, EventKind, How, Mono, Now, Timestamp};
+use crate::model::{Capabilities, Content, EventKind, How, Mono, Now, Slot, Timestamp};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
 
@@ -18,6 +18,8 @@ pub(crate) struct Code {
     /// The lock may have been asked since the content was last known: what stands there with this
     /// PIN may be our own work.
     pub asked: bool,
+    /// The slot in which the lock last said that somebody else's code stands.
+    pub not_there: Option<Slot>,
 }
 
 impl Record {
@@ -59,6 +61,7 @@ impl Code {
             next_try: None,
             look: None,
             asked: false,
+            not_there: None,
         }
     }
 

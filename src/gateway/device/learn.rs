@@ -154,6 +154,7 @@ impl Device {
                 desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
                 // A no to the first try: nothing of ours is there.
                 code.asked &= !first;
+                code.not_there = code.record.slot.filter(|_| *objection == Objection::SlotTaken);
                 if readable
                     && matches!(
                         objection,

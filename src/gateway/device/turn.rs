@@ -132,20 +132,26 @@ impl Device {
             changed = true;
         }
         if lacks_slot {
-            let waits = code.row.as_ref().is_some_and(|row| row.reason == Waiting::NoSlot);
             code.record.slot = free_slot;
-            if let Some(row) = &mut code.row
-                && (free_slot.is_none() != waits)
-            {
-                row.reason = if free_slot.is_none() {
-                    Waiting::NoSlot
-                } else {
-                    Waiting::InLine
-                };
-                code.next_try = free_slot.map(|_| desk.now.mono);
-                changed = true;
-            }
             changed |= free_slot.is_some();
+            // Another slot than the one that was refused is a new try.
+            let refused = code
+                .not_there
+                .take()
+                .filter(|slot| free_slot.is_some_and(|free| free != *slot));
+            if let Some(row) = &mut code.row {
+                let reason = match free_slot {
+                    None => Waiting::NoSlot,
+                    Some(_) if row.reason == Waiting::NoSlot || refused.is_some() => Waiting::InLine,
+                    Some(_) => row.reason,
+                };
+                if row.reason != reason {
+                    row.reason = reason;
+                    row.refusals = 0;
+                    code.next_try = free_slot.map(|_| desk.now.mono);
+                    changed = true;
+                }
+            }
         }
         changed.then(|| {
             code.store(desk.ledger);
