@@ -33,6 +33,12 @@ pub fn parse(verb: Verb, body: &Value) -> Result<Request, Refusal> {
         Verb::CreateMultiple => create_multiple(&mut form)?.map(Request::CreateMultiple),
         Verb::UpdateMultiple => update_multiple(&mut form).map(Request::UpdateMultiple),
         Verb::Delete => delete(&mut form).map(Request::Delete),
+        Verb::Create
+        | Verb::Update
+        | Verb::UpdateDevice
+        | Verb::ReportConstraints
+        | Verb::LockDoor
+        | Verb::UnlockDoor => None,
     }
     .filter(|_| form.problems.is_empty())
     .ok_or_else(|| form.refusal())

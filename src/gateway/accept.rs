@@ -118,7 +118,13 @@ impl Gateway {
         let limits = &self.settings.limits;
         let new_codes = match request {
             Request::CreateMultiple(job) => job.devices.len(),
-            Request::UpdateMultiple(_) | Request::Delete(_) => 0,
+            Request::Create(_) => 1,
+            Request::Update(_)
+            | Request::UpdateMultiple(_)
+            | Request::Delete(_)
+            | Request::UpdateDevice(_)
+            | Request::ReportConstraints(_)
+            | Request::Door(_) => 0,
         };
         let full = if self.owners.len() + new_codes > limits.codes {
             "access codes"
@@ -153,6 +159,7 @@ impl Gateway {
             members,
             done_at,
             progress,
+            answered: false,
         };
         job.store(&mut self.ledger);
         self.changed(Subject::Job(job.id.clone()));
@@ -211,6 +218,11 @@ impl Gateway {
             Request::CreateMultiple(job) => self.create_multiple(now, job, id, rng),
             Request::UpdateMultiple(job) => self.update_multiple(now, job, id),
             Request::Delete(job) => self.delete(now, job, id),
+            Request::Create(_)
+            | Request::Update(_)
+            | Request::UpdateDevice(_)
+            | Request::ReportConstraints(_)
+            | Request::Door(_) => Err(Refusal::new(Reason::Busy, "skeleton")),
         }
     }
 
@@ -265,6 +277,7 @@ impl Gateway {
                 slot: None,
                 confirmed: Confirmed::Absent,
                 denied: 0,
+                external: None,
             };
             created.push(JobMember {
                 device: record.device,

@@ -162,6 +162,7 @@ fn gone(device: DeviceId) -> DeviceSpec {
         radio: RadioId(String::new()),
         simulated: false,
         capabilities: Capabilities {
+            door: false,
             lengths: BTreeSet::new(),
             alphabet: Alphabet::DIGITS,
             forbidden_prefixes: Vec::new(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Effect;
 use super::records::encode;
-use crate::model::{CodeId, DeviceId, Event, EventKind, JobId, Now, Settings, Timestamp};
+use crate::model::{CodeId, Detail, DeviceId, Event, EventKind, JobId, Now, Settings, Timestamp};
 use crate::store::{Batch, Ticket, Tree, Vault};
 
 pub(crate) struct Ledger {
@@ -83,6 +83,7 @@ impl Ledger {
             device,
             code,
             job: job.cloned(),
+            detail: Detail::None,
         };
         self.next_seq += 1;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);

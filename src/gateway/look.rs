@@ -3,11 +3,13 @@
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::view::{
-    Change, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending, Proven, QueueView, Status,
-    UnmanagedView,
+    AttemptView, Change, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending, Proven,
+    QueueView, Status, UnmanagedView,
 };
 use super::{Gateway, Phase};
-use crate::model::{CodeId, DeviceId, Event, GroupKey, JobId, Now, Timestamp, Window};
+use crate::model::{
+    AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Reason, Refusal, Timestamp, Window,
+};
 use crate::schedule;
 use crate::store::Ticket;
 
@@ -94,6 +96,11 @@ impl Gateway {
         Some(DeviceView {
             device: id,
             name: device.spec.name.clone(),
+            nickname: device.record.nickname.clone(),
+            metadata: device.record.metadata.clone(),
+            locked: None,
+            offline_since: None,
+            created_at: device.record.created_at.unwrap_or(now.wall),
             driver: device.spec.driver.clone(),
             capabilities: device.spec.capabilities.clone(),
             online: device.online,
@@ -107,6 +114,54 @@ impl Gateway {
             unmanaged: device.record.unmanaged.len(),
             drift: device.codes.values().any(|c| c.record.denied > 0),
         })
+    }
+
+    /// One door command, while it is remembered.
+    #[must_use]
+    pub fn attempt(&self, _id: AttemptId) -> Option<AttemptView> {
+        None
+    }
+
+    /// Every door command that is remembered, oldest first.
+    pub fn attempts(&self) -> impl Iterator<Item = &AttemptView> {
+        std::iter::empty()
+    }
+
+    /// A PIN that a device would take now. Nothing is reserved by it.
+    ///
+    /// # Errors
+    /// There is no such device, or no PIN is left.
+    pub fn generate_code(
+        &self,
+        device: DeviceId,
+        _now: Now,
+        _rng: &mut dyn rand::Rng,
+    ) -> Result<Pin, Refusal> {
+        Err(Refusal::new(
+            Reason::DeviceNotFound,
+            format!("{device}: skeleton"),
+        ))
+    }
+
+    /// The access codes of a device that are not over, by their ids, from the one after `after` on. Each is
+    /// made when it is asked for, so that a page costs what is on it.
+    pub fn codes_after(
+        &self,
+        device: DeviceId,
+        after: Option<CodeId>,
+        now: Now,
+    ) -> Option<impl Iterator<Item = CodeView>> {
+        self.devices.get(&device)?;
+        Some(
+            self.codes_of(device, now)
+                .into_iter()
+                .filter(move |view| after.is_none_or(|after| view.code > after)),
+        )
+    }
+
+    /// Every event that is remembered, oldest first.
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.ledger.events().iter()
     }
 
     /// Every device, by id.
@@ -260,6 +315,8 @@ impl Gateway {
             deleted_at: record.deleted_at,
             pending,
             device_offline: !device.online,
+            device_removed: device.removed,
+            external: record.external,
         }
     }
 }

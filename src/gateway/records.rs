@@ -3,10 +3,12 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::view::CodeView;
+use super::view::{AttemptView, CodeView, External};
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::model::{
-    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Objection, Pin, Refusal, Slot, Timestamp,
-    Window,
+    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Pin, Refusal, Slot,
+    Timestamp, Window,
 };
 use crate::store::Fail;
 
@@ -34,6 +36,9 @@ pub(crate) struct Record {
     pub confirmed: Confirmed,
     /// How often the lock denied or dropped it since it last proved to be kept.
     pub denied: u32,
+    /// Somebody else changed it on the lock, and it is not yet set again.
+    #[serde(default)]
+    pub external: Option<External>,
 }
 
 /// What a lock is known to hold of a code.
@@ -149,6 +154,18 @@ pub(crate) struct DeviceRecord {
     pub unmanaged: Vec<Entry>,
     /// PINs whose codes are gone, and since when: not drawn again for 30 days.
     pub recent: Vec<(Pin, Timestamp)>,
+    /// When this gateway first knew of it.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// The name that its owner gave it over the API.
+    #[serde(default)]
+    pub nickname: Option<String>,
+    /// Notes of its owner.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, Note>,
+    /// Numbers of digits that its lock takes, as somebody reported.
+    #[serde(default)]
+    pub lengths: Option<BTreeSet<u8>>,
 }
 
 /// A job, its answer, and how far it is.
@@ -168,6 +185,9 @@ pub(crate) struct JobRecord {
     pub done_at: Option<Timestamp>,
     /// The caller wants an answer at every phase.
     pub progress: Option<ReplyTo>,
+    /// Its first answer went out to a caller who was still there.
+    #[serde(default)]
+    pub answered: bool,
 }
 
 /// One code of a job.
@@ -184,12 +204,24 @@ pub(crate) struct JobMember {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
+    /// `create`
+    Create,
     /// `create_multiple`
     CreateMultiple,
+    /// `update`
+    Update,
     /// `update_multiple`
     UpdateMultiple,
     /// `delete`
     Delete,
+    /// `devices/update`
+    UpdateDevice,
+    /// `report_device_constraints`
+    ReportConstraints,
+    /// `lock_door`
+    LockDoor,
+    /// `unlock_door`
+    UnlockDoor,
 }
 
 impl Verb {
@@ -197,9 +229,15 @@ impl Verb {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Verb::Create => "create",
             Verb::CreateMultiple => "create_multiple",
+            Verb::Update => "update",
             Verb::UpdateMultiple => "update_multiple",
             Verb::Delete => "delete",
+            Verb::UpdateDevice => "update_device",
+            Verb::ReportConstraints => "report_device_constraints",
+            Verb::LockDoor => "lock_door",
+            Verb::UnlockDoor => "unlock_door",
         }
     }
 }
@@ -209,6 +247,10 @@ impl Verb {
 pub enum Answer {
     /// The codes as they were recorded.
     Created(Vec<CodeView>),
+    /// The one code as it was recorded.
+    CreatedOne(Box<CodeView>),
+    /// A door command under way.
+    Attempt(AttemptView),
     /// Accepted; there is nothing to tell.
     Ok,
     /// Nothing was changed.

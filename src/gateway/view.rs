@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::records::{Aim, Waiting};
-use crate::model::{CodeId, DeviceId, Entry, GroupKey, How, JobId, Objection, Pin, Slot, Timestamp, Window};
+use std::collections::BTreeMap;
+
+use crate::model::{
+    AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Pin, Slot, Timestamp,
+    Window,
+};
 
 /// An access code as a caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,68 @@ pub struct CodeView {
     pub pending: Option<Pending>,
     /// The lock does not answer at present.
     pub device_offline: bool,
+    /// The device is no longer part of this gateway.
+    pub device_removed: bool,
+    /// Somebody else changed it on the lock; it is being set again.
+    pub external: Option<External>,
+}
+
+/// A change on the lock that was none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// What was done.
+    pub change: ExternalChange,
+    /// When it was found.
+    pub at: Timestamp,
+}
+
+/// What somebody else did to a code of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExternalChange {
+    /// It has other content.
+    Modified,
+    /// It is gone.
+    Removed,
+}
+
+/// A door command as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Its id.
+    pub attempt: AttemptId,
+    /// The device.
+    pub device: DeviceId,
+    /// What it asks for.
+    pub deed: Deed,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far a door command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// Not carried out yet.
+    Pending,
+    /// The lock has said that it is done.
+    Done,
+    /// It was not, or nobody knows, and it is not tried again.
+    Failed(DoorFailure),
+}
+
+/// Why a door command failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DoorFailure {
+    /// The lock did not answer; it may have done it all the same.
+    Silent,
+    /// Its radio had no time for it while somebody still waits at a door.
+    Expired,
+    /// The lock said no.
+    Refused,
+    /// The device left this gateway.
+    Removed,
 }
 
 /// Where an access code is in its life (Seam's words).
@@ -123,12 +190,18 @@ pub struct Proven {
 pub struct DeviceView {
     /// Its id.
     pub device: DeviceId,
-    /// Its name.
+    /// Its name in the configuration.
     pub name: String,
+    /// The name that its owner gave it over the API.
+    pub nickname: Option<String>,
+    /// Notes of its owner.
+    pub metadata: BTreeMap<String, Note>,
     /// The driver that speaks to it.
     pub driver: String,
     /// What its lock can do.
     pub capabilities: crate::model::Capabilities,
+    /// Where its bolt is, as far as is known: `true` is out.
+    pub locked: Option<bool>,
     /// It answered last time, or was heard since.
     pub online: bool,
     /// It is no longer part of this gateway.
@@ -137,6 +210,10 @@ pub struct DeviceView {
     pub simulated: bool,
     /// When it last answered.
     pub last_seen: Option<Timestamp>,
+    /// Since when it does not answer.
+    pub offline_since: Option<Timestamp>,
+    /// When it was first part of this gateway.
+    pub created_at: Timestamp,
     /// Rows of its queue.
     pub pending: usize,
     /// The earliest next try among them.

@@ -30,7 +30,7 @@ const LONGEST_ADVANCE: u64 = 366 * 86_400;
 pub async fn table(State(api): State<Arc<Api>>, who: Who, Path(id): Path<String>) -> Outcome {
     let sim = lock(&api, &who, &id)?;
     let codes: Vec<Value> = sim.table().iter().map(row).collect();
-    Ok(told("codes", codes.into()))
+    Ok(told_flat(json!({"codes": codes, "locked": sim.locked()})))
 }
 
 fn row(entry: &Entry) -> Value {

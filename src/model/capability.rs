@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub read_back: ReadBack,
     /// Whether it enforces a window itself.
     pub window: NativeWindow,
+    /// Whether its bolt can be moved by radio.
+    pub door: bool,
     /// Who chooses the place of a code.
     pub addressing: Addressing,
     /// Whether several steps fit into one exchange.

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CodeId, DeviceId, JobId};
+use super::exchange::Objection;
+use super::id::{AttemptId, CodeId, DeviceId, JobId, Slot};
+use super::pin::Pin;
 use super::time::Timestamp;
+use super::window::Window;
 
 /// Something that happened, numbered without gaps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,55 @@ pub struct Event {
     pub code: Option<CodeId>,
     /// By which job.
     pub job: Option<JobId>,
+    /// What belongs to it beyond that.
+    pub detail: Detail,
+}
+
+/// What an event tells beyond its kind. Holds PINs, so that it is sealed at rest, and shown only to
+/// callers who may see PINs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Detail {
+    /// Nothing more.
+    #[default]
+    None,
+    /// The PIN of the code that was set, scheduled or deleted.
+    Pin(Pin),
+    /// What was asked for, what changed on record, or what the lock took on.
+    Changes(Vec<Edit>),
+    /// Why the lock did not do as it was asked; `None`: it said yes, and its table says no.
+    Failure(Option<Objection>),
+    /// Where a code stands that is not ours.
+    Slot(Slot),
+    /// The door command that moved the bolt.
+    Attempt(AttemptId),
+}
+
+/// A change of one property of an access code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edit {
+    /// Another name.
+    Name {
+        /// Before.
+        from: Option<String>,
+        /// After.
+        to: Option<String>,
+    },
+    /// Another PIN.
+    Pin {
+        /// Before.
+        from: Pin,
+        /// After.
+        to: Pin,
+    },
+    /// Other times.
+    Window {
+        /// Before.
+        from: Window,
+        /// After.
+        to: Window,
+    },
+    /// It is to go.
+    Delete,
 }
 
 /// What happened. The words are Seam's event types; those that begin with `lockbridge.` are ours.
@@ -28,6 +80,9 @@ pub enum EventKind {
     /// Recorded.
     #[serde(rename = "access_code.created")]
     CodeCreated,
+    /// What is on record changed.
+    #[serde(rename = "access_code.changed")]
+    CodeChanged,
     /// A change was asked for, before the lock confirms.
     #[serde(rename = "access_code.mutations_requested")]
     CodeChangeRequested,
@@ -37,15 +92,27 @@ pub enum EventKind {
     /// Proven on the lock.
     #[serde(rename = "access_code.set_on_device")]
     CodeSet,
+    /// The lock took a new name.
+    #[serde(rename = "access_code.name_changed")]
+    CodeRenamed,
+    /// The lock took a new PIN.
+    #[serde(rename = "access_code.code_changed")]
+    CodeRecoded,
     /// The lock took a new window.
     #[serde(rename = "access_code.time_frame_changed")]
     CodeMoved,
+    /// Setting it takes longer than usual.
+    #[serde(rename = "access_code.delay_in_setting_on_device")]
+    CodeDelayed,
     /// The lock refused it, or does not keep it.
     #[serde(rename = "access_code.failed_to_set_on_device")]
     CodeNotSet,
     /// Proven to be gone from the lock.
     #[serde(rename = "access_code.removed_from_device")]
     CodeRemoved,
+    /// Removing it takes longer than usual.
+    #[serde(rename = "access_code.delay_in_removing_from_device")]
+    CodeRemovalDelayed,
     /// The lock refused to remove it.
     #[serde(rename = "access_code.failed_to_remove_from_device")]
     CodeNotRemoved,
@@ -70,6 +137,15 @@ pub enum EventKind {
     /// The lock does not answer.
     #[serde(rename = "device.disconnected")]
     DeviceDisconnected,
+    /// The lock left this gateway.
+    #[serde(rename = "device.removed")]
+    DeviceRemoved,
+    /// The bolt went out, by a door command.
+    #[serde(rename = "lock.locked")]
+    LockLocked,
+    /// The bolt went in, by a door command.
+    #[serde(rename = "lock.unlocked")]
+    LockUnlocked,
     /// A job was accepted.
     #[serde(rename = "lockbridge.job.accepted")]
     JobAccepted,

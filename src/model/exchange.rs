@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CodeId, DeviceId, Slot};
+use super::id::{AttemptId, CodeId, DeviceId, Slot};
+use super::job::Deed;
 use super::pin::Pin;
 use super::window::Window;
 
@@ -67,6 +68,13 @@ pub enum Step {
         /// All digits under which the lock may hold it; empty if it was never asked, and then there
         /// is nothing to take off.
         pins: Vec<Pin>,
+    },
+    /// Move the bolt, and say so once it has moved.
+    Door {
+        /// The command that asks for it.
+        attempt: AttemptId,
+        /// What to do.
+        deed: Deed,
     },
     /// Tell the whole table.
     Read,

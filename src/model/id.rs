@@ -34,6 +34,10 @@ uuid_id!(
     /// An access code: one PIN on one device.
     CodeId
 );
+uuid_id!(
+    /// A door command.
+    AttemptId
+);
 
 /// The id of a job: `[A-Za-z0-9_-]{1,64}`, unique per gateway. It stands in an MQTT topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

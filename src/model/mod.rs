@@ -13,10 +13,13 @@ pub mod time;
 pub mod window;
 
 pub use capability::{Addressing, Alphabet, Capabilities, NativeWindow, Pattern, ReadBack, Unsuitable};
-pub use event::{Event, EventKind};
+pub use event::{Detail, Edit, Event, EventKind};
 pub use exchange::{CallId, Content, Entry, Exchange, Finding, How, Objection, Outcome, Step};
-pub use id::{Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};
-pub use job::{CreateMultiple, Delete, Request, Unshared, UpdateMultiple};
+pub use id::{AttemptId, Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};
+pub use job::{
+    Create, CreateMultiple, Deed, Delete, DoorCommand, NewTimes, Note, ReportConstraints, Request, Unshared,
+    Update, UpdateDevice, UpdateMultiple,
+};
 pub use pin::Pin;
 pub use refusal::{DeviceReason, Reason, Refusal};
 pub use settings::{Limits, Settings};

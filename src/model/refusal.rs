@@ -51,6 +51,10 @@ reasons! {
     AccessCodeNotFound = "access_code_not_found", false, "List the access codes of the device.";
     /// No such job.
     JobNotFound = "job_not_found", false, "Use the job id of an answer of the last 30 days.";
+    /// No such door command.
+    ActionAttemptNotFound = "action_attempt_not_found", false, "Door commands are forgotten when the gateway starts anew.";
+    /// No such event.
+    EventNotFound = "event_not_found", false, "List the events; the oldest are forgotten.";
     /// No such path.
     NotFound = "not_found", false, "Check the path.";
     /// The path takes other methods.
@@ -92,6 +96,9 @@ pub struct Refusal {
     pub devices: Vec<DeviceReason>,
     /// What is wrong with each parameter, where that is the cause.
     pub fields: Vec<(String, String)>,
+    /// When the same request may succeed, in whole seconds from now, if that is known.
+    #[serde(default)]
+    pub retry_after_s: Option<u64>,
 }
 
 /// What one device objects to.
@@ -114,6 +121,7 @@ impl Refusal {
             message: message.into(),
             devices: Vec::new(),
             fields: Vec::new(),
+            retry_after_s: None,
         }
     }
 
@@ -134,6 +142,7 @@ impl Refusal {
             message: message.into(),
             devices,
             fields: Vec::new(),
+            retry_after_s: None,
         }
     }
 }

@@ -152,7 +152,7 @@ pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Optio
     told["phase"] = json!(reply.phase);
     told["reasons"] = match &view.answer {
         Answer::Refused(refusal) => reasons(refusal),
-        Answer::Created(_) | Answer::Ok => json!([]),
+        Answer::Created(_) | Answer::CreatedOne(_) | Answer::Attempt(_) | Answer::Ok => json!([]),
     };
     Some(Message {
         topic: Topic::parse(&reply.to.topic)?,
@@ -197,7 +197,7 @@ fn job_state(view: &JobView) -> Value {
     let mut told = answer::job(view, Pins::Hidden);
     told["reasons"] = match &view.answer {
         Answer::Refused(refusal) => reasons(refusal),
-        Answer::Created(_) | Answer::Ok => held_up(view),
+        Answer::Created(_) | Answer::CreatedOne(_) | Answer::Attempt(_) | Answer::Ok => held_up(view),
     };
     told
 }

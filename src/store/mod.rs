@@ -51,7 +51,7 @@ pub enum Tree {
     Queue,
     /// Job id: what was asked, its answer and its phase. Sealed.
     Jobs,
-    /// Sequence number: what happened.
+    /// Sequence number: what happened. Sealed.
     Events,
     /// Sequence number: answers that a caller has yet to get. Sealed.
     Replies,
@@ -88,7 +88,10 @@ impl Tree {
 
     /// Whether its values are secrets, which lie sealed on the medium (I8).
     pub const fn sealed(self) -> bool {
-        matches!(self, Tree::Codes | Tree::Jobs | Tree::Replies | Tree::Devices)
+        matches!(
+            self,
+            Tree::Codes | Tree::Jobs | Tree::Events | Tree::Replies | Tree::Devices
+        )
     }
 }
 

@@ -67,6 +67,8 @@ pub fn answer_body(site: &Site, answer: &Answer, pins: Pins) -> Value {
             let codes: Vec<Value> = codes.iter().map(|code| access_code(site, code, pins)).collect();
             json!({"access_codes": codes, "ok": true})
         }
+        Answer::CreatedOne(code) => json!({"access_code": access_code(site, code, pins), "ok": true}),
+        Answer::Attempt(_) => json!({"ok": true}),
         Answer::Ok => json!({"ok": true}),
         Answer::Refused(refused) => refusal(refused),
     }
@@ -124,7 +126,12 @@ pub fn status_of(reason: Reason) -> u16 {
         Reason::RetainedCommand | Reason::ReplyNotAllowed | Reason::Expired => 400,
         Reason::Unauthorized => 401,
         Reason::Forbidden => 403,
-        Reason::DeviceNotFound | Reason::AccessCodeNotFound | Reason::JobNotFound | Reason::NotFound => 404,
+        Reason::DeviceNotFound
+        | Reason::AccessCodeNotFound
+        | Reason::JobNotFound
+        | Reason::NotFound
+        | Reason::ActionAttemptNotFound
+        | Reason::EventNotFound => 404,
         Reason::MethodNotAllowed => 405,
         Reason::DuplicateAccessCode
         | Reason::DeviceOffline

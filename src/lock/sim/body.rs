@@ -22,6 +22,8 @@ pub struct SimLock {
     connected: bool,
     removed: bool,
     away: Vec<Spell>,
+    /// The bolt is out.
+    locked: bool,
 }
 
 /// A time out of reach.
@@ -66,6 +68,7 @@ impl SimLock {
             connected: true,
             removed: false,
             away: Vec::new(),
+            locked: true,
         }
     }
 
@@ -91,6 +94,17 @@ impl SimLock {
     #[must_use]
     pub fn table(&self) -> Vec<Entry> {
         self.memory.entries(ReadBack::Full)
+    }
+
+    /// Whether its bolt is out.
+    #[must_use]
+    pub fn locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Moves its bolt.
+    pub fn move_bolt(&mut self, out: bool) {
+        self.locked = out;
     }
 
     /// Lets time do to it what was due until now.

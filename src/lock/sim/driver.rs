@@ -32,17 +32,28 @@ pub struct SimDriver {
 }
 
 /// What outlives the program, so that a restarted gateway meets the same lock in the same place:
-/// the lock's own memory, and whether somebody took the lock out of reach.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+/// the lock's own memory, where its bolt is, and whether somebody took the lock out of reach.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Kept {
     away: bool,
+    locked: bool,
     codes: Memory,
 }
 
 impl Kept {
+    /// Of a lock from the factory.
+    fn fresh() -> Kept {
+        Kept {
+            away: false,
+            locked: true,
+            codes: Memory::default(),
+        }
+    }
+
     fn of(lock: &SimLock) -> Kept {
         Kept {
             away: !lock.connected(),
+            locked: lock.locked(),
             codes: lock.memory().clone(),
         }
     }
@@ -94,11 +105,12 @@ impl SimDriver {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|_| OpenError::Damaged { path: file.clone() })?
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::fresh(),
             Err(error) => return Err(unreadable(error)),
         };
         let capabilities = setup.capabilities.clone();
         let mut lock = SimLock::new(setup, kept.codes);
+        lock.move_bolt(kept.locked);
         if kept.away {
             lock.disconnect();
             report(Fact::Lost(device));
@@ -117,6 +129,12 @@ impl SimDriver {
     #[must_use]
     pub fn table(&self) -> Vec<Entry> {
         self.touch(|lock, _| lock.table())
+    }
+
+    /// Whether its bolt is out.
+    #[must_use]
+    pub fn locked(&self) -> bool {
+        self.held().locked()
     }
 
     /// Brings a fault upon the lock.

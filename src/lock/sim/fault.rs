@@ -23,18 +23,18 @@ pub struct Fault {
     pub after_s: Option<u64>,
 }
 
-/// What goes wrong. An operation is one read, write or erasure.
+/// What goes wrong. An operation is one read, write, erasure or move of the bolt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Says no to writes and erasures.
+    /// Says no to writes, erasures and moves of the bolt.
     Refuse,
     /// Does as it is asked, and no answer is heard. The look before a change is still answered,
     /// or nothing would ever be done; if no change is needed, the end of the step is not heard.
     Silent,
     /// Does nothing, and never answers.
     Hang,
-    /// Says yes to writes and erasures, and stores nothing.
+    /// Says yes to writes, erasures and moves of the bolt, and does nothing.
     NoStore,
     /// Stores what is written, and loses it later.
     DropAfter,
@@ -53,6 +53,7 @@ pub(super) enum Op {
     Read,
     Write,
     Erase,
+    Move,
     /// The end of a step.
     End,
 }
@@ -60,7 +61,7 @@ pub(super) enum Op {
 impl FaultKind {
     fn concerns(self, op: Op) -> bool {
         match self {
-            FaultKind::Refuse | FaultKind::NoStore => matches!(op, Op::Write | Op::Erase),
+            FaultKind::Refuse | FaultKind::NoStore => matches!(op, Op::Write | Op::Erase | Op::Move),
             FaultKind::Silent => op != Op::Look,
             FaultKind::Hang | FaultKind::Slow => op != Op::End,
             FaultKind::DropAfter => op == Op::Write,

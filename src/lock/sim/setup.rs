@@ -59,6 +59,7 @@ impl Setup {
     fn slots() -> Setup {
         Setup {
             capabilities: Capabilities {
+                door: true,
                 lengths: BTreeSet::from([4, 5, 6]),
                 alphabet: Alphabet::DIGITS,
                 forbidden_prefixes: Vec::new(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    Addressing, Content, Entry, Finding, How, Mono, Now, Objection, Pin, ReadBack, Slot, Step,
+    Addressing, Content, Deed, Entry, Finding, How, Mono, Now, Objection, Pin, ReadBack, Slot, Step,
 };
 
 use super::body::SimLock;
@@ -36,6 +36,7 @@ impl<'a> Talk<'a> {
                 slot, content, stale, ..
             } => self.put(*slot, content, stale).map(Finding::Proven),
             Step::Remove { slot, pins, .. } => self.remove(*slot, pins).map(Finding::Proven),
+            Step::Door { deed, .. } => self.move_bolt(*deed).map(Finding::Proven),
             Step::Read => self.read(Op::Read).map(Finding::Table),
         };
         let mut finding = told.unwrap_or_else(|finding| finding);
@@ -194,6 +195,17 @@ impl<'a> Talk<'a> {
             _ => self.lock.memory.erase(slot),
         }
         self.hear(fault)
+    }
+
+    fn move_bolt(&mut self, deed: Deed) -> Told<How> {
+        let fault = self.ask(Op::Move)?;
+        match fault {
+            Some(FaultKind::Refuse) => return Err(Finding::Refused(Objection::Other)),
+            Some(FaultKind::NoStore) => {}
+            _ => self.lock.move_bolt(deed == Deed::Lock),
+        }
+        self.hear(fault)?;
+        Ok(How::Acknowledged)
     }
 
     /// A question goes out, and the time of an answer passes.
