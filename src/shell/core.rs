@@ -85,7 +85,7 @@ pub enum Unanswered {
 }
 
 enum Message {
-    Ask(Incoming, oneshot::Sender<(JobId, Answer)>),
+    Ask(Box<Incoming>, oneshot::Sender<(JobId, Answer)>),
     Look(Look),
     Tell(Event),
     Advance(Duration, oneshot::Sender<()>),
@@ -112,7 +112,7 @@ impl Core {
     pub async fn ask(&self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.inbox
-            .try_send(Message::Ask(incoming, answer))
+            .try_send(Message::Ask(Box::new(incoming), answer))
             .map_err(|e| match e {
                 mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
                 mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
@@ -206,7 +206,7 @@ impl Room {
     /// [`Unanswered::Stopping`]
     pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Message::Ask(incoming, answer));
+        self.0.send(Message::Ask(Box::new(incoming), answer));
         answered.await.map_err(|_| Unanswered::Stopping)
     }
 }
@@ -330,7 +330,7 @@ impl Shell {
                     door,
                     hash,
                     request,
-                } = incoming;
+                } = *incoming;
                 let token = self.next_token;
                 self.handle(Event::Ask(Box::new(Ask {
                     token,
