@@ -36,7 +36,7 @@ impl Display for Description<'_> {
         writeln!(
             f,
             "unlock       {}",
-            if config.remote_unlock {
+            if config.settings.remote_unlock {
                 "from afar too"
             } else {
                 "not from afar"

@@ -44,8 +44,6 @@ pub struct Config {
     pub settings: Settings,
     /// What to go by while the clock is not trusted.
     pub untrusted: Untrusted,
-    /// Whether doors can be opened from afar.
-    pub remote_unlock: bool,
     /// The file of the key that seals the store; `None` for the default place.
     pub key_file: Option<PathBuf>,
     /// How much room must stay free on the card, in bytes.

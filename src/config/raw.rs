@@ -74,6 +74,10 @@ section! {
         events: Option<usize>,
         replies: Option<usize>,
         refusals: Option<usize>,
+        creations_per_minute: Option<u32>,
+        updates_per_minute: Option<u32>,
+        deletions_per_minute: Option<u32>,
+        door_commands_per_minute: Option<u32>,
     }
 }
 section! { Sim { links: Option<usize>, } }

@@ -65,6 +65,9 @@ pub(crate) struct Proof {
     pub at: Timestamp,
     /// When the lock is to be read once more.
     pub look_at: Option<Timestamp>,
+    /// Its time had come, and that it opens was told.
+    #[serde(default)]
+    pub open: bool,
 }
 
 impl Confirmed {
