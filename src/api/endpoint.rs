@@ -4,7 +4,13 @@
 use Effect::{Heeded, Ignored, MatchesNothing};
 use Method::{Delete, Get, Patch, Post, Put};
 
+use schemars::{Schema, SchemaGenerator};
+
 use super::Scope;
+use super::answer::{
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
+    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
+};
 use super::parameter::{Effect, Kind, Parameter};
 use crate::gateway::Verb;
 
@@ -21,9 +27,14 @@ pub struct Endpoint {
     pub needs: Needs,
     /// What may be said with it.
     pub parameters: &'static [Parameter],
+    /// The shape of its answer.
+    pub answer: Shape,
     /// What it is for, in a sentence.
     pub about: &'static str,
 }
+
+/// What describes a shape.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -708,6 +719,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::CreateMultiple),
         needs: CODES,
         parameters: CREATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<Codes>,
         about: "Puts one PIN on many devices.",
     },
     Endpoint {
@@ -716,6 +728,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UpdateMultiple),
         needs: CODES,
         parameters: UPDATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives all codes of a group other times or another name.",
     },
     Endpoint {
@@ -724,6 +737,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Create),
         needs: CODES,
         parameters: CREATE,
+        answer: SchemaGenerator::subschema_for::<OneCode>,
         about: "Puts a PIN on one device.",
     },
     Endpoint {
@@ -732,6 +746,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Update),
         needs: CODES,
         parameters: UPDATE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives an access code another PIN, other times or another name.",
     },
     Endpoint {
@@ -740,6 +755,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Delete),
         needs: CODES,
         parameters: DELETE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes an access code away.",
     },
     Endpoint {
@@ -748,6 +764,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetCode,
         needs: CODES,
         parameters: GET_CODE,
+        answer: SchemaGenerator::subschema_for::<OneCode>,
         about: "An access code, by its id or by its device and PIN.",
     },
     Endpoint {
@@ -756,6 +773,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListCodes,
         needs: CODES,
         parameters: LIST_CODES,
+        answer: SchemaGenerator::subschema_for::<CodePage>,
         about: "Access codes that are not over, page by page.",
     },
     Endpoint {
@@ -764,6 +782,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GenerateCode,
         needs: CODES,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Generated>,
         about: "A PIN that a device would take now. Nothing is reserved by it.",
     },
     Endpoint {
@@ -772,6 +791,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::ReportConstraints),
         needs: CODES,
         parameters: REPORT_CONSTRAINTS,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Tells how many digits a lock takes that does not say so itself.",
     },
     Endpoint {
@@ -780,6 +800,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetDevice,
         needs: CODES,
         parameters: GET_DEVICE,
+        answer: SchemaGenerator::subschema_for::<OneDevice>,
         about: "A device, by its id or by its name.",
     },
     Endpoint {
@@ -788,6 +809,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListDevices,
         needs: CODES,
         parameters: LIST_DEVICES,
+        answer: SchemaGenerator::subschema_for::<DevicePage>,
         about: "Devices, page by page.",
     },
     Endpoint {
@@ -796,6 +818,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UpdateDevice),
         needs: CODES,
         parameters: UPDATE_DEVICE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives a device another name, or notes of its owner.",
     },
     Endpoint {
@@ -804,6 +827,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Connect,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Brings a simulated lock within reach.",
     },
     Endpoint {
@@ -812,6 +836,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Disconnect,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes a simulated lock out of reach.",
     },
     Endpoint {
@@ -820,6 +845,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Remove,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes a simulated lock away for good.",
     },
     Endpoint {
@@ -828,6 +854,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetLock,
         needs: CODES,
         parameters: GET_DEVICE,
+        answer: SchemaGenerator::subschema_for::<OneLock>,
         about: "The same as `/devices/get`, and once more as `lock`.",
     },
     Endpoint {
@@ -836,6 +863,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListLocks,
         needs: CODES,
         parameters: LIST_DEVICES,
+        answer: SchemaGenerator::subschema_for::<Locks>,
         about: "The same as `/devices/list`, and once more as `locks`, without word of further pages.",
     },
     Endpoint {
@@ -844,6 +872,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::LockDoor),
         needs: OPERATE,
         parameters: DOOR,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "Moves a bolt out.",
     },
     Endpoint {
@@ -852,6 +881,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UnlockDoor),
         needs: OPERATE,
         parameters: DOOR,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "Moves a bolt in.",
     },
     Endpoint {
@@ -860,6 +890,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetEvent,
         needs: CODES,
         parameters: GET_EVENT,
+        answer: SchemaGenerator::subschema_for::<OneEvent>,
         about: "An event.",
     },
     Endpoint {
@@ -868,6 +899,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListEvents,
         needs: CODES,
         parameters: LIST_EVENTS,
+        answer: SchemaGenerator::subschema_for::<Events>,
         about: "Events, oldest first.",
     },
     Endpoint {
@@ -876,6 +908,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetAttempt,
         needs: CODES_OR_OPERATE,
         parameters: GET_ATTEMPT,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "How far a door command is.",
     },
     Endpoint {
@@ -884,6 +917,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListAttempts,
         needs: CODES_OR_OPERATE,
         parameters: LIST_ATTEMPTS,
+        answer: SchemaGenerator::subschema_for::<AttemptPage>,
         about: "Door commands, page by page.",
     },
     Endpoint {
@@ -892,6 +926,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetWorkspace,
         needs: Needs::Key,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneWorkspace>,
         about: "The site that this gateway belongs to.",
     },
     Endpoint {
@@ -900,6 +935,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Health,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Whether somebody is at home.",
     },
     Endpoint {
@@ -908,6 +944,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Ready,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Readiness>,
         about: "Whether new work is taken, and what is wrong if not.",
     },
     Endpoint {
@@ -916,6 +953,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Document,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Document>,
         about: "This document.",
     },
     Endpoint {
@@ -924,6 +962,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Receipt,
         needs: CODES,
         parameters: RECEIPT,
+        answer: SchemaGenerator::subschema_for::<OneReceipt>,
         about: "The receipt of a group: what is proven, and what is waited for.",
     },
     Endpoint {
@@ -932,6 +971,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Queue,
         needs: CODES,
         parameters: QUEUE,
+        answer: SchemaGenerator::subschema_for::<OneQueue>,
         about: "What a device waits for, most pressing first; and what waits for its time.",
     },
     Endpoint {
@@ -940,6 +980,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Job,
         needs: CODES,
         parameters: JOB,
+        answer: SchemaGenerator::subschema_for::<OneJob>,
         about: "How far a job is.",
     },
 ];
