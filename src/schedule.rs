@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Capabilities, Content, NativeWindow, Settings, Timestamp, Window};
+use crate::model::{Capabilities, Content, Mono, NativeWindow, Settings, Timestamp, Window};
 
 /// Shortest wait for a silent lock.
 const SILENCE_FIRST: Duration = Duration::from_secs(5);
@@ -174,7 +174,7 @@ pub enum Rank {
     /// Take a code off; the earliest end first.
     Remove(Timestamp),
     /// Somebody stands at the door; who asked first goes first.
-    Door(Timestamp),
+    Door(Mono),
     /// A second look that is nearly too late; the oldest first.
     LateLook(Timestamp),
     /// Put or update a code; the earliest start first.
@@ -293,7 +293,7 @@ mod tests {
         let order = [
             Rank::Remove(Timestamp(1)),
             Rank::Remove(Timestamp(2)),
-            Rank::Door(Timestamp(0)),
+            Rank::Door(Mono(0)),
             Rank::look(now - LOOK_LATE, now),
             Rank::Set(Timestamp(1)),
             Rank::Set(Timestamp(5)),

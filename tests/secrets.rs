@@ -538,6 +538,7 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         device: DeviceId(id),
         steps: vec![put, remove],
         deadline: std::time::Duration::ZERO,
+        not_after: None,
     };
     let entry = Entry {
         slot: Slot(1),

@@ -104,8 +104,6 @@ impl Gateway {
                 let answer = Answer::Refused(refusal);
                 if matches!(ask.door, Door::Mqtt { .. }) {
                     self.record_job(now, &ask, id.clone(), answer.clone(), Vec::new());
-                    self.jobs
-                        .trim_rejected(self.settings.limits.refusals, &mut self.ledger);
                 }
                 self.answer(now, &ask, id, Phase::Rejected, answer);
             }
@@ -114,7 +112,8 @@ impl Gateway {
 
     /// At a limit new work is refused (I10).
     fn room_for(&self, now: Now, request: &Request, door: &Door) -> Result<(), Refusal> {
-        if self.storage_low && !matches!(request, Request::Door(_)) {
+        let of_doors = matches!(request, Request::Door(_));
+        if self.storage_low && !of_doors {
             return Err(Refusal::new(
                 Reason::StorageFull,
                 "the gateway's storage is nearly full",
@@ -128,7 +127,7 @@ impl Gateway {
         };
         let full = if self.owners.len() + new_codes > limits.codes {
             "access codes"
-        } else if self.jobs.accepted() >= limits.jobs {
+        } else if !of_doors && self.jobs.with_members() >= limits.jobs {
             "jobs"
         } else if matches!(door, Door::Mqtt { .. }) && self.replies.len() >= limits.replies {
             "answers that wait for the broker"
@@ -170,6 +169,8 @@ impl Gateway {
         job.store(&mut self.ledger);
         self.changed(Subject::Job(job.id.clone()));
         self.jobs.insert(job);
+        self.jobs
+            .trim_brief(self.settings.limits.refusals, &mut self.ledger);
     }
 
     fn answer(&mut self, now: Now, ask: &Ask, id: JobId, phase: Phase, answer: Answer) {

@@ -88,7 +88,7 @@ impl Gateway {
             .as_ref()
             .and_then(|key| self.groups.get(key))
             .map_or(&[], Vec::as_slice);
-        let shared = self.shared_pin(group);
+        let shared = self.shared_pin(group, now);
         let place = group.len();
         if let (Some(shared), Some(given)) = (&shared, &job.code)
             && shared != given
@@ -125,10 +125,19 @@ impl Gateway {
         })
     }
 
-    /// The PIN that the members of a group share.
-    fn shared_pin(&self, group: &[CodeId]) -> Option<Pin> {
+    /// Whether an access code has its PIN together with others of its group.
+    fn shares(&self, id: CodeId, now: Now) -> bool {
+        let record = |code: CodeId| Some(&self.owner(code)?.codes.get(&code)?.record);
+        let group = record(id).and_then(|record| self.groups.get(record.group.as_ref()?));
+        let mut others = group.into_iter().flatten().filter(|code| **code != id);
+        others.any(|code| record(*code).is_some_and(|r| !r.over(now.wall) && !r.own_pin))
+    }
+
+    /// The PIN that the members of a group share. The next guest does not get that of the last one: members
+    /// that are over do not count.
+    fn shared_pin(&self, group: &[CodeId], now: Now) -> Option<Pin> {
         let codes = group.iter().filter_map(|code| self.owner(*code)?.codes.get(code));
-        let sharing = |code: &&Code| code.record.deleted_at.is_none() && !code.record.own_pin;
+        let sharing = |code: &&Code| !code.record.over(now.wall) && !code.record.own_pin;
         codes.filter(sharing).map(|code| code.record.pin.clone()).next()
     }
 
@@ -272,7 +281,7 @@ impl Gateway {
             let Some(held) = device.codes.get(code) else {
                 continue;
             };
-            if held.record.deleted_at.is_none() {
+            if held.record.deleted_at.is_none() && !self.succeeded(held, &members, now) {
                 let member = device.member(Some(*code), now.wall);
                 moved.push(Moved {
                     code: *code,
@@ -299,13 +308,28 @@ impl Gateway {
         Ok(Planned::ok(members.collect()))
     }
 
+    /// Whether a code of a group is over, and another of the same group has taken its place on the same
+    /// device: the late check-out of the next guest does not bring the last one's PIN back.
+    fn succeeded(&self, code: &Code, members: &[CodeId], now: Now) -> bool {
+        let device = self.devices.get(&code.record.device);
+        let lives = |other: &CodeId| {
+            device
+                .and_then(|d| d.codes.get(other))
+                .is_some_and(|c| !c.record.over(now.wall))
+        };
+        code.record.over(now.wall) && members.iter().any(lives)
+    }
+
     /// Puts a change on record, if it is one, and lets the job watch the code.
     fn revise(&mut self, now: Now, id: CodeId, to: &Revision<'_>, job: &JobId) -> Option<JobMember> {
+        let shares = self.shares(id, now);
         let device = self
             .owners
             .get(&id)
             .and_then(|owner| self.devices.get_mut(owner))?;
-        let mut record = device.codes.get(&id)?.record.clone();
+        let held = device.codes.get(&id)?;
+        let tried = device.flight.is_some() || held.row.as_ref().is_some_and(|row| row.tries > 0);
+        let mut record = held.record.clone();
         let mut edits = Vec::new();
         if let Some(name) = to.name.filter(|name| record.name.as_deref() != Some(name)) {
             let from = record.name.replace(name.to_owned());
@@ -314,7 +338,7 @@ impl Gateway {
         }
         if let Some(pin) = to.pin.filter(|pin| record.pin != **pin) {
             let from = std::mem::replace(&mut record.pin, pin.clone());
-            record.own_pin |= record.group.is_some();
+            record.own_pin |= shares;
             device.retire(from.clone(), now.wall, &mut self.ledger);
             edits.push(Edit::Pin {
                 from,
@@ -330,6 +354,10 @@ impl Gateway {
             .is_some_and(|native| native != record.prefer_native);
         record.prefer_native = to.prefer_native.unwrap_or(record.prefer_native);
         if rescheduled || !edits.is_empty() {
+            // What is overtaken may stand on the lock already, in the place of what was proven.
+            if tried {
+                record.confirmed.forget_last();
+            }
             record.generation += 1;
             record.denied = 0;
             self.ledger

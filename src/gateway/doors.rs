@@ -31,6 +31,21 @@ pub(super) struct Waiting {
     pub since: Now,
 }
 
+impl Waiting {
+    /// After this the lock is not asked any more.
+    pub fn expires(&self) -> Mono {
+        self.since.mono + PATIENCE
+    }
+
+    /// What the lock is asked.
+    pub fn step(&self) -> Step {
+        Step::Door {
+            attempt: self.attempt,
+            deed: self.deed,
+        }
+    }
+}
+
 /// Every command that is remembered.
 #[derive(Default)]
 pub(super) struct Doors {
@@ -114,8 +129,14 @@ impl Gateway {
             let (progress, locked) = match finding {
                 Finding::Proven(_) => (Progress::Done, Some(*deed == Deed::Lock)),
                 Finding::Unanswered => (Progress::Failed(DoorFailure::Silent), None),
-                // It fell silent before: whoever stood at the door tries again, or uses the key.
-                Finding::Untried => (Progress::Failed(DoorFailure::Silent), self.bolt(exchange.device)),
+                // Whoever stood at the door tries again, or uses the key.
+                Finding::Untried => {
+                    let failure = match outcome.unanswered() {
+                        true => DoorFailure::Silent,
+                        false => DoorFailure::Expired,
+                    };
+                    (Progress::Failed(failure), self.bolt(exchange.device))
+                }
                 Finding::Denied | Finding::Refused(_) | Finding::Table(_) => {
                     (Progress::Failed(DoorFailure::Refused), self.bolt(exchange.device))
                 }
@@ -159,7 +180,7 @@ impl Device {
 
     /// When the first command that waits is given up.
     pub(super) fn door_expires(&self) -> Option<Mono> {
-        self.doors.front().map(|first| first.since.mono + PATIENCE)
+        self.doors.front().map(Waiting::expires)
     }
 
     fn give_up_doors(&mut self, now: Mono) -> Vec<(AttemptId, DoorFailure)> {
@@ -170,7 +191,7 @@ impl Device {
         };
         let mut given_up = Vec::new();
         while let Some(first) = self.doors.front() {
-            if !self.removed && now < first.since.mono + PATIENCE {
+            if !self.removed && now < first.expires() {
                 break;
             }
             given_up.push((first.attempt, failure));

@@ -25,8 +25,9 @@ pub(crate) struct Jobs {
     unsaved: BTreeSet<JobId>,
     /// Jobs that are not done, by the codes that they wait for.
     watching: BTreeMap<CodeId, BTreeSet<JobId>>,
-    /// Refused ones, oldest first.
-    rejected: VecDeque<JobId>,
+    /// Those without members, oldest first: refused ones, and what was asked of doors and devices under a
+    /// handle. Only the newest are kept.
+    brief: VecDeque<JobId>,
 }
 
 impl JobRecord {
@@ -102,9 +103,9 @@ impl Jobs {
         }
     }
 
-    /// Jobs on record that were accepted.
-    pub fn accepted(&self) -> usize {
-        self.all.len() - self.rejected.len()
+    /// Jobs on record that set or changed codes.
+    pub fn with_members(&self) -> usize {
+        self.all.len() - self.brief.len()
     }
 
     pub fn open(&self) -> usize {
@@ -127,25 +128,22 @@ impl Jobs {
         if job.is_done_once() && !job.answered {
             self.unanswered.insert(job.asked(), job.id.clone());
         }
-        match job.phase() {
-            Phase::Rejected => self.rejected.push_back(job.id.clone()),
-            Phase::Accepted => {
-                for member in job.members.iter().filter(|m| !m.settled) {
-                    self.watching
-                        .entry(member.code)
-                        .or_default()
-                        .insert(job.id.clone());
-                }
+        if job.members.is_empty() {
+            self.brief.push_back(job.id.clone());
+        }
+        if job.phase() == Phase::Accepted {
+            for member in job.members.iter().filter(|m| !m.settled) {
+                let watchers = self.watching.entry(member.code).or_default();
+                watchers.insert(job.id.clone());
             }
-            Phase::Done => {}
         }
         self.all.insert(job.id.clone(), job);
     }
 
-    /// Forgets the oldest refusals beyond `most`.
-    pub fn trim_rejected(&mut self, most: usize, ledger: &mut Ledger) {
-        while self.rejected.len() > most {
-            let Some(oldest) = self.rejected.pop_front() else {
+    /// Forgets the oldest jobs without members beyond `most`.
+    pub fn trim_brief(&mut self, most: usize, ledger: &mut Ledger) {
+        while self.brief.len() > most {
+            let Some(oldest) = self.brief.pop_front() else {
                 break;
             };
             self.forget(&oldest, ledger);
@@ -203,7 +201,7 @@ impl Jobs {
         let old: Vec<JobId> = self
             .all
             .values()
-            .filter(|job| job.done_at.is_some_and(|done| done + KEEP <= now))
+            .filter(|job| !job.members.is_empty() && job.done_at.is_some_and(|done| done + KEEP <= now))
             .map(|job| job.id.clone())
             .collect();
         for id in &old {
@@ -211,6 +209,7 @@ impl Jobs {
         }
         self.all
             .values()
+            .filter(|job| !job.members.is_empty())
             .filter_map(|job| job.done_at)
             .min()
             .map_or(Timestamp::MAX, |done| done + KEEP)

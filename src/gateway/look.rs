@@ -332,7 +332,10 @@ fn status(code: &Code, native: bool, now: Timestamp) -> Status {
         } else {
             true
         };
-        proof.content.pin == record.pin && in_time
+        // Whatever else the lock may have taken meanwhile has the same PIN.
+        proof.content.pin == record.pin
+            && record.confirmed.pins().iter().all(|pin| *pin == record.pin)
+            && in_time
     });
     let ahead = native && now < record.window.start();
     match (opens, setting) {

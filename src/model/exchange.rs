@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{AttemptId, CodeId, DeviceId, Slot};
 use super::job::Deed;
 use super::pin::Pin;
+use super::time::Mono;
 use super::window::Window;
 
 /// Number of one exchange, so that its outcome finds its question.
@@ -35,6 +36,20 @@ pub struct Exchange {
     pub steps: Vec<Step>,
     /// The whole exchange counts as unanswered after this time.
     pub deadline: Duration,
+    /// Not to be begun after this: somebody who stood at the door has gone.
+    pub not_after: Option<Mono>,
+}
+
+impl Exchange {
+    /// What comes of it if it could not begin in time; `None` if it may begin now.
+    #[must_use]
+    pub fn missed(&self, now: Mono) -> Option<Outcome> {
+        self.not_after.filter(|last| *last < now)?;
+        Some(Outcome {
+            findings: vec![Finding::Untried; self.steps.len()],
+            took: Duration::ZERO,
+        })
+    }
 }
 
 /// One question to a lock.
@@ -154,6 +169,12 @@ impl Outcome {
             *first = Finding::Unanswered;
         }
         Outcome { findings, took }
+    }
+
+    /// Whether the lock was asked anything.
+    #[must_use]
+    pub fn tried(&self) -> bool {
+        self.findings.iter().any(|finding| *finding != Finding::Untried)
     }
 
     /// Whether the lock fell silent.

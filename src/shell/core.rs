@@ -470,10 +470,13 @@ async fn drive(
     busy: Busy,
 ) -> (CallId, Outcome, Busy) {
     let began = clock.now().mono;
+    if let Some(outcome) = exchange.missed(began) {
+        return (exchange.call, outcome, busy);
+    }
     let findings = match lock {
         Some(lock) => tokio::select! {
             biased;
-            told = AssertUnwindSafe(lock.exchange(&exchange.steps, &busy)).catch_unwind() => told.ok(),
+            told = AssertUnwindSafe(async { lock.exchange(&exchange.steps, &busy).await }).catch_unwind() => told.ok(),
             () = clock.until(began + exchange.deadline) => None,
         },
         None => None,

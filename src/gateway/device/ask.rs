@@ -2,20 +2,23 @@
 
 use super::Device;
 use super::code::Code;
+use crate::gateway::doors;
 use crate::gateway::records::{Aim, Row};
-use crate::model::{AttemptId, CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
+use crate::model::{CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
 use crate::schedule::{self, Rank};
 
 /// Most steps of one exchange, so that one busy lock does not hold its radio for long (I11).
 const MOST_STEPS: usize = 16;
+/// A code that went unanswered so much more often than another yields to every other kind of work.
+const YIELDS_AFTER: u32 = 3;
 
 /// Something that a lock is to be asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
     /// The row of a code.
     Code(CodeId),
-    /// A door command.
-    Door(AttemptId),
+    /// The door commands that wait.
+    Door,
     /// Its table.
     Read,
 }
@@ -56,8 +59,8 @@ impl Device {
                 all.push((Rank::look(proof.at, now.wall), look.max(gate), Work::Read));
             }
         }
-        for command in &self.doors {
-            all.push((Rank::Door(command.since.wall), gate, Work::Door(command.attempt)));
+        if let Some(first) = self.doors.front() {
+            all.push((Rank::Door(first.since.mono), self.silence.door_gate(), Work::Door));
         }
         if let Some(check) = self.next_check {
             all.push((Rank::Check, check.max(gate), Work::Read));
@@ -109,59 +112,29 @@ impl Device {
 
     /// Puts what is pressing into one exchange.
     pub fn exchange(&mut self, call: CallId, now: Now, settings: &Settings) -> Exchange {
-        let gate = self.gate(now, settings);
-        let mut ready: Vec<_> = self
-            .candidates(now, gate)
-            .into_iter()
-            .filter(|(_, at, _)| *at <= now.mono)
-            .collect();
-        // While the lock is silent, what it was asked often yields to the rest of its kind: one code
-        // on which it hangs must not keep the others waiting.
-        let trouble = self.in_trouble();
-        let tries = |work: &Work| match work {
-            Work::Code(id) if trouble => {
-                let row = self.codes.get(id).and_then(|code| code.row.as_ref());
-                row.map_or(0, |row| row.tries)
-            }
-            Work::Code(_) | Work::Door(_) | Work::Read => 0,
-        };
-        ready.sort_by_key(|(rank, at, work)| (rank.kind(), tries(work), *rank, *at, *work));
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
-        let mut steps = Vec::new();
-        let mut asked = Vec::new();
+        // Who stands at the door goes before the rest of the same lock, in the order in which they asked.
+        let at_doors = match self.silence.door_gate() <= now.mono {
+            true => self.doors.len().min(most),
+            false => 0,
+        };
+        let doors: Vec<_> = self.doors.drain(..at_doors).collect();
+        let not_after = doors.first().map(doors::Waiting::expires);
+        let mut steps: Vec<Step> = doors.iter().map(doors::Waiting::step).collect();
         let mut reads = false;
-        let mut doors = Vec::new();
-        for (_, _, work) in ready {
+        for work in self.in_order(now, settings) {
             if steps.len() + usize::from(reads) == most {
                 break;
             }
             match work {
-                Work::Code(id) => {
-                    let code = self.codes.get(&id);
-                    let step = code.and_then(|code| self.step(code, code.row.as_ref()?));
-                    asked.extend(matches!(step, Some(Step::Put { .. })).then_some(id));
-                    steps.extend(step);
-                }
-                Work::Door(id) => {
-                    let command = self.doors.iter().find(|command| command.attempt == id);
-                    steps.extend(command.map(|command| Step::Door {
-                        attempt: command.attempt,
-                        deed: command.deed,
-                    }));
-                    doors.push(id);
-                }
+                Work::Code(id) => steps.extend(self.ask_for(id)),
                 Work::Read => reads = true,
+                Work::Door => {}
             }
         }
-        self.doors.retain(|command| !doors.contains(&command.attempt));
         if reads {
             // Last, so that the table shows what the steps before it did.
             steps.push(Step::Read);
-        }
-        for id in asked {
-            if let Some(code) = self.codes.get_mut(&id) {
-                code.asked = true;
-            }
         }
         self.flight = Some(call);
         self.silence.begin();
@@ -172,15 +145,49 @@ impl Device {
             device: self.spec.device,
             steps,
             deadline,
+            not_after,
         }
     }
 
-    fn step(&self, code: &Code, row: &Row) -> Option<Step> {
-        let pins = if code.asked {
-            code.record.confirmed.pins()
-        } else {
-            Vec::new()
+    /// What may be asked now, the most pressing first.
+    fn in_order(&self, now: Now, settings: &Settings) -> Vec<Work> {
+        let gate = self.gate(now, settings);
+        let mut ready = self.candidates(now, gate);
+        ready.retain(|(_, at, _)| *at <= now.mono);
+        let tries = |work: &Work| match work {
+            Work::Code(id) => {
+                let row = self.codes.get(id).and_then(|code| code.row.as_ref());
+                row.map_or(0, |row| row.tries)
+            }
+            Work::Door | Work::Read => 0,
         };
+        if !self.in_trouble() {
+            ready.sort_by_key(|(rank, at, work)| (*rank, *at, *work));
+        } else {
+            // While the lock is silent, what it was asked often yields to the rest of its kind, and in the
+            // end to the other kinds: one code on which it hangs must not keep the others waiting.
+            let fewest = ready.iter().map(|(_, _, work)| tries(work)).min().unwrap_or(0);
+            let hangs = |work: &Work| tries(work) >= fewest + YIELDS_AFTER;
+            ready.sort_by_key(|(rank, at, work)| (hangs(work), rank.kind(), tries(work), *rank, *at, *work));
+        }
+        ready.into_iter().map(|(_, _, work)| work).collect()
+    }
+
+    /// The step that the row of a code asks for; what it carries counts as sent from here on.
+    fn ask_for(&mut self, id: CodeId) -> Option<Step> {
+        let code = self.codes.get(&id)?;
+        let step = self.step(code, code.row.as_ref()?)?;
+        if let Step::Put { content, .. } = &step
+            && let Some(code) = self.codes.get_mut(&id)
+            && !code.sent.contains(&content.pin)
+        {
+            code.sent.push(content.pin.clone());
+        }
+        Some(step)
+    }
+
+    fn step(&self, code: &Code, row: &Row) -> Option<Step> {
+        let pins = code.ours();
         match row.aim {
             Aim::Set => Some(Step::Put {
                 code: code.record.code,

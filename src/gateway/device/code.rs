@@ -3,7 +3,7 @@
 use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
 use crate::gateway::view::{External, ExternalChange};
-use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Slot, Timestamp};
+use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Pin, Slot, Timestamp};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
 
@@ -16,9 +16,9 @@ pub(crate) struct Code {
     /// `None`: not by the passing of time.
     pub next_try: Option<Mono>,
     pub look: Option<Mono>,
-    /// The lock may have been asked since the content was last known: what stands there with this
-    /// PIN may be our own work.
-    pub asked: bool,
+    /// PINs that the lock was asked to take, or may have been: what stands there with one of them may be
+    /// our own work. With any other it is somebody else's, whatever we want it to be.
+    pub sent: Vec<Pin>,
     /// The slot in which the lock last said that somebody else's code stands.
     pub not_there: Option<Slot>,
 }
@@ -61,7 +61,7 @@ impl Code {
             row: None,
             next_try: None,
             look: None,
-            asked: false,
+            sent: Vec::new(),
             not_there: None,
         }
     }
@@ -89,6 +89,13 @@ impl Code {
             (Confirmed::Present(proof), Some(content)) => proof.content == *content,
             _ => false,
         }
+    }
+
+    /// The PINs under which the lock may hold this code by our own doing.
+    pub fn ours(&self) -> Vec<Pin> {
+        let mut pins = self.record.confirmed.pins();
+        pins.retain(|pin| self.sent.contains(pin));
+        pins
     }
 
     pub fn rank(&self, row: &Row) -> Rank {
@@ -135,7 +142,7 @@ impl Code {
         self.record.confirmed = Confirmed::Absent;
         self.record.slot = None;
         self.look = None;
-        self.asked = false;
+        self.sent.clear();
     }
 
     /// The lock's own word for what it holds of this code.
@@ -164,6 +171,7 @@ impl Code {
         let look_at = look.map(|at| desk.now.wall_at(at));
         self.look = look;
         self.record.external = None;
+        self.sent = vec![content.pin.clone()];
         self.record.confirmed = Confirmed::Present(Proof {
             content,
             how,

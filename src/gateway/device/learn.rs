@@ -9,7 +9,7 @@ use crate::gateway::records::{Aim, Confirmed, Waiting};
 use crate::gateway::view::ExternalChange;
 use crate::model::{
     Addressing, CodeId, Content, Detail, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection,
-    Outcome, ReadBack, Step,
+    Outcome, Pin, ReadBack, Step,
 };
 use crate::schedule;
 
@@ -36,8 +36,7 @@ impl Device {
                     ..
                 } => {
                     goal |= matches!(finding, Finding::Proven(_));
-                    let first = stale.is_empty();
-                    self.learn_put(*code, *generation, content, first, finding, desk);
+                    self.learn_put(*code, *generation, content, stale, finding, desk);
                     touched.push(*code);
                 }
                 Step::Remove { code, generation, .. } => {
@@ -59,16 +58,30 @@ impl Device {
                 },
             }
         }
-        self.learn_silence(outcome.unanswered(), goal, jitter, desk);
+        if outcome.tried() {
+            let ours = !exchange
+                .steps
+                .iter()
+                .all(|step| matches!(step, Step::Door { .. }));
+            self.learn_silence(outcome.unanswered(), goal, ours, jitter, desk);
+        }
         touched
     }
 
-    fn learn_silence(&mut self, silent: bool, goal: bool, jitter: u8, desk: &mut Desk<'_>) {
+    /// `ours`: something was asked beside door commands.
+    fn learn_silence(&mut self, silent: bool, goal: bool, ours: bool, jitter: u8, desk: &mut Desk<'_>) {
         if goal {
             self.silence.answered(true);
         }
         if silent {
-            self.silence.unanswered(desk.now.mono, jitter);
+            self.silence.unanswered(desk.now.mono, jitter, ours);
+            if self.capabilities().read_back != ReadBack::None {
+                // So that it is known when it answers again, although nothing else may wait for it.
+                self.next_check = Some(desk.now.mono);
+            } else if !ours {
+                // Nothing would ever ask it again.
+                return;
+            }
         } else {
             self.silence.answered(goal);
             self.last_seen = Some(desk.now.wall);
@@ -116,7 +129,7 @@ impl Device {
         id: CodeId,
         generation: u64,
         content: &Content,
-        first: bool,
+        stale: &[Pin],
         finding: &Finding,
         desk: &mut Desk<'_>,
     ) {
@@ -126,6 +139,16 @@ impl Device {
         let Some(code) = self.codes.get_mut(&id) else {
             return;
         };
+        let first = stale.is_empty();
+        if let Finding::Refused(objection) = finding {
+            // A no to these digits: nothing of ours is there with them, whatever became of the code meanwhile.
+            if !stale.contains(&content.pin) {
+                code.sent.retain(|pin| *pin != content.pin);
+            }
+            if first && *objection == Objection::SlotTaken {
+                code.not_there = code.record.slot;
+            }
+        }
         // Its end may have come meanwhile: then only a proof still says anything.
         let overtaken = code.row.as_ref().is_none_or(|row| row.aim != Aim::Set);
         if code.record.generation != generation || (overtaken && !matches!(finding, Finding::Proven(_))) {
@@ -164,9 +187,6 @@ impl Device {
                 code.store_row(desk.ledger);
                 let why = Detail::Failure(Some(*objection));
                 desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id), why);
-                // A no to the first try: nothing of ours is there.
-                code.asked &= !first;
-                code.not_there = code.record.slot.filter(|_| *objection == Objection::SlotTaken);
                 if readable
                     && matches!(
                         objection,
@@ -272,8 +292,8 @@ impl Device {
     /// Where the table shows a code of ours. Digits decide where the lock shows them: other digits
     /// in our slot are somebody else's.
     fn entry_of<'t>(&self, code: &Code, table: &'t [Entry]) -> Option<&'t Entry> {
-        let slot = code.record.slot.filter(|_| code.asked)?;
-        let pins = code.record.confirmed.pins();
+        let pins = code.ours();
+        let slot = code.record.slot.filter(|_| !pins.is_empty())?;
         table.iter().find(|e| {
             let here = self.capabilities().addressing == Addressing::GivenByLock || e.slot == slot;
             here && e.pin.as_ref().is_none_or(|pin| pins.contains(pin))

@@ -21,10 +21,12 @@ use crate::schedule::{self, Stay};
 use crate::store::Tree;
 use ask::Agenda;
 pub(crate) use code::Code;
-use silence::{Pass, Silence};
+use silence::Silence;
 
 /// PINs of the last so many days are not drawn again.
 const RECENT: Duration = Duration::from_secs(30 * 86_400);
+/// Of so many at most: the list is stored as a whole.
+const MOST_RECENT: usize = 500;
 
 /// A device as the configuration or its driver describes it.
 #[derive(Clone, Debug)]
@@ -114,12 +116,12 @@ impl Device {
             _ => None,
         };
         // Whether it was asked before the power failed, nobody can know.
-        let asked = record.confirmed != Confirmed::Absent;
+        let sent = record.confirmed.pins();
         self.codes.insert(
             record.code,
             Code {
                 look,
-                asked,
+                sent,
                 ..Code::new(record)
             },
         );
@@ -168,17 +170,19 @@ impl Device {
         Ok(())
     }
 
-    /// A door command waits: one try at once, whatever the lock did before.
+    /// A door command waits.
     pub fn want_door(&mut self, command: doors::Waiting) {
         self.doors.push_back(command);
-        self.silence.pass = Some(Pass::Edge);
         self.dirty = true;
     }
 
     /// A PIN that is not to be drawn again soon.
     pub fn retire(&mut self, pin: Pin, now: Timestamp, ledger: &mut Ledger) {
-        self.record.recent.retain(|(_, since)| now.since(*since) < RECENT);
-        self.record.recent.push((pin, now));
+        let recent = &mut self.record.recent;
+        recent.retain(|(other, since)| *other != pin && now.since(*since) < RECENT);
+        recent.push((pin, now));
+        let surplus = recent.len().saturating_sub(MOST_RECENT);
+        recent.drain(..surplus);
         self.store(ledger);
     }
 

@@ -1,5 +1,7 @@
 //! How a lock's silence holds back the next exchange (I12).
 
+use std::time::Duration;
+
 use crate::model::Mono;
 use crate::schedule;
 
@@ -18,6 +20,9 @@ pub struct Silence {
     /// The exchange under way is that one try.
     trying_as_heard: bool,
 }
+
+/// A silent lock is asked for door commands no more often than this, however often they come.
+const DOOR_SPACING: Duration = Duration::from_secs(10);
 
 /// What gives a lock a try although its wait is not over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,11 @@ impl Silence {
         }
     }
 
+    /// From when on the lock may be asked what somebody at the door wants.
+    pub fn door_gate(&self) -> Mono {
+        self.since.map_or(Mono(0), |since| since + DOOR_SPACING)
+    }
+
     /// The lock was heard: one immediate try per step.
     pub fn hear(&mut self) {
         if self.since.is_some() && !self.heard {
@@ -54,8 +64,9 @@ impl Silence {
 
     /// The exchange went unanswered. A try that hearing gave does not lead to the next of its kind,
     /// or a lock that is heard but never answers would be asked at every beacon.
-    pub fn unanswered(&mut self, now: Mono, jitter: u8) {
-        self.step += 1;
+    /// What a person asked for at the door does not count as a step of ours.
+    pub fn unanswered(&mut self, now: Mono, jitter: u8, ours: bool) {
+        self.step += u32::from(ours);
         self.since = Some(now);
         self.jitter = jitter;
         self.heard &= self.trying_as_heard;

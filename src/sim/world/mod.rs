@@ -14,8 +14,8 @@ use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Pin, RadioId,
-    Settings, Timestamp,
+    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
+    RadioId, Settings, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
@@ -55,6 +55,7 @@ enum What {
     Apply(u64, CallId, usize),
     StepEnd(u64, CallId, usize, Finding),
     Deadline(u64, CallId),
+    Missed(u64, CallId, Outcome),
     Item(usize),
     ItemOver(usize),
     Judge,
@@ -77,6 +78,8 @@ pub struct World {
     gateway: Option<Gateway>,
     wake: (Mono, u64),
     disk: MemoryStore,
+    /// No sync is over before this.
+    card_busy_until: Mono,
     locks: Vec<SimLock>,
     ids: Vec<DeviceId>,
     calls: BTreeMap<CallId, Call>,
@@ -109,6 +112,7 @@ impl World {
             gateway: None,
             wake: (Mono(u64::MAX), 0),
             disk: MemoryStore::new(),
+            card_busy_until: Mono(0),
             locks: Vec::new(),
             ids: Vec::new(),
             calls: BTreeMap::new(),
@@ -473,6 +477,11 @@ impl World {
                     self.finish(call);
                 }
             }
+            What::Missed(life, call, outcome) => {
+                if life == self.life {
+                    self.tell(Event::Done(call, outcome), "missed", call.0);
+                }
+            }
             What::Item(index) => self.begin(index),
             What::ItemOver(index) => self.end(index),
             What::Judge => {
@@ -534,11 +543,16 @@ impl World {
                         seen,
                     }));
                 }
-                let latency = stream(self.plan.seed, "sync", ticket.0 ^ self.life << 40).random_range(2..40);
-                self.push(
-                    self.now + Duration::from_millis(latency),
-                    What::Synced(self.life, ticket),
-                );
+                let mut rng = stream(self.plan.seed, "sync", ticket.0 ^ self.life << 40);
+                // Cards stall now and then while they tidy up.
+                let latency = match rng.random_range(0..2_000) {
+                    0 => 20_000,
+                    _ => rng.random_range(2..40),
+                };
+                self.card_busy_until = self
+                    .card_busy_until
+                    .max(self.now + Duration::from_millis(latency));
+                self.push(self.card_busy_until, What::Synced(self.life, ticket));
             }
             Effect::Reply { token, answer, .. } => {
                 let Some(job) = self.tokens.remove(&token) else {
@@ -553,6 +567,10 @@ impl World {
                     return;
                 };
                 if !self.step(Stage::Drive, lock as u32) {
+                    return;
+                }
+                if let Some(outcome) = exchange.missed(self.now) {
+                    self.push(self.now, What::Missed(self.life, exchange.call, outcome));
                     return;
                 }
                 self.report.calls += 1;

@@ -1,0 +1,556 @@
+//! The core and one simulated lock, event by event: what happens between a question and its answer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
+use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
+use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
+use lockbridge::model::{
+    CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey, Mono,
+    NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update, UpdateMultiple,
+    Window,
+};
+use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use uuid::Uuid;
+
+const DEVICE: DeviceId = DeviceId(Uuid::from_u128(1));
+/// 2027-01-04T00:00:00Z.
+const START: Timestamp = Timestamp(1_799_020_800_000);
+const HOUR: u64 = 3600;
+
+/// A gateway, its lock, and the exchanges that are under way.
+struct Site {
+    gateway: Gateway,
+    disk: MemoryStore,
+    lock: SimLock,
+    now: Now,
+    rng: ChaCha8Rng,
+    tokens: u64,
+    under_way: VecDeque<Exchange>,
+    exchanges: usize,
+    wake: Option<Mono>,
+    /// Batches that are not durable yet, while the card is stalled.
+    stalled: Option<Vec<Ticket>>,
+    bytes_of_last_batch: usize,
+}
+
+fn pin(digits: &str) -> Pin {
+    Pin::parse(digits).unwrap()
+}
+
+fn until(seconds: u64) -> Window {
+    Window::between(START, START + Duration::from_secs(seconds)).unwrap()
+}
+
+fn booted(disk: &mut MemoryStore, setup: &Setup, now: Now) -> Gateway {
+    let (vault, content) = Vault::open(disk, &SealKey::new([7; SealKey::BYTES]), [1; 16]).unwrap();
+    let radio = RadioId("radio".into());
+    let spec = DeviceSpec {
+        device: DEVICE,
+        name: "Front door".into(),
+        driver: "sim".into(),
+        radio: radio.clone(),
+        capabilities: setup.capabilities.clone(),
+        simulated: true,
+    };
+    let (gateway, _) = Gateway::boot(
+        vault,
+        content,
+        vec![spec],
+        [(radio, 1)].into(),
+        Settings::default(),
+        now,
+    )
+    .unwrap();
+    gateway
+}
+
+impl Site {
+    fn with(profile: &str) -> Site {
+        Site::of(Setup::profile(profile).unwrap())
+    }
+
+    fn of(setup: Setup) -> Site {
+        let mut disk = MemoryStore::new();
+        let now = Now {
+            wall: START,
+            mono: Mono(0),
+        };
+        let mut site = Site {
+            gateway: booted(&mut disk, &setup, now),
+            disk,
+            lock: SimLock::new(setup, Memory::default()),
+            now,
+            rng: ChaCha8Rng::seed_from_u64(5),
+            tokens: 0,
+            under_way: VecDeque::new(),
+            exchanges: 0,
+            wake: None,
+            stalled: None,
+            bytes_of_last_batch: 0,
+        };
+        site.tell(Event::Timer);
+        site.settle();
+        site
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now.wall = self.now.wall + span;
+        self.now.mono = self.now.mono + span;
+    }
+
+    /// Lets an event happen, with all that follows without the lock; the answer, if there is one.
+    fn tell(&mut self, event: Event) -> Option<Answer> {
+        let mut answered = None;
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let mut effects = Vec::new();
+            self.wake = None;
+            self.gateway.handle(self.now, event, &mut self.rng, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Commit(ticket, batch) => {
+                        let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+                        self.bytes_of_last_batch = batch.iter().map(|(_, _, value)| size(value)).sum();
+                        self.disk.commit(&batch).unwrap();
+                        self.disk.sync().unwrap();
+                        match &mut self.stalled {
+                            Some(stalled) => stalled.push(ticket),
+                            None => events.push_back(Event::Synced(ticket)),
+                        }
+                    }
+                    Effect::Reply { answer, .. } => answered = Some(answer),
+                    Effect::Drive(exchange) => {
+                        self.exchanges += 1;
+                        self.under_way.push_back(exchange);
+                    }
+                    Effect::WakeAt(at) => self.wake = Some(at),
+                    Effect::Changed(_) => {}
+                }
+            }
+        }
+        answered
+    }
+
+    /// The lock does what it is asked; its answer is on its way.
+    fn perform(&mut self) -> (CallId, Outcome) {
+        let exchange = self.under_way.pop_front().unwrap();
+        if let Some(outcome) = exchange.missed(self.now.mono) {
+            return (exchange.call, outcome);
+        }
+        let mut findings = vec![Finding::Untried; exchange.steps.len()];
+        let mut took = Duration::ZERO;
+        for (step, finding) in exchange.steps.iter().zip(&mut findings) {
+            let performed = self.lock.perform(self.now, step);
+            self.pass(performed.took);
+            took += performed.took;
+            *finding = performed.finding;
+            if *finding == Finding::Unanswered {
+                break;
+            }
+        }
+        (exchange.call, Outcome { findings, took })
+    }
+
+    /// Until nothing is under way.
+    fn settle(&mut self) {
+        while !self.under_way.is_empty() {
+            let (call, outcome) = self.perform();
+            self.tell(Event::Done(call, outcome));
+        }
+    }
+
+    /// Time passes, and what falls due is done.
+    fn wait(&mut self, seconds: u64) {
+        let goal = self.now.mono + Duration::from_secs(seconds);
+        loop {
+            self.settle();
+            match self.wake.filter(|at| *at <= goal) {
+                Some(at) => self.pass(Duration::from_millis(at.0.saturating_sub(self.now.mono.0))),
+                None if self.now.mono >= goal => break,
+                None => self.pass(Duration::from_millis(goal.0 - self.now.mono.0)),
+            }
+            self.tell(Event::Timer);
+        }
+    }
+
+    fn ask(&mut self, verb: Verb, handle: Option<String>, request: Request) -> Answer {
+        self.tokens += 1;
+        let ask = Ask {
+            token: Token(self.tokens),
+            caller: Caller("caller".into()),
+            verb,
+            door: Door::Http { handle },
+            hash: [u8::try_from(self.tokens % 251).unwrap(); 32],
+            request: Ok(request),
+        };
+        self.tell(Event::Ask(Box::new(ask))).unwrap_or(Answer::Ok)
+    }
+
+    fn try_create(&mut self, code: Option<&str>, window: Window, key: Option<&str>) -> Answer {
+        let job = Create {
+            device: DEVICE,
+            code: code.map(pin),
+            key: key.map(|key| GroupKey(key.into())),
+            preferred_length: Some(6),
+            name: Some("guest".into()),
+            window,
+            attempt_offline: true,
+            prefer_native: true,
+        };
+        self.ask(Verb::Create, None, Request::Create(job))
+    }
+
+    #[track_caller]
+    fn create(&mut self, code: Option<&str>, window: Window, key: Option<&str>) -> CodeView {
+        match self.try_create(code, window, key) {
+            Answer::CreatedOne(view) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn update(&mut self, code: CodeId, pin: Option<&str>, times: NewTimes) {
+        let job = Update {
+            code,
+            device: None,
+            pin: pin.and_then(Pin::parse),
+            name: None,
+            times,
+            attempt_offline: true,
+            prefer_native: None,
+        };
+        assert_eq!(self.ask(Verb::Update, None, Request::Update(job)), Answer::Ok);
+    }
+
+    fn recode(&mut self, code: CodeId, pin: &str) {
+        self.update(code, Some(pin), NewTimes::Keep);
+    }
+
+    fn door(&mut self, deed: Deed, handle: Option<String>) -> Answer {
+        let verb = match deed {
+            Deed::Lock => Verb::LockDoor,
+            Deed::Unlock => Verb::UnlockDoor,
+        };
+        let command = DoorCommand { device: DEVICE, deed };
+        self.ask(verb, handle, Request::Door(command))
+    }
+
+    fn by_hand(&mut self, slot: Option<u16>, code: &str) {
+        let change = ByHand::Add {
+            slot: slot.map(Slot),
+            code: pin(code),
+        };
+        self.lock.by_hand(self.now, &change).unwrap();
+    }
+
+    fn fault(&mut self, kind: FaultKind, count: Option<u32>) {
+        let fault = Fault {
+            kind,
+            count,
+            for_s: None,
+            after_s: None,
+        };
+        self.lock.fault(self.now.mono, fault);
+    }
+
+    fn status(&self, code: CodeId) -> Option<Status> {
+        self.gateway.code(code, self.now).map(|view| view.status)
+    }
+
+    fn on_lock(&self) -> Vec<String> {
+        let digits = |entry: lockbridge::model::Entry| entry.pin.unwrap().expose().to_owned();
+        self.lock.table().into_iter().map(digits).collect()
+    }
+
+    fn attempts(&self) -> Vec<Progress> {
+        self.gateway.attempts().map(|attempt| attempt.progress).collect()
+    }
+}
+
+#[test]
+fn a_pin_that_goes_forth_and_back_is_not_set_before_the_lock_says_so() {
+    for profile in ["slots", "write-only", "masked"] {
+        let mut site = Site::with(profile);
+        let code = site.create(Some("345678"), Window::Ongoing, None).code;
+        site.settle();
+        assert_eq!(site.status(code), Some(Status::Set));
+        site.recode(code, "456789");
+        let (call, outcome) = site.perform();
+        site.recode(code, "345678");
+        assert_eq!(
+            (site.on_lock(), site.status(code)),
+            (vec!["456789".into()], Some(Status::Setting))
+        );
+        site.fault(FaultKind::Hang, None);
+        site.tell(Event::Done(call, outcome));
+        site.wait(40);
+        assert_eq!(
+            (site.on_lock(), site.status(code)),
+            (vec!["456789".into()], Some(Status::Setting))
+        );
+        site.fault(FaultKind::None, None);
+        site.wait(120);
+        assert_eq!(
+            (site.on_lock(), site.status(code)),
+            (vec!["345678".into()], Some(Status::Set))
+        );
+    }
+}
+
+#[test]
+fn times_that_go_forth_and_back_likewise() {
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(20 * HOUR), None).code;
+    site.settle();
+    let start = |at: Timestamp| NewTimes::Bound {
+        starts_at: Some(at),
+        ends_at: None,
+    };
+    // The lock takes it, and its answer is lost.
+    site.fault(FaultKind::Silent, None);
+    let later = site.now.wall + Duration::from_secs(5 * HOUR);
+    site.update(code, None, start(later));
+    site.settle();
+    assert!(!site.lock.keypad(site.now, &pin("345678")));
+    site.fault(FaultKind::Hang, None);
+    site.update(code, None, start(START));
+    site.settle();
+    assert_eq!(site.status(code), Some(Status::Setting));
+    site.fault(FaultKind::None, None);
+    site.wait(120);
+    assert_eq!(site.status(code), Some(Status::Set));
+    assert!(site.lock.keypad(site.now, &pin("345678")));
+}
+
+#[test]
+fn a_new_pin_does_not_make_a_strangers_code_ours() {
+    // Typed in at the lock since it was last read.
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(HOUR), None).code;
+    site.settle();
+    site.by_hand(None, "456789");
+    site.recode(code, "456789");
+    site.settle();
+    assert_eq!(site.status(code), Some(Status::Setting));
+    site.wait(2 * HOUR);
+    assert_eq!(site.on_lock(), ["456789"]);
+
+    // The same while the lock is being read: the old PIN must not be forgotten over it.
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(HOUR), None).code;
+    site.settle();
+    site.by_hand(None, "456789");
+    while site.under_way.is_empty() {
+        let at = site.wake.unwrap();
+        site.pass(Duration::from_millis(at.0 - site.now.mono.0));
+        site.tell(Event::Timer);
+    }
+    let (call, outcome) = site.perform();
+    assert!(matches!(outcome.findings[..], [Finding::Table(_)]));
+    site.recode(code, "456789");
+    site.tell(Event::Done(call, outcome));
+    site.wait(2 * HOUR);
+    assert_eq!(site.on_lock(), ["456789"]);
+}
+
+#[test]
+fn a_slot_that_was_refused_is_not_ours_whatever_was_asked_meanwhile() {
+    for deleted in [false, true] {
+        let mut site = Site::with("masked");
+        site.by_hand(Some(1), "999111");
+        let code = site.create(Some("345678"), Window::Ongoing, None).code;
+        let (call, outcome) = site.perform();
+        if deleted {
+            let job = Delete { code, device: None };
+            site.ask(Verb::Delete, None, Request::Delete(job));
+        } else {
+            site.recode(code, "456789");
+        }
+        site.tell(Event::Done(call, outcome));
+        site.wait(HOUR);
+        assert!(site.on_lock().contains(&"999111".to_owned()));
+        assert_eq!(site.status(code), (!deleted).then_some(Status::Set));
+    }
+}
+
+#[test]
+fn doors_move_in_the_order_in_which_they_were_asked_to() {
+    for seed in 0..20 {
+        let mut site = Site::with("slots");
+        site.rng = ChaCha8Rng::seed_from_u64(seed);
+        // Something else is under way, and the wall clock steps back.
+        site.create(Some("345678"), Window::Ongoing, None);
+        site.door(Deed::Unlock, None);
+        site.now.wall = site.now.wall - Duration::from_secs(2);
+        site.door(Deed::Lock, None);
+        site.settle();
+        assert!(site.lock.locked(), "seed {seed}");
+        assert_eq!(site.attempts(), [Progress::Done; 2]);
+    }
+}
+
+#[test]
+fn a_door_does_not_move_once_nobody_waits_for_it() {
+    // The card stalls, and what is on it must come first.
+    let mut site = Site::with("slots");
+    site.stalled = Some(Vec::new());
+    site.try_create(Some("345678"), until(2 * 86_400), None);
+    site.door(Deed::Unlock, None);
+    site.pass(Duration::from_secs(60));
+    for ticket in site.stalled.take().unwrap() {
+        site.tell(Event::Synced(ticket));
+    }
+    site.settle();
+    assert!(site.lock.locked());
+    assert_eq!(site.attempts(), [Progress::Failed(DoorFailure::Expired)]);
+
+    // Check-outs on a slow lock: the door goes first.
+    let mut site = Site::with("slots");
+    for n in 0..15 {
+        site.create(Some(&format!("3{:05}", 10_000 + n * 37)), until(600), None);
+    }
+    site.settle();
+    site.fault(FaultKind::Slow, None);
+    site.pass(Duration::from_millis(600_000 - site.now.mono.0));
+    site.door(Deed::Unlock, None);
+    let first = site.under_way.front().unwrap();
+    assert!(matches!(first.steps[0], lockbridge::model::Step::Door { .. }) && first.steps.len() > 1);
+}
+
+#[test]
+fn a_lost_door_command_does_not_leave_a_lock_offline() {
+    for profile in ["slots", "write-only"] {
+        let mut site = Site::with(profile);
+        site.wait(600);
+        site.fault(FaultKind::Hang, Some(1));
+        site.door(Deed::Lock, None);
+        site.wait(60);
+        assert_eq!(site.attempts(), [Progress::Failed(DoorFailure::Silent)]);
+        assert!(site.gateway.device(DEVICE, site.now).unwrap().online, "{profile}");
+    }
+}
+
+#[test]
+fn nobody_can_storm_a_silent_lock() {
+    let mut site = Site::with("slots");
+    site.lock.disconnect();
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.settle();
+    let before = site.exchanges;
+    for second in 0..HOUR {
+        site.door(if second % 2 == 0 { Deed::Lock } else { Deed::Unlock }, None);
+        site.wait(1);
+    }
+    // One each ten seconds, and those of the code's own back-off.
+    assert!(site.exchanges - before <= 360 + 70, "{}", site.exchanges - before);
+    site.lock.connect();
+    site.wait(90);
+    assert_eq!(site.status(code), Some(Status::Set));
+}
+
+#[test]
+fn a_code_on_which_the_lock_hangs_does_not_keep_the_next_guest_out() {
+    for batch in [true, false] {
+        let mut setup = Setup::profile("slots").unwrap();
+        setup.capabilities.batch = batch;
+        let mut site = Site::of(setup);
+        let last = site.create(Some("345678"), until(HOUR), None).code;
+        site.settle();
+        site.wait(HOUR - 10);
+        let next = site.create(Some("456789"), until(20 * HOUR), None).code;
+        // The lock answers everything but what takes this one code off.
+        let hangs = |site: &mut Site| {
+            while let Some(exchange) = site.under_way.front().cloned() {
+                let at = exchange.steps.iter().position(
+                    |step| matches!(step, lockbridge::model::Step::Remove { code, .. } if *code == last),
+                );
+                match at {
+                    None => {
+                        let (call, outcome) = site.perform();
+                        site.tell(Event::Done(call, outcome));
+                    }
+                    Some(at) => {
+                        site.under_way.pop_front();
+                        let took = Duration::from_secs(10);
+                        let mut findings = Vec::new();
+                        for step in &exchange.steps[..at] {
+                            findings.push(site.lock.perform(site.now, step).finding);
+                        }
+                        findings.push(Finding::Unanswered);
+                        findings.resize(exchange.steps.len(), Finding::Untried);
+                        site.pass(took);
+                        site.tell(Event::Done(exchange.call, Outcome { findings, took }));
+                    }
+                }
+            }
+        };
+        // Both wait at once.
+        site.recode(next, "567891");
+        for _ in 0..600 {
+            hangs(&mut site);
+            site.pass(Duration::from_secs(1));
+            site.tell(Event::Timer);
+        }
+        assert_eq!(site.status(next), Some(Status::Set), "batch {batch}");
+        assert_eq!(site.status(last), Some(Status::Removing), "batch {batch}");
+    }
+}
+
+#[test]
+fn many_changes_do_not_swell_what_is_stored() {
+    let mut site = Site::with("slots");
+    site.create(Some("345678"), Window::Ongoing, None);
+    site.settle();
+    let code = site.gateway.codes_of(DEVICE, site.now)[0].code;
+    let mut sizes = Vec::new();
+    for n in 0..1_500 {
+        site.pass(Duration::from_secs(1));
+        site.recode(code, &format!("{:06}", 345_000 + n));
+        site.settle();
+        sizes.push(site.bytes_of_last_batch);
+    }
+    let (half, all) = (sizes[..750].iter().max(), sizes.iter().max());
+    assert_eq!(half, all);
+}
+
+#[test]
+fn door_commands_do_not_use_up_the_room_for_bookings() {
+    let mut site = Site::with("slots");
+    for n in 0..Settings::default().limits.jobs + 10 {
+        site.pass(Duration::from_secs(2));
+        site.door(Deed::Lock, Some(format!("k{n}")));
+        site.settle();
+    }
+    site.create(None, Window::Ongoing, None);
+}
+
+#[test]
+fn a_key_that_is_used_for_guest_after_guest() {
+    let mut site = Site::with("slots");
+    let first = site.create(None, until(HOUR), Some("room 7"));
+    site.wait(2 * HOUR);
+    assert!(site.on_lock().is_empty());
+    let second = site.create(None, until(5 * HOUR), Some("room 7"));
+    assert_ne!(first.pin, second.pin);
+    site.settle();
+    // A late check-out is the second guest's alone.
+    let late = UpdateMultiple {
+        key: GroupKey("room 7".into()),
+        starts_at: None,
+        ends_at: Some(START + Duration::from_secs(8 * HOUR)),
+        name: None,
+    };
+    let answer = site.ask(Verb::UpdateMultiple, None, Request::UpdateMultiple(late));
+    assert_eq!(answer, Answer::Ok);
+    site.wait(60);
+    assert_eq!(site.on_lock(), [second.pin.expose()]);
+    // Alone in its group, a code that gets another PIN still is the one that others share.
+    site.recode(second.code, "456789");
+    assert!(!site.gateway.code(second.code, site.now).unwrap().own_pin);
+    let refused = site.try_create(Some("567891"), until(9 * HOUR), Some("room 7"));
+    assert!(matches!(refused, Answer::Refused(refusal) if refusal.reason == Reason::InvalidInput));
+}
