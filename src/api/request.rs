@@ -149,8 +149,10 @@ fn update(form: &mut Form<'_>) -> Option<Update> {
 fn new_times(form: &mut Form<'_>) -> NewTimes {
     let (starts_at, ends_at) = (form.time("starts_at"), form.time("ends_at"));
     in_order(form, starts_at, ends_at);
-    if form.text("type") != Some("ongoing") {
-        return NewTimes::Bound { starts_at, ends_at };
+    match form.text("type") {
+        Some("ongoing") => {}
+        None if starts_at.is_none() && ends_at.is_none() => return NewTimes::Keep,
+        _ => return NewTimes::Bound { starts_at, ends_at },
     }
     for name in ["starts_at", "ends_at"] {
         if form.has(name) {

@@ -16,6 +16,8 @@ use super::{Config, ConfigError, Mqtt, Secret, Untrusted, device, span};
 const DATA_DIR: &str = "/var/lib/lockbridge";
 /// On this machine only: PINs go over it in the clear.
 const LISTEN: &str = "127.0.0.1:8480";
+/// Long enough for a caller that makes one call after another, short enough for those who wait.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Room for the store to tidy itself up, and for the system to log why it is in trouble.
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.
@@ -62,6 +64,12 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .gateway
             .data_dir
             .map_or_else(|| PathBuf::from(DATA_DIR), PathBuf::from),
+        http_timeout: top("[http]").span(
+            "timeout",
+            raw.http.timeout.clone(),
+            HTTP_TIMEOUT,
+            &(Duration::from_secs(1)..=MINUTE * 10),
+        )?,
         listen: listen(&top("[http]"), raw.http)?,
         mqtt: raw
             .mqtt

@@ -17,6 +17,7 @@ mod span;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::lock::sim::Setup;
 use crate::model::{DeviceId, RadioId, Settings};
@@ -35,6 +36,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// How long a caller over HTTP may keep the gateway waiting.
+    pub http_timeout: Duration,
     /// The broker, if there is one.
     pub mqtt: Option<Mqtt>,
     /// Times and bounds that the core goes by.

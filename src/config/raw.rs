@@ -33,7 +33,14 @@ section! {
 }
 
 section! { Gateway { site: Option<String>, id: Option<String>, data_dir: Option<String>, } }
-section! { Http { listen: Option<String>, tls_cert: Option<String>, tls_key: Option<String>, } }
+section! {
+    Http {
+        listen: Option<String>,
+        timeout: Option<String>,
+        tls_cert: Option<String>,
+        tls_key: Option<String>,
+    }
+}
 section! {
     Mqtt {
         url: Option<String>,

@@ -1,4 +1,5 @@
-//! Jobs in: a repeat gets its first answer, a new one is planned and recorded, or refused.
+//! Jobs in: a repeat gets its first answer, a new one is planned and recorded, or refused. A repeat
+//! is known by its id or handle, or by coming soon after the same request whose answer was lost.
 
 use rand::Rng;
 
@@ -48,7 +49,13 @@ pub enum Door {
 impl Gateway {
     pub(super) fn accept(&mut self, now: Now, ask: Ask, rng: &mut dyn Rng) {
         let earlier = match &ask.door {
-            Door::Http { handle } => handle.as_ref().and_then(|h| self.jobs.by_handle(&ask.caller, h)),
+            Door::Http { handle: Some(handle) } => self.jobs.by_handle(&ask.caller, handle),
+            Door::Http { handle: None } => {
+                let Ask {
+                    caller, verb, hash, ..
+                } = &ask;
+                self.jobs.unanswered(caller, *verb, *hash, now.wall)
+            }
             Door::Mqtt { job, .. } => self.jobs.get(job),
         };
         if let Some(job) = earlier {

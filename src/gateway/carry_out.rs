@@ -139,10 +139,7 @@ impl Gateway {
         id: &JobId,
         rng: &mut dyn Rng,
     ) -> Result<Planned, Refusal> {
-        let group = job
-            .code
-            .is_none()
-            .then(|| GroupKey::from_uuid(Uuid::from(new_uuid(rng))));
+        let group = job.code.is_none().then(|| GroupKey::from_uuid(new_uuid(rng)));
         let members = self.create_codes(now, job, group.as_ref(), 0, id, rng)?;
         let views = members.iter().filter_map(|m| self.code(m.code, now)).collect();
         Ok(Planned {

@@ -106,9 +106,14 @@ impl Ledger {
         self.last
     }
 
+    /// Whether there will be a batch.
+    pub fn is_open(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
     /// Closes the batch: hands it out for commit, with its effects to follow.
     pub fn close(&mut self, out: &mut Vec<Effect>) {
-        if !self.batch.is_empty() {
+        if self.is_open() {
             self.last = Ticket(self.last.0 + 1);
             out.push(Effect::Commit(self.last, std::mem::take(&mut self.batch)));
         }

@@ -66,8 +66,10 @@ pub enum Event {
     Lost(DeviceId),
     /// A lock left this gateway for good.
     Removed(DeviceId),
-    /// An answer is with its caller.
+    /// An answer over MQTT is with its caller.
     ReplySent(u64),
+    /// The answer to a request over HTTP went out to a caller who was still there.
+    Answered(JobId),
     /// The storage went below its reserve, or is above it again.
     StorageLow(bool),
     /// Time has passed.
@@ -156,6 +158,7 @@ impl Gateway {
             Event::Lost(id) => self.with_device(now, id, Device::lost),
             Event::Removed(id) => self.with_device(now, id, Device::remove),
             Event::ReplySent(seq) => self.reply_sent(seq),
+            Event::Answered(job) => self.jobs.answered(&job),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer => {}
         }
@@ -165,6 +168,9 @@ impl Gateway {
         self.prune(now);
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
+        }
+        if self.ledger.is_open() {
+            self.jobs.save_answered(&mut self.ledger);
         }
         self.ledger.close(out);
         if let Some(at) = self.wake_at(now) {

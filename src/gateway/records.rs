@@ -188,7 +188,8 @@ pub(crate) struct JobRecord {
     pub done_at: Option<Timestamp>,
     /// The caller wants an answer at every phase.
     pub progress: Option<ReplyTo>,
-    /// Its first answer went out to a caller who was still there.
+    /// An answer went out over HTTP to a caller who was still there; only kept where a repeat must be
+    /// told from a new request.
     #[serde(default)]
     pub answered: bool,
 }

@@ -9,6 +9,7 @@ use super::answer::{Outcome, Refused, refused, told};
 use super::devices::no_such_device;
 use super::keys::Scope;
 use super::page::Page;
+use super::serve::JobOfAnswer;
 use super::who::Who;
 use crate::api::answer::{
     self, Always, CodePage, Generated, GeneratedCode, OneCode, Pagination, access_code,
@@ -59,9 +60,10 @@ pub async fn job(
         return Err(Refused(refusal));
     }
     let mut response = told(&answer::answer(&api.site, &answer, who.pins())).into_response();
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert("lockbridge-job-id", id);
+    if let Ok(text) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert("lockbridge-job-id", text);
     }
+    response.extensions_mut().insert(JobOfAnswer(id));
     Ok(response)
 }
 

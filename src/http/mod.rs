@@ -8,7 +8,7 @@
 //! params.rs path, query and body, together      ours.rs     health, receipts, queues, jobs
 //! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
-//! gate.rs   so many connections at once
+//! serve.rs  connections, and which answers arrived
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -22,27 +22,23 @@ mod calls;
 mod codes;
 mod devices;
 mod events;
-mod gate;
 pub mod keys;
 mod ours;
 mod page;
 mod params;
+mod serve;
 pub mod socket;
 mod steer;
 mod who;
 
-use std::future::Future;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on, post};
-use axum::serve::{IncomingStream, Listener};
 use rand::CryptoRng;
 
 use crate::api::answer::Site;
@@ -50,9 +46,9 @@ use crate::api::endpoint::{ENDPOINTS, Method};
 use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
-use gate::Gate;
 use keys::Keys;
-use who::Peer;
+
+pub use serve::{Listener, serve};
 
 /// What the API is served with.
 pub struct Api {
@@ -104,26 +100,6 @@ impl Api {
     fn clock(&self) -> &Clock {
         self.core.clock()
     }
-}
-
-/// Serves one listener until `stop` is over and the answers under way are given.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve<L>(
-    listener: L,
-    api: Arc<Api>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()>
-where
-    L: Listener,
-    L::Addr: std::fmt::Debug,
-    Peer: for<'a> Connected<IncomingStream<'a, Gate<L>>>,
-{
-    let service = routes(api).into_make_service_with_connect_info::<Peer>();
-    axum::serve(Gate::before(listener), service)
-        .with_graceful_shutdown(stop)
-        .await
 }
 
 /// Every path of the table, and simulated locks to be steered.
