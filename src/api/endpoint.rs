@@ -377,7 +377,7 @@ const UPDATE: &[Parameter] = &[
         "type",
         TYPES,
         Heeded,
-        "`ongoing` takes the times away, and goes with none; `time_bound` leaves them.",
+        "`ongoing` takes the times away, and goes with none; `time_bound` asks for times, given or on record.",
     ),
     ATTEMPT,
     optional(

@@ -432,6 +432,97 @@ mod tests {
     }
 
     #[test]
+    fn an_update_says_what_becomes_of_the_times() {
+        let update = |more: Value| {
+            let mut body = json!({"access_code_id": FRONT, "code": null});
+            body.as_object_mut()
+                .unwrap()
+                .append(&mut more.as_object().unwrap().clone());
+            match parse(Verb::Update, &body)? {
+                Request::Update(job) => Ok(job.times),
+                other => panic!("{other:?}"),
+            }
+        };
+        let time = "2030-01-01T00:00:00Z";
+        let bound = |starts_at, ends_at| NewTimes::Bound { starts_at, ends_at };
+        let at = crate::api::time::parse(time).ok();
+        for (more, times) in [
+            (json!({}), NewTimes::Keep),
+            (json!({"starts_at": null, "ends_at": null}), NewTimes::Keep),
+            (json!({"ends_at": time}), bound(None, at)),
+            (json!({"type": "time_bound"}), bound(None, None)),
+            (
+                json!({"type": "ongoing", "starts_at": null, "ends_at": null}),
+                NewTimes::Ongoing,
+            ),
+        ] {
+            assert_eq!(update(more.clone()), Ok(times), "{more}");
+        }
+        for (more, named) in [
+            (json!({"type": "ongoing", "ends_at": time}), "ends_at"),
+            (json!({"type": "sometimes"}), "type"),
+            (json!({"is_managed": false}), "is_managed"),
+            (json!({"is_one_time_use": true}), "is_one_time_use"),
+        ] {
+            let refusal = update(more.clone()).expect_err("it is wrong");
+            assert!(refusal.message.contains(named), "{more}: {}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_device() {
+        let notes = json!({"floor": "2", "lift": true, "old": null});
+        let body = json!({"device_id": FRONT, "properties": {"name": "Gate"}, "custom_metadata": notes});
+        let Ok(Request::UpdateDevice(job)) = parse(Verb::UpdateDevice, &body) else {
+            panic!("refused")
+        };
+        assert_eq!(job.name.as_deref(), Some("Gate"));
+        assert_eq!(job.metadata.len(), 3);
+        assert_eq!(job.metadata["old"], None);
+        let of = |more: Value, verb| {
+            let mut body = json!({"device_id": FRONT});
+            body.as_object_mut()
+                .unwrap()
+                .append(&mut more.as_object().unwrap().clone());
+            parse(verb, &body)
+        };
+        let long = "x".repeat(501);
+        for more in [
+            json!({"custom_metadata": {"n".repeat(41): true}}),
+            json!({"custom_metadata": {"note": long}}),
+            json!({"custom_metadata": {"note": 7}}),
+            json!({"properties": {"name": 7}}),
+            json!({"is_managed": false}),
+            json!({"backup_access_code_pool_enabled": true}),
+        ] {
+            assert!(of(more.clone(), Verb::UpdateDevice).is_err(), "{more}");
+        }
+        let report = |more: Value| match of(more, Verb::ReportConstraints)? {
+            Request::ReportConstraints(job) => Ok(job.lengths.into_iter().collect::<Vec<u8>>()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            report(json!({"supported_code_lengths": [6, 4, 6]})),
+            Ok(vec![4, 6])
+        );
+        assert_eq!(
+            report(json!({"min_code_length": 4, "max_code_length": 6})),
+            Ok(vec![4, 5, 6])
+        );
+        for more in [
+            json!({}),
+            json!({"supported_code_lengths": []}),
+            json!({"supported_code_lengths": [3]}),
+            json!({"supported_code_lengths": [4], "min_code_length": 4, "max_code_length": 5}),
+            json!({"min_code_length": 4}),
+            json!({"min_code_length": 6, "max_code_length": 5}),
+            json!({"min_code_length": 4, "max_code_length": 21}),
+        ] {
+            assert!(report(more.clone()).is_err(), "{more}");
+        }
+    }
+
+    #[test]
     fn the_hash_is_of_what_is_asked() {
         let of = |text: &str| hash(Verb::Delete, &serde_json::from_str(text).unwrap());
         let same = of(r#"{"a":{"x":1,"y":2},"b":null,"job_id":"j1"}"#);
