@@ -439,7 +439,7 @@ mod tests {
                 .unwrap()
                 .append(&mut more.as_object().unwrap().clone());
             match parse(Verb::Update, &body)? {
-                Request::Update(job) => Ok(job.times),
+                Request::Update(job) => Ok::<_, Refusal>(job.times),
                 other => panic!("{other:?}"),
             }
         };
@@ -498,7 +498,7 @@ mod tests {
             assert!(of(more.clone(), Verb::UpdateDevice).is_err(), "{more}");
         }
         let report = |more: Value| match of(more, Verb::ReportConstraints)? {
-            Request::ReportConstraints(job) => Ok(job.lengths.into_iter().collect::<Vec<u8>>()),
+            Request::ReportConstraints(job) => Ok::<_, Refusal>(job.lengths.into_iter().collect::<Vec<u8>>()),
             other => panic!("{other:?}"),
         };
         assert_eq!(
