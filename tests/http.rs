@@ -3,6 +3,8 @@
 mod common;
 
 use common::{BACK, FRONT, Rig, bearer, device};
+use lockbridge::api::endpoint::{Call, ENDPOINTS, Endpoint, Method, Needs};
+use lockbridge::api::parameter::Kind;
 use serde_json::{Value, json};
 
 const CELLAR: &str = "11111111-0000-4000-8000-000000000001";
@@ -563,4 +565,299 @@ fn it_ends_when_it_is_told_to_and_says_why_it_does_not_begin() {
     assert_eq!(damaged.status.code(), Some(3), "{damaged:?}");
     std::fs::write(rig.config(), "[gateway]\nsight = \"villa-7\"\n").unwrap();
     assert_eq!(rig.command(&["run"]).status.code(), Some(2));
+}
+
+#[test]
+fn queries_are_read_as_seam_reads_them() {
+    let rig = Rig::start(&two_doors());
+    let noted = json!({"device_id": FRONT, "name": "Gate", "custom_metadata": {"floor": "2", "lift": true}});
+    rig.call("PATCH", "/devices/update", &rig.bearer(), &noted.to_string())
+        .ok();
+    let found = |query: &str| {
+        let listed = rig.get(&format!("/devices/list?{query}")).ok();
+        listed["devices"].as_array().unwrap().len()
+    };
+    let both = format!("{FRONT}%2C{BACK}");
+    for (query, devices) in [
+        (format!("device_ids={FRONT}&device_ids={BACK}&_strict=true"), 2),
+        (format!("device_ids={both}"), 2),
+        (format!("device_ids[]={FRONT}&limit=1"), 1),
+        ("custom_metadata_has.floor=2&_strict=true".into(), 1),
+        (
+            "custom_metadata_has.lift=true&custom_metadata_has.floor=2".into(),
+            1,
+        ),
+        ("custom_metadata_has.floor=3".into(), 0),
+        ("search=gate&_strict=true".into(), 1),
+        (
+            "include_if=can_remotely_lock&exclude_if=can_program_offline_access_codes".into(),
+            2,
+        ),
+        ("exclude_if=can_unlock_with_code".into(), 0),
+        (
+            "device_type=sim_lock&manufacturer=unknown&unheard_of=1&unheard_of=2".into(),
+            2,
+        ),
+        ("device_types=august_lock".into(), 0),
+        ("created_before=2020-01-01T00:00:00Z".into(), 0),
+        ("space_id=11111111-0000-4000-8000-000000000001".into(), 0),
+        ("customer_key=&limit=&_strict=true".into(), 2),
+    ] {
+        assert_eq!(found(&query), devices, "{query}");
+    }
+    for (query, named) in [
+        (format!("device_ids={both}&_strict=true"), "device_ids"),
+        (
+            format!("connected_account_id={FRONT}&connected_account_id={BACK}"),
+            "connected_account_id",
+        ),
+        ("limit=0".into(), "limit"),
+        ("limit=ten".into(), "limit"),
+        ("page_cursor=here".into(), "page_cursor"),
+        ("created_before=yesterday".into(), "created_before"),
+        ("include_if=can_fly".into(), "include_if"),
+        ("space_id=attic".into(), "space_id"),
+    ] {
+        rig.get(&format!("/devices/list?{query}"))
+            .refused(400, "invalid_input", named);
+    }
+    // As in Seam's own examples: GET with a body, which wins over the query.
+    let path = format!("/devices/get?device_id={BACK}");
+    let body = json!({"device_id": FRONT, "name": null}).to_string();
+    let device = rig.call("GET", &path, &rig.bearer(), &body).ok();
+    assert_eq!(
+        (
+            &device["device"]["display_name"],
+            &device["device"]["properties"]["appearance"]["name"]
+        ),
+        (&json!("Gate"), &json!("Front door"))
+    );
+    let lock = rig.get("/locks/get?name=Gate&_strict=true").ok();
+    assert_eq!(lock["lock"], device["device"]);
+    let locks = rig.get("/locks/list").ok();
+    assert_eq!(locks["locks"], locks["devices"]);
+    assert!(locks.get("pagination").is_none());
+}
+
+fn word(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    }
+}
+
+/// A path that can be called.
+fn path_of(endpoint: &Endpoint) -> String {
+    let path = endpoint.path.replace("{device_id}", FRONT);
+    path.replace("{common_code_key}", "nobody")
+        .replace("{job_id}", "nobody")
+}
+
+#[test]
+fn every_endpoint_takes_its_methods_and_keeps_its_scopes() {
+    let rig = Rig::start(&two_doors());
+    let keys: Vec<(&str, String)> = ["codes", "pins", "operate", "admin"]
+        .into_iter()
+        .map(|scope| (scope, bearer(&rig.make_key(scope, scope))))
+        .collect();
+    for endpoint in ENDPOINTS {
+        let path = path_of(endpoint);
+        for method in [
+            Method::Get,
+            Method::Post,
+            Method::Put,
+            Method::Patch,
+            Method::Delete,
+        ] {
+            // A body that no call can read: nothing is changed on the way.
+            let answer = rig.call(word(method), &path, &rig.bearer(), "[]");
+            let is_taken = endpoint.methods.contains(&method);
+            assert_eq!(answer.status != 405, is_taken, "{} {path}", word(method));
+            let unknown = rig.call(word(method), &path, "", "[]").status;
+            let needs_key = is_taken && endpoint.needs != Needs::Nothing;
+            assert_eq!(unknown == 401, needs_key, "{} {path}", word(method));
+        }
+        let allowed: Vec<&str> = match endpoint.needs {
+            Needs::Nothing | Needs::Key => keys.iter().map(|(scope, _)| *scope).collect(),
+            Needs::OneOf(scopes) => scopes.iter().map(|scope| scope.word()).collect(),
+        };
+        for (scope, bearer) in &keys {
+            let answer = rig.call(word(endpoint.methods[0]), &path, bearer, "[]");
+            assert_eq!(
+                answer.status != 403,
+                allowed.contains(scope),
+                "{path} with {scope}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_the_wrong_kind_is_refused() {
+    let rig = Rig::start(&two_doors());
+    for endpoint in ENDPOINTS {
+        let path = path_of(endpoint);
+        for parameter in endpoint.parameters {
+            if endpoint.path.contains(parameter.name) {
+                continue;
+            }
+            let wrong = match parameter.kind {
+                Kind::Notes { .. } | Kind::Object(_) => json!(7),
+                _ => json!({"not": "this"}),
+            };
+            let body = json!({parameter.name: wrong}).to_string();
+            let answer = rig.call(word(endpoint.methods[0]), &path, &rig.bearer(), &body);
+            answer.refused(400, "invalid_input", &format!("{}: must be", parameter.name));
+            let named = &answer.body["error"]["validation_errors"][parameter.name];
+            assert!(named["_errors"][0].is_string(), "{path}: {}", answer.body);
+        }
+    }
+    let after = rig.everything();
+    assert_eq!(
+        (&after["ready"]["access_codes"], &after["ready"]["groups"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn codes_that_cannot_be_had_are_refused_by_device() {
+    let rig = Rig::start(&two_doors());
+    for name in [
+        "is_offline_access_code",
+        "use_offline_access_code",
+        "is_one_time_use",
+    ] {
+        for (path, body) in [
+            ("/access_codes/create", json!({"device_id": FRONT, name: true})),
+            (CREATE, json!({"device_ids": [BACK, FRONT], name: true})),
+        ] {
+            let answer = rig.post(path, body);
+            answer.refused(400, "invalid_input", name);
+            assert!(
+                answer.body["error"].to_string().contains(FRONT),
+                "{}",
+                answer.body
+            );
+        }
+        let created = json!({"device_id": FRONT, name: false, "max_time_rounding": "1h", "sync": false});
+        rig.post("/access_codes/create", created).ok();
+    }
+}
+
+#[test]
+fn what_happened_is_listed_with_what_belongs_to_it() {
+    let rig = Rig::start(&two_doors());
+    let blind = bearer(&rig.make_key("blind", "codes"));
+    let created = rig
+        .post(
+            "/access_codes/create",
+            json!({"device_id": FRONT, "code": "271828"}),
+        )
+        .ok();
+    let id = created["access_code"]["access_code_id"].as_str().unwrap();
+    rig.advance(300);
+    let since = rig.time(-86_400);
+    let listed = |more: Value, headers: &str| {
+        let mut body = json!({"since": since});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let answer = rig.call("POST", "/events/list", headers, &body.to_string()).ok();
+        answer["events"].as_array().unwrap().clone()
+    };
+    let all = listed(json!({}), &rig.bearer());
+    let types: Vec<&str> = all
+        .iter()
+        .map(|event| event["event_type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "access_code.created",
+            "lockbridge.job.accepted",
+            "access_code.set_on_device",
+            "lockbridge.job.done"
+        ]
+    );
+    assert!(all[1].get("device_id").is_none() && all[1]["job_id"] == all[0]["job_id"]);
+    let of_code =
+        json!({"access_code_ids": [id], "device_id": FRONT, "event_types": ["access_code.set_on_device"]});
+    let set = &listed(of_code.clone(), &rig.bearer())[0];
+    assert_eq!(
+        (&set["code"], &set["access_code_id"]),
+        (&json!("271828"), &json!(id))
+    );
+    assert_eq!(listed(of_code, &blind)[0]["code"], Value::Null);
+    for nothing in [
+        json!({"device_id": BACK}),
+        json!({"customer_key": "x"}),
+        json!({"connected_account_id": FRONT}),
+        json!({"event_type": "device.connected"}),
+        json!({"unstable_offset": 4}),
+        json!({"between": ["2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"]}),
+    ] {
+        assert!(listed(nothing.clone(), &rig.bearer()).is_empty(), "{nothing}");
+    }
+    assert_eq!(listed(json!({"limit": 1}), &rig.bearer()), all[..1]);
+    let by_id = rig.post("/events/get", json!({"event_id": set["event_id"]})).ok();
+    assert_eq!(by_id["event"], *set);
+    let newest = rig.post("/events/get", json!({"device_id": FRONT})).ok();
+    assert_eq!(newest["event"], *set);
+    rig.post("/events/get", json!({"event_id": NOBODY}))
+        .refused(404, "event_not_found", "");
+    for (path, says) in [("/events/get", "event_id"), ("/events/list", "between")] {
+        rig.post(path, json!({})).refused(400, "invalid_input", says);
+    }
+}
+
+#[test]
+fn the_rest_of_what_can_be_asked() {
+    let rig = Rig::start(&two_doors());
+    assert!(ENDPOINTS.iter().any(|endpoint| endpoint.call == Call::Document));
+    assert_eq!(rig.call("GET", "/openapi.json", "", "").body["openapi"], "3.1.0");
+    let workspace = rig.get("/workspaces/get").ok();
+    assert_eq!(
+        (
+            &workspace["workspace"]["name"],
+            &workspace["workspace"]["is_sandbox"]
+        ),
+        (&json!("villa-7"), &json!(true))
+    );
+    let path = format!("/access_codes/generate_code?device_id={FRONT}&_strict=true");
+    let generated = rig.get(&path).ok();
+    let code = generated["generated_code"]["code"].as_str().unwrap();
+    assert!((4..=6).contains(&code.len()));
+    let attempt = rig.post("/locks/lock_door", json!({"device_id": FRONT})).ok();
+    let attempt = &attempt["action_attempt"];
+    assert_eq!(
+        (&attempt["status"], &attempt["result"]),
+        (&json!("pending"), &Value::Null)
+    );
+    rig.advance(10);
+    let id = attempt["action_attempt_id"].as_str().unwrap();
+    let after = rig
+        .get(&format!("/action_attempts/get?action_attempt_id={id}"))
+        .ok();
+    assert_eq!(
+        after["action_attempt"],
+        json!({
+            "action_attempt_id": id,
+            "action_type": "LOCK_DOOR",
+            "status": "success",
+            "result": {"was_confirmed_by_device": true},
+            "error": null,
+        })
+    );
+    let listed = rig
+        .post("/action_attempts/list", json!({"device_id": FRONT}))
+        .ok();
+    assert_eq!(listed["action_attempts"], json!([after["action_attempt"]]));
+    assert_eq!(listed["pagination"]["has_next_page"], false);
+    rig.get(&format!("/action_attempts/get?action_attempt_id={NOBODY}"))
+        .refused(404, "action_attempt_not_found", "");
+    let device = rig.post("/devices/get", json!({"device_id": FRONT})).ok();
+    assert_eq!(device["device"]["properties"]["locked"], true);
 }

@@ -94,10 +94,16 @@ fn collect(value: &Value, key: &str, found: &mut BTreeSet<String>) {
 fn properties(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(members) => {
-            if let Some(Value::Object(named)) = members.get("properties") {
-                found.extend(named.keys().cloned());
+            for (key, member) in members {
+                match member {
+                    // A property may be called `properties` too.
+                    Value::Object(named) if key == "properties" => {
+                        found.extend(named.keys().cloned());
+                        named.values().for_each(|property| properties(property, found));
+                    }
+                    other => properties(other, found),
+                }
             }
-            members.values().for_each(|member| properties(member, found));
         }
         Value::Array(items) => items.iter().for_each(|item| properties(item, found)),
         _ => {}

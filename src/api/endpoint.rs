@@ -144,10 +144,9 @@ const SEARCH: Kind = Kind::Text {
     least: 1,
     most: usize::MAX,
 };
-const LIMIT: Kind = Kind::Whole {
-    least: 1,
-    most: u64::MAX,
-};
+const LIMIT: Kind = Kind::Whole { least: 1, most: MANY };
+/// More than there can ever be.
+const MANY: u64 = 1_000_000_000;
 const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
 /// Seam's bounds for the lengths that somebody reports.
 const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
@@ -247,19 +246,19 @@ const BACKUP: Parameter = optional(
 );
 const OFFLINE: Parameter = optional(
     "is_offline_access_code",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Must not be true: locks here make no codes by themselves.",
 );
 const OFFLINE_OLD: Parameter = optional(
     "use_offline_access_code",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Older word for `is_offline_access_code`; must not be true.",
 );
 const ONE_TIME: Parameter = optional(
     "is_one_time_use",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Must not be true: no lock here takes a code away after its first use.",
 );
@@ -378,7 +377,7 @@ const UPDATE: &[Parameter] = &[
         "type",
         TYPES,
         Heeded,
-        "`ongoing` takes the times away, and goes with none; `time_bound` leaves them.",
+        "`ongoing` takes the times away, and goes with none; `time_bound` asks for times, given or on record.",
     ),
     ATTEMPT,
     optional(
@@ -389,7 +388,7 @@ const UPDATE: &[Parameter] = &[
     ),
     optional(
         "is_managed",
-        Kind::Flag,
+        Kind::Only(true),
         Heeded,
         "Must not be false: a code of this gateway stays one.",
     ),
@@ -564,13 +563,13 @@ const UPDATE_DEVICE: &[Parameter] = &[
     ),
     optional(
         "is_managed",
-        Kind::Flag,
+        Kind::Only(true),
         Heeded,
         "Must not be false: a device of this gateway stays one.",
     ),
     optional(
         "backup_access_code_pool_enabled",
-        Kind::Flag,
+        Kind::Only(false),
         Heeded,
         "Must not be true: there are no backup codes.",
     ),
@@ -673,10 +672,7 @@ const LIST_EVENTS: &[Parameter] = &[
     LIMIT_OF_500,
     optional(
         "unstable_offset",
-        Kind::Whole {
-            least: 0,
-            most: u64::MAX,
-        },
+        Kind::Whole { least: 0, most: MANY },
         Heeded,
         "Leaves out so many first.",
     ),

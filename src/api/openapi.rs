@@ -162,12 +162,16 @@ fn query_parameter(parameter: &Parameter) -> Option<Value> {
     if let Kind::Notes { .. } | Kind::Object(_) = parameter.kind {
         return None;
     }
+    let mut schema = parameter.kind.schema();
+    if !parameter.required && schema["type"] != "array" {
+        schema = json!({"anyOf": [schema, {"type": "string", "maxLength": 0}]});
+    }
     Some(json!({
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
         "description": parameter.about,
-        "schema": parameter.kind.schema(),
+        "schema": schema,
     }))
 }
 

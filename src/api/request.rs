@@ -30,7 +30,7 @@ pub fn parse(verb: Verb, body: &Value) -> Result<Request, Refusal> {
         Verb::Update => update(&mut form).map(Request::Update),
         Verb::UpdateMultiple => update_multiple(&mut form).map(Request::UpdateMultiple),
         Verb::Delete => delete(&form).map(Request::Delete),
-        Verb::UpdateDevice => update_device(&mut form).map(Request::UpdateDevice),
+        Verb::UpdateDevice => update_device(&form).map(Request::UpdateDevice),
         Verb::ReportConstraints => report_constraints(&mut form).map(Request::ReportConstraints),
         Verb::LockDoor => door(&form, Deed::Lock).map(Request::Door),
         Verb::UnlockDoor => door(&form, Deed::Unlock).map(Request::Door),
@@ -134,17 +134,6 @@ fn create_multiple(form: &mut Form<'_>) -> Result<Option<CreateMultiple>, Refusa
 }
 
 fn update(form: &mut Form<'_>) -> Option<Update> {
-    const NEVER: [&str; 3] = [
-        "is_offline_access_code",
-        "use_offline_access_code",
-        "is_one_time_use",
-    ];
-    for name in NEVER {
-        if form.flag(name) == Some(true) {
-            form.wrong(name, "is not possible on the devices of this gateway");
-        }
-    }
-    stays_managed(form);
     let times = new_times(form);
     Some(Update {
         code: CodeId(form.uuid("access_code_id")?),
@@ -191,11 +180,7 @@ fn delete(form: &Form<'_>) -> Option<Delete> {
     })
 }
 
-fn update_device(form: &mut Form<'_>) -> Option<UpdateDevice> {
-    stays_managed(form);
-    if form.flag("backup_access_code_pool_enabled") == Some(true) {
-        form.wrong("backup_access_code_pool_enabled", "there are no backup codes");
-    }
+fn update_device(form: &Form<'_>) -> Option<UpdateDevice> {
     let older_place = || {
         let name = form.object("properties")?.get("name")?;
         name.as_str().map(str::to_owned)
@@ -260,7 +245,7 @@ fn may_be_kept(form: &Form<'_>, devices: &[DeviceId]) -> Result<(), Refusal> {
         ("use_offline_access_code", "cannot make offline access codes"),
         ("is_one_time_use", "cannot take a code away after one use"),
     ];
-    let asked = |(name, _): &&(&str, &str)| form.flag(name) == Some(true);
+    let asked = |(name, _): &&(&str, &str)| form.says_true(name);
     let Some((name, what)) = CANNOT.iter().find(asked).filter(|_| !devices.is_empty()) else {
         return Ok(());
     };
@@ -280,15 +265,6 @@ fn may_be_kept(form: &Form<'_>, devices: &[DeviceId]) -> Result<(), Refusal> {
         format!("not possible on {}", named.join(", ")),
     ));
     Err(refusal)
-}
-
-fn stays_managed(form: &mut Form<'_>) {
-    if form.flag("is_managed") == Some(false) {
-        form.wrong(
-            "is_managed",
-            "must not be false: this gateway does not let go of what it manages",
-        );
-    }
 }
 
 fn device(form: &Form<'_>) -> Option<DeviceId> {
@@ -453,6 +429,97 @@ mod tests {
         assert!(parse(Verb::Delete, &json!([])).is_err());
         let one_time = json!({"common_code_key": "k", "ends_at": "2030-01-01T00:00:00Z"});
         assert!(parse(Verb::UpdateMultiple, &one_time).is_ok());
+    }
+
+    #[test]
+    fn an_update_says_what_becomes_of_the_times() {
+        let update = |more: Value| {
+            let mut body = json!({"access_code_id": FRONT, "code": null});
+            body.as_object_mut()
+                .unwrap()
+                .append(&mut more.as_object().unwrap().clone());
+            match parse(Verb::Update, &body)? {
+                Request::Update(job) => Ok::<_, Refusal>(job.times),
+                other => panic!("{other:?}"),
+            }
+        };
+        let time = "2030-01-01T00:00:00Z";
+        let bound = |starts_at, ends_at| NewTimes::Bound { starts_at, ends_at };
+        let at = crate::api::time::parse(time).ok();
+        for (more, times) in [
+            (json!({}), NewTimes::Keep),
+            (json!({"starts_at": null, "ends_at": null}), NewTimes::Keep),
+            (json!({"ends_at": time}), bound(None, at)),
+            (json!({"type": "time_bound"}), bound(None, None)),
+            (
+                json!({"type": "ongoing", "starts_at": null, "ends_at": null}),
+                NewTimes::Ongoing,
+            ),
+        ] {
+            assert_eq!(update(more.clone()), Ok(times), "{more}");
+        }
+        for (more, named) in [
+            (json!({"type": "ongoing", "ends_at": time}), "ends_at"),
+            (json!({"type": "sometimes"}), "type"),
+            (json!({"is_managed": false}), "is_managed"),
+            (json!({"is_one_time_use": true}), "is_one_time_use"),
+        ] {
+            let refusal = update(more.clone()).expect_err("it is wrong");
+            assert!(refusal.message.contains(named), "{more}: {}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_device() {
+        let notes = json!({"floor": "2", "lift": true, "old": null});
+        let body = json!({"device_id": FRONT, "properties": {"name": "Gate"}, "custom_metadata": notes});
+        let Ok(Request::UpdateDevice(job)) = parse(Verb::UpdateDevice, &body) else {
+            panic!("refused")
+        };
+        assert_eq!(job.name.as_deref(), Some("Gate"));
+        assert_eq!(job.metadata.len(), 3);
+        assert_eq!(job.metadata["old"], None);
+        let of = |more: Value, verb| {
+            let mut body = json!({"device_id": FRONT});
+            body.as_object_mut()
+                .unwrap()
+                .append(&mut more.as_object().unwrap().clone());
+            parse(verb, &body)
+        };
+        let long = "x".repeat(501);
+        for more in [
+            json!({"custom_metadata": {"n".repeat(41): true}}),
+            json!({"custom_metadata": {"note": long}}),
+            json!({"custom_metadata": {"note": 7}}),
+            json!({"properties": {"name": 7}}),
+            json!({"is_managed": false}),
+            json!({"backup_access_code_pool_enabled": true}),
+        ] {
+            assert!(of(more.clone(), Verb::UpdateDevice).is_err(), "{more}");
+        }
+        let report = |more: Value| match of(more, Verb::ReportConstraints)? {
+            Request::ReportConstraints(job) => Ok::<_, Refusal>(job.lengths.into_iter().collect::<Vec<u8>>()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            report(json!({"supported_code_lengths": [6, 4, 6]})),
+            Ok(vec![4, 6])
+        );
+        assert_eq!(
+            report(json!({"min_code_length": 4, "max_code_length": 6})),
+            Ok(vec![4, 5, 6])
+        );
+        for more in [
+            json!({}),
+            json!({"supported_code_lengths": []}),
+            json!({"supported_code_lengths": [3]}),
+            json!({"supported_code_lengths": [4], "min_code_length": 4, "max_code_length": 5}),
+            json!({"min_code_length": 4}),
+            json!({"min_code_length": 6, "max_code_length": 5}),
+            json!({"min_code_length": 4, "max_code_length": 21}),
+        ] {
+            assert!(report(more.clone()).is_err(), "{more}");
+        }
     }
 
     #[test]

@@ -221,6 +221,25 @@ mod tests {
     }
 
     #[test]
+    fn codes_are_changed_here_and_doors_are_not() {
+        const DOOR: &str = "8e94044d-a4d1-4691-9f7e-e97d3e8a0b73";
+        let create = format!(r#"{{"job_id":"j1","device_id":"{DOOR}"}}"#);
+        let update = format!(r#"{{"job_id":"j1","access_code_id":"{DOOR}","type":"ongoing"}}"#);
+        for (verb, body) in [("create", &create), ("update", &update)] {
+            let (incoming, refused) = asked(&delivery(verb, body));
+            assert_eq!((incoming.verb.word(), refused), (verb, None));
+        }
+        assert_eq!(
+            asked(&delivery("create", DELETE)).1,
+            Some(Reason::InvalidInput),
+            "it says no device"
+        );
+        let stray = refused(&delivery("unlock_door", &create));
+        assert_eq!(stray.refusal.reason, Reason::NotFound);
+        assert!(stray.refusal.message.contains("create, create_multiple, update"));
+    }
+
+    #[test]
     fn the_response_topic_comes_before_reply_to_and_either_must_be_allowed() {
         let body = |reply: &str| DELETE.replace('{', &format!(r#"{{"reply_to":{reply},"#));
         let twin = delivery("delete", &body(&format!("\"{MINE}\"")));
