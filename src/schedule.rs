@@ -173,6 +173,8 @@ fn fitting_window(window: Window, native: NativeWindow) -> Window {
 pub enum Rank {
     /// Take a code off; the earliest end first.
     Remove(Timestamp),
+    /// Somebody stands at the door; who asked first goes first.
+    Door(Timestamp),
     /// A second look that is nearly too late; the oldest first.
     LateLook(Timestamp),
     /// Put or update a code; the earliest start first.
@@ -189,10 +191,11 @@ impl Rank {
     pub fn kind(self) -> u8 {
         match self {
             Rank::Remove(_) => 0,
-            Rank::LateLook(_) => 1,
-            Rank::Set(_) => 2,
-            Rank::Look(_) => 3,
-            Rank::Check => 4,
+            Rank::Door(_) => 1,
+            Rank::LateLook(_) => 2,
+            Rank::Set(_) => 3,
+            Rank::Look(_) => 4,
+            Rank::Check => 5,
         }
     }
 
@@ -290,6 +293,7 @@ mod tests {
         let order = [
             Rank::Remove(Timestamp(1)),
             Rank::Remove(Timestamp(2)),
+            Rank::Door(Timestamp(0)),
             Rank::look(now - LOOK_LATE, now),
             Rank::Set(Timestamp(1)),
             Rank::Set(Timestamp(5)),

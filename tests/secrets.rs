@@ -507,6 +507,8 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         deleted_at: None,
         pending: None,
         device_offline: false,
+        device_removed: false,
+        external: None,
     };
     let receipt = MemberReceipt {
         code: code.clone(),

@@ -112,9 +112,9 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     ));
     let (stop, stopping) = watch::channel(false);
     let doors = async {
-        tokio::try_join!(
-            http::serve(network, Arc::clone(&api), stopped(stopping.clone())),
-            http::serve(local, Arc::clone(&api), stopped(stopping.clone())),
+        tokio::join!(
+            http::serve(network, Arc::clone(&api), config.http_timeout, stopping.clone()),
+            http::serve(local, Arc::clone(&api), config.http_timeout, stopping.clone()),
         )
     };
     tokio::pin!(doors);
@@ -124,11 +124,11 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     );
 
     let mut ended = None;
-    let mut failed = None;
     tokio::select! {
         told = told_to_end() => tracing::info!("{} came: ending", told?),
         result = &mut running => ended = Some(result),
-        result = &mut doors => failed = result.err(),
+        // They close only when they are told to, which is further down.
+        _ = &mut doors => {}
     }
     // Nobody is listening any more only if the doors are closed already.
     let _ = stop.send(true);
@@ -138,31 +138,19 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         }
     };
     if ended.is_none() {
-        let last_answers = async {
-            if failed.is_none() {
-                // How it ended does not matter any more.
-                let _ = doors.await;
-            }
-        };
-        let closed = async { tokio::join!(last_answers, goodbye) };
+        let closed = async { tokio::join!(doors, goodbye) };
         if tokio::time::timeout(LAST_ANSWERS, closed).await.is_err() {
             tracing::warn!("some callers kept their connections open until the end");
         }
         core.stop().await;
         ended = tokio::time::timeout(LAST_WRITES, &mut running).await.ok();
     }
-    match (ended, failed) {
-        (None, _) => Err(Failure::other("the store did not close in time")),
-        (Some(Err(panic)), _) => Err(Failure::other(format!("the core failed: {panic}"))),
-        (Some(Ok(Err(fail))), _) => Err(fail.into()),
-        (Some(Ok(Ok(()))), Some(error)) => Err(Failure::other(format!("cannot serve any more: {error}"))),
-        (Some(Ok(Ok(()))), None) => Ok(()),
+    match ended {
+        None => Err(Failure::other("the store did not close in time")),
+        Some(Err(panic)) => Err(Failure::other(format!("the core failed: {panic}"))),
+        Some(Ok(Err(fail))) => Err(fail.into()),
+        Some(Ok(Ok(()))) => Ok(()),
     }
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // The sender is gone only when everything is.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Waits for a signal that asks for the end.

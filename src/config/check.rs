@@ -16,12 +16,15 @@ use super::{Config, ConfigError, Mqtt, Secret, Untrusted, device, span};
 const DATA_DIR: &str = "/var/lib/lockbridge";
 /// On this machine only: PINs go over it in the clear.
 const LISTEN: &str = "127.0.0.1:8480";
+/// Long enough for a caller that makes one call after another, short enough for those who wait.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Room for the store to tidy itself up, and for the system to log why it is in trouble.
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.
 const SIM_LINKS: usize = 3;
 /// One million of anything is beyond the memory of the machine that this is for.
 const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
+const PACES: RangeInclusive<u32> = 1..=60_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -61,17 +64,25 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .gateway
             .data_dir
             .map_or_else(|| PathBuf::from(DATA_DIR), PathBuf::from),
+        http_timeout: top("[http]").span(
+            "timeout",
+            raw.http.timeout.clone(),
+            HTTP_TIMEOUT,
+            &(Duration::from_secs(1)..=MINUTE * 10),
+        )?,
         listen: listen(&top("[http]"), raw.http)?,
         mqtt: raw
             .mqtt
             .map(|typed| mqtt(&top("[mqtt]"), typed, &site))
             .transpose()?,
-        settings: settings(&top("[schedule]"), raw.schedule, &top("[limits]"), &raw.limits)?,
+        settings: Settings {
+            remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
+            ..settings(&top("[schedule]"), raw.schedule, &top("[limits]"), &raw.limits)?
+        },
         untrusted: match raw.clock.untrusted {
             None | Some(raw::Untrusted::Hold) => Untrusted::Hold,
             Some(raw::Untrusted::Proceed) => Untrusted::Proceed,
         },
-        remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
         key_file: raw.store.key_file.map(PathBuf::from),
         reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
             << 20,
@@ -266,7 +277,9 @@ fn settings(
 ) -> Checked<Settings> {
     let known = Settings::default();
     let count = |key, typed, default| limits.number(key, typed, default, &COUNTS);
+    let pace = |key, typed, default| limits.number(key, typed, default, &PACES);
     Ok(Settings {
+        remote_unlock: known.remote_unlock,
         lead: schedule.span("lead", times.lead, known.lead, &(Duration::ZERO..=DAY))?,
         preload: schedule.span("preload", times.preload, known.preload, &(MINUTE..=DAY * 365))?,
         second_look: schedule.span(
@@ -294,6 +307,26 @@ fn settings(
             events: count("events", counts.events, known.limits.events)?,
             replies: count("replies", counts.replies, known.limits.replies)?,
             refusals: count("refusals", counts.refusals, known.limits.refusals)?,
+            creations_per_minute: pace(
+                "creations_per_minute",
+                counts.creations_per_minute,
+                known.limits.creations_per_minute,
+            )?,
+            updates_per_minute: pace(
+                "updates_per_minute",
+                counts.updates_per_minute,
+                known.limits.updates_per_minute,
+            )?,
+            deletions_per_minute: pace(
+                "deletions_per_minute",
+                counts.deletions_per_minute,
+                known.limits.deletions_per_minute,
+            )?,
+            door_commands_per_minute: pace(
+                "door_commands_per_minute",
+                counts.door_commands_per_minute,
+                known.limits.door_commands_per_minute,
+            )?,
         },
     })
 }

@@ -24,7 +24,8 @@ impl Display for Description<'_> {
             None => writeln!(f, "store key    at its default place")?,
         }
         writeln!(f, "reserve      {} MB", config.reserve >> 20)?;
-        writeln!(f, "http         {}", config.listen)?;
+        let timeout = span::print(config.http_timeout);
+        writeln!(f, "http         {}, time-out {timeout}", config.listen)?;
         self.mqtt(f)?;
         self.settings(f)?;
         let untrusted = match config.untrusted {
@@ -35,7 +36,7 @@ impl Display for Description<'_> {
         writeln!(
             f,
             "unlock       {}",
-            if config.remote_unlock {
+            if config.settings.remote_unlock {
                 "from afar too"
             } else {
                 "not from afar"

@@ -17,6 +17,7 @@ mod span;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::lock::sim::Setup;
 use crate::model::{DeviceId, RadioId, Settings};
@@ -35,14 +36,14 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// How long a caller over HTTP may keep the gateway waiting.
+    pub http_timeout: Duration,
     /// The broker, if there is one.
     pub mqtt: Option<Mqtt>,
     /// Times and bounds that the core goes by.
     pub settings: Settings,
     /// What to go by while the clock is not trusted.
     pub untrusted: Untrusted,
-    /// Whether doors can be opened from afar.
-    pub remote_unlock: bool,
     /// The file of the key that seals the store; `None` for the default place.
     pub key_file: Option<PathBuf>,
     /// How much room must stay free on the card, in bytes.

@@ -33,7 +33,14 @@ section! {
 }
 
 section! { Gateway { site: Option<String>, id: Option<String>, data_dir: Option<String>, } }
-section! { Http { listen: Option<String>, tls_cert: Option<String>, tls_key: Option<String>, } }
+section! {
+    Http {
+        listen: Option<String>,
+        timeout: Option<String>,
+        tls_cert: Option<String>,
+        tls_key: Option<String>,
+    }
+}
 section! {
     Mqtt {
         url: Option<String>,
@@ -67,6 +74,10 @@ section! {
         events: Option<usize>,
         replies: Option<usize>,
         refusals: Option<usize>,
+        creations_per_minute: Option<u32>,
+        updates_per_minute: Option<u32>,
+        deletions_per_minute: Option<u32>,
+        door_commands_per_minute: Option<u32>,
     }
 }
 section! { Sim { links: Option<usize>, } }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::device::{Device, DeviceSpec};
+use super::doors::Doors;
 use super::jobs::Jobs;
 use super::ledger::Ledger;
+use super::rates::Rates;
 use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
 use super::{Gateway, Radio};
 use crate::model::{
@@ -79,6 +81,8 @@ impl Gateway {
             owners: BTreeMap::new(),
             groups: BTreeMap::new(),
             jobs: Jobs::default(),
+            doors: Doors::default(),
+            rates: Rates::default(),
             replies: BTreeMap::new(),
             next_reply: 1,
             ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events),
@@ -91,6 +95,7 @@ impl Gateway {
             before: None,
             settings,
         };
+        gateway.note_new_devices(now);
         gateway.take_up_codes(records, now);
         let repairs = gateway.take_up_rows(content.take(Tree::Queue), now)?;
         let mut jobs: Vec<JobRecord> = Vec::new();
@@ -109,6 +114,18 @@ impl Gateway {
         }
         gateway.next_reply = gateway.replies.keys().next_back().map_or(1, |last| last + 1);
         Ok((gateway, repairs))
+    }
+
+    /// Remembers since when each device is known.
+    fn note_new_devices(&mut self, now: Now) {
+        let new = self
+            .devices
+            .values_mut()
+            .filter(|device| device.record.created_at.is_none());
+        for device in new {
+            device.record.created_at = Some(now.wall);
+            device.store(&mut self.ledger);
+        }
     }
 
     fn take_up_codes(&mut self, mut records: Vec<Record>, now: Now) {

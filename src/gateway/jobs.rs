@@ -4,17 +4,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::records::{Answer, JobRecord, Phase};
+use super::records::{Answer, JobRecord, Phase, Verb};
 use crate::model::{Caller, CodeId, JobId, Timestamp};
 use crate::store::Tree;
 
 /// Ids of accepted jobs are kept this long after they are done.
 pub(super) const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// A request that comes again so soon after one whose answer was lost is that one's repeat.
+const REPEAT: Duration = Duration::from_secs(2 * 60);
 
 #[derive(Default)]
 pub(crate) struct Jobs {
     all: BTreeMap<JobId, JobRecord>,
     by_handle: BTreeMap<(Caller, String), JobId>,
+    /// By what was asked, the latest job whose answer is not known to have arrived. Judged by time
+    /// when it is looked up, so that a clock that was moved is judged rightly too.
+    unanswered: BTreeMap<(Caller, [u8; 32]), JobId>,
+    /// Answered since the last batch. Not worth a sync of its own: a mark that is lost lets a
+    /// request that is soon made again be taken for a repeat.
+    unsaved: BTreeSet<JobId>,
     /// Jobs that are not done, by the codes that they wait for.
     watching: BTreeMap<CodeId, BTreeSet<JobId>>,
     /// Refused ones, oldest first.
@@ -28,6 +36,17 @@ impl JobRecord {
             (_, None) => Phase::Accepted,
             (_, Some(_)) => Phase::Done,
         }
+    }
+
+    /// Whether it must not be done twice when its answer is lost, and has no handle by which its
+    /// caller says so. An update is simply done again: another one may have come between.
+    fn is_done_once(&self) -> bool {
+        let once = matches!(self.verb, Verb::Create | Verb::CreateMultiple | Verb::Delete);
+        once && self.handle.is_none() && self.phase() != Phase::Rejected
+    }
+
+    fn asked(&self) -> (Caller, [u8; 32]) {
+        (self.caller.clone(), self.hash)
     }
 
     pub fn store(&self, ledger: &mut Ledger) {
@@ -44,6 +63,43 @@ impl Jobs {
         self.by_handle
             .get(&(caller.clone(), handle.to_owned()))
             .and_then(|id| self.all.get(id))
+    }
+
+    /// The job that this very request made just now, if its answer may be lost.
+    pub fn unanswered(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Option<&JobRecord> {
+        let id = self.unanswered.get(&(caller.clone(), hash))?;
+        let apart = |job: &JobRecord| now.since(job.at).max(job.at.since(now));
+        self.all
+            .get(id)
+            .filter(|job| job.verb == verb && apart(job) <= REPEAT)
+    }
+
+    /// An answer is with its caller.
+    pub fn answered(&mut self, id: &JobId) {
+        let Some(job) = self.all.get_mut(id) else {
+            return;
+        };
+        let asked = job.asked();
+        if self.unanswered.get(&asked) == Some(id) {
+            self.unanswered.remove(&asked);
+            job.answered = true;
+            self.unsaved.insert(id.clone());
+        }
+    }
+
+    /// Stores which answers arrived, with a batch that is made anyway.
+    pub fn save_answered(&mut self, ledger: &mut Ledger) {
+        for id in std::mem::take(&mut self.unsaved) {
+            if let Some(job) = self.all.get(&id) {
+                job.store(ledger);
+            }
+        }
     }
 
     /// Jobs on record that were accepted.
@@ -67,6 +123,9 @@ impl Jobs {
         if let Some(handle) = &job.handle {
             self.by_handle
                 .insert((job.caller.clone(), handle.clone()), job.id.clone());
+        }
+        if job.is_done_once() && !job.answered {
+            self.unanswered.insert(job.asked(), job.id.clone());
         }
         match job.phase() {
             Phase::Rejected => self.rejected.push_back(job.id.clone()),
@@ -158,10 +217,14 @@ impl Jobs {
     }
 
     fn forget(&mut self, id: &JobId, ledger: &mut Ledger) {
-        if let Some(job) = self.all.remove(id)
-            && let Some(handle) = job.handle
-        {
-            self.by_handle.remove(&(job.caller, handle));
+        if let Some(job) = self.all.remove(id) {
+            let asked = job.asked();
+            if self.unanswered.get(&asked) == Some(id) {
+                self.unanswered.remove(&asked);
+            }
+            if let Some(handle) = job.handle {
+                self.by_handle.remove(&(job.caller, handle));
+            }
         }
         ledger.remove(Tree::Jobs, id.as_str().as_bytes());
     }

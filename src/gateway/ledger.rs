@@ -33,8 +33,9 @@ pub(crate) struct Desk<'a> {
 
 impl Desk<'_> {
     /// Something happened on a device that no single job asked for.
-    pub fn tell(&mut self, kind: EventKind, device: DeviceId, code: Option<CodeId>) {
-        self.ledger.tell(self.now.wall, kind, Some(device), code, None);
+    pub fn tell(&mut self, kind: EventKind, device: DeviceId, code: Option<CodeId>, detail: Detail) {
+        self.ledger
+            .tell(self.now.wall, kind, Some(device), code, None, detail);
     }
 }
 
@@ -75,6 +76,7 @@ impl Ledger {
         device: Option<DeviceId>,
         code: Option<CodeId>,
         job: Option<&JobId>,
+        detail: Detail,
     ) {
         let event = Event {
             seq: self.next_seq,
@@ -83,7 +85,7 @@ impl Ledger {
             device,
             code,
             job: job.cloned(),
-            detail: Detail::None,
+            detail,
         };
         self.next_seq += 1;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
@@ -104,9 +106,14 @@ impl Ledger {
         self.last
     }
 
+    /// Whether there will be a batch.
+    pub fn is_open(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
     /// Closes the batch: hands it out for commit, with its effects to follow.
     pub fn close(&mut self, out: &mut Vec<Effect>) {
-        if !self.batch.is_empty() {
+        if self.is_open() {
             self.last = Ticket(self.last.0 + 1);
             out.push(Effect::Commit(self.last, std::mem::take(&mut self.batch)));
         }

@@ -1,5 +1,10 @@
 //! Questions of readers. They change nothing.
 
+use std::ops::Bound;
+
+use rand::Rng;
+
+use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::view::{
@@ -8,8 +13,9 @@ use super::view::{
 };
 use super::{Gateway, Phase};
 use crate::model::{
-    AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Reason, Refusal, Timestamp, Window,
+    AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Refusal, Timestamp, Window,
 };
+use crate::plan;
 use crate::schedule;
 use crate::store::Ticket;
 
@@ -27,22 +33,13 @@ impl Gateway {
         Some(self.code_view(device, device.codes.get(&id)?, now))
     }
 
-    /// The access codes of one device that are not over, in the order in which they were made.
+    /// The access codes of one device that are not over, by their ids: in the order in which they were made.
     #[must_use]
     pub fn codes_of(&self, device: DeviceId, now: Now) -> Vec<CodeView> {
-        let Some(device) = self.devices.get(&device) else {
-            return Vec::new();
-        };
-        let mut views: Vec<CodeView> = device
-            .codes
-            .values()
-            .filter(|code| {
-                !(code.record.window.end() <= now.wall && code.record.confirmed == Confirmed::Absent)
-            })
-            .map(|code| self.code_view(device, code, now))
-            .collect();
-        views.sort_by_key(|view| (view.created_at, view.code));
-        views
+        self.codes_after(device, None, now)
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The receipt of a group, member by member in the order of the job; `None` for an unknown key.
@@ -98,8 +95,9 @@ impl Gateway {
             name: device.spec.name.clone(),
             nickname: device.record.nickname.clone(),
             metadata: device.record.metadata.clone(),
-            locked: None,
-            offline_since: None,
+            locked: device.locked,
+            remote_unlock: device.may_be_unlocked(self.settings.remote_unlock),
+            offline_since: device.offline_since,
             created_at: device.record.created_at.unwrap_or(now.wall),
             driver: device.spec.driver.clone(),
             capabilities: device.spec.capabilities.clone(),
@@ -118,29 +116,22 @@ impl Gateway {
 
     /// One door command, while it is remembered.
     #[must_use]
-    pub fn attempt(&self, _id: AttemptId) -> Option<AttemptView> {
-        None
+    pub fn attempt(&self, id: AttemptId) -> Option<AttemptView> {
+        self.doors.get(id).cloned()
     }
 
     /// Every door command that is remembered, oldest first.
     pub fn attempts(&self) -> impl Iterator<Item = &AttemptView> {
-        std::iter::empty()
+        self.doors.iter()
     }
 
     /// A PIN that a device would take now. Nothing is reserved by it.
     ///
     /// # Errors
     /// There is no such device, or no PIN is left.
-    pub fn generate_code(
-        &self,
-        device: DeviceId,
-        _now: Now,
-        _rng: &mut dyn rand::Rng,
-    ) -> Result<Pin, Refusal> {
-        Err(Refusal::new(
-            Reason::DeviceNotFound,
-            format!("{device}: skeleton"),
-        ))
+    pub fn generate_code(&self, id: DeviceId, now: Now, rng: &mut dyn Rng) -> Result<Pin, Refusal> {
+        let device = self.devices.get(&id).ok_or_else(|| no_such_device(id))?;
+        plan::generate(&device.member(None, now.wall), rng)
     }
 
     /// The access codes of a device that are not over, by their ids, from the one after `after` on. Each is
@@ -151,11 +142,17 @@ impl Gateway {
         after: Option<CodeId>,
         now: Now,
     ) -> Option<impl Iterator<Item = CodeView>> {
-        self.devices.get(&device)?;
+        let device = self.devices.get(&device)?;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let listed = move |code: &&Code| {
+            let over = code.record.window.end() <= now.wall;
+            !(over && code.record.confirmed == Confirmed::Absent)
+        };
+        let codes = device.codes.range((from, Bound::Unbounded)).map(|(_, code)| code);
         Some(
-            self.codes_of(device, now)
-                .into_iter()
-                .filter(move |view| after.is_none_or(|after| view.code > after)),
+            codes
+                .filter(listed)
+                .map(move |code| self.code_view(device, code, now)),
         )
     }
 

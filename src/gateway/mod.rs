@@ -9,17 +9,20 @@
 //!   Heard, Lost, Timer ────────────────> ┘  rows      per radio  └─> Reply, Changed, once durable
 //! ```
 //!
-//! In this order, for every event: memory takes the change on (`accept`, `device`); each
+//! In this order, for every event: memory takes the change on (`accept`, `carry_out`, `device`); each
 //! touched device holds its desired codes against its confirmed ones and writes its queue rows
 //! (*turn*); each radio with a free link takes the most pressing lock (*dispatch*); and the batch
 //! of all that is closed, so that effects wait for its sync (`ledger`).
 
 mod accept;
 mod boot;
+mod carry_out;
 mod device;
+mod doors;
 mod jobs;
 mod ledger;
 mod look;
+mod rates;
 mod records;
 pub mod view;
 
@@ -34,14 +37,16 @@ pub use device::DeviceSpec;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 
 use crate::model::{
-    CallId, CodeId, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId, Settings,
-    Timestamp,
+    CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId,
+    Settings, Timestamp,
 };
 use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
 use device::Device;
+use doors::Doors;
 use jobs::Jobs;
 use ledger::{Desk, Ledger};
+use rates::Rates;
 
 /// An answer that could not be sent for so long is not worth sending.
 const REPLY_LIFE: Duration = Duration::from_secs(86_400);
@@ -61,8 +66,10 @@ pub enum Event {
     Lost(DeviceId),
     /// A lock left this gateway for good.
     Removed(DeviceId),
-    /// An answer is with its caller.
+    /// An answer over MQTT is with its caller.
     ReplySent(u64),
+    /// The answer to a request over HTTP went out to a caller who was still there.
+    Answered(JobId),
     /// The storage went below its reserve, or is above it again.
     StorageLow(bool),
     /// Time has passed.
@@ -123,6 +130,8 @@ pub struct Gateway {
     owners: BTreeMap<CodeId, DeviceId>,
     groups: BTreeMap<GroupKey, Vec<CodeId>>,
     jobs: Jobs,
+    doors: Doors,
+    rates: Rates,
     replies: BTreeMap<u64, Reply>,
     next_reply: u64,
     ledger: Ledger,
@@ -149,14 +158,19 @@ impl Gateway {
             Event::Lost(id) => self.with_device(now, id, Device::lost),
             Event::Removed(id) => self.with_device(now, id, Device::remove),
             Event::ReplySent(seq) => self.reply_sent(seq),
+            Event::Answered(job) => self.jobs.answered(&job),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer => {}
         }
         self.turn_all(now);
+        self.expire_doors(now);
         self.dispatch(now);
         self.prune(now);
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
+        }
+        if self.ledger.is_open() {
+            self.jobs.save_answered(&mut self.ledger);
         }
         self.ledger.close(out);
         if let Some(at) = self.wake_at(now) {
@@ -204,6 +218,7 @@ impl Gateway {
         let Some(exchange) = self.flights.remove(&call) else {
             return;
         };
+        self.learn_doors(now, &exchange, outcome);
         let Some(device) = self.devices.get_mut(&exchange.device) else {
             return;
         };
@@ -287,8 +302,9 @@ impl Gateway {
             self.news
                 .extend(self.jobs.watchers(code).cloned().map(Subject::Job));
             for id in self.jobs.settle(code, settled, now.wall, &mut self.ledger) {
+                let kind = EventKind::JobDone;
                 self.ledger
-                    .tell(now.wall, EventKind::JobDone, None, None, Some(&id));
+                    .tell(now.wall, kind, None, None, Some(&id), Detail::None);
                 if let Some(to) = self.jobs.get(&id).and_then(|job| job.progress.clone()) {
                     self.queue_reply(now, to, id.clone(), Phase::Done);
                 }
@@ -369,7 +385,8 @@ impl Gateway {
         let prune = (self.prune_at != Timestamp::MAX).then(|| now.mono + self.prune_at.since(now.wall));
         self.devices
             .values()
-            .filter_map(|device| device.wake_at(now))
+            .flat_map(|device| [device.wake_at(now), device.door_expires()])
+            .flatten()
             .chain(prune)
             .min()
     }

@@ -65,6 +65,9 @@ pub(crate) struct Proof {
     pub at: Timestamp,
     /// When the lock is to be read once more.
     pub look_at: Option<Timestamp>,
+    /// Its time had come, and that it opens was told.
+    #[serde(default)]
+    pub open: bool,
 }
 
 impl Confirmed {
@@ -185,7 +188,8 @@ pub(crate) struct JobRecord {
     pub done_at: Option<Timestamp>,
     /// The caller wants an answer at every phase.
     pub progress: Option<ReplyTo>,
-    /// Its first answer went out to a caller who was still there.
+    /// An answer went out over HTTP to a caller who was still there; only kept where a repeat must be
+    /// told from a new request.
     #[serde(default)]
     pub answered: bool,
 }

@@ -202,6 +202,8 @@ pub struct DeviceView {
     pub capabilities: crate::model::Capabilities,
     /// Where its bolt is, as far as is known: `true` is out.
     pub locked: Option<bool>,
+    /// Its bolt may be drawn back by radio, if it can be.
+    pub remote_unlock: bool,
     /// It answered last time, or was heard since.
     pub online: bool,
     /// It is no longer part of this gateway.

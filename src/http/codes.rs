@@ -12,6 +12,7 @@ use super::Api;
 use super::answer::{Outcome, Refused, Told, told};
 use super::keys::Scope;
 use super::params::Params;
+use super::serve::JobOfAnswer;
 use super::who::Who;
 use crate::api::answer::{access_code, answer_body};
 use crate::api::request::{self, Form};
@@ -96,9 +97,10 @@ async fn job(
         return Err(Refused(refusal));
     }
     let mut response = Told(answer_body(&api.site, &answer, who.pins())).into_response();
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert("lockbridge-job-id", id);
+    if let Ok(text) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert("lockbridge-job-id", text);
     }
+    response.extensions_mut().insert(JobOfAnswer(id));
     Ok(response)
 }
 

@@ -6,7 +6,7 @@
 //! keys.rs   the file of API keys                ours.rs     health, receipts, queues, jobs
 //! params.rs body and query, together            steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
-//! gate.rs   so many connections at once
+//! serve.rs  connections, and which answers arrived
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -17,34 +17,30 @@
 mod answer;
 mod codes;
 mod devices;
-mod gate;
 pub mod keys;
 mod ours;
 mod params;
+mod serve;
 pub mod socket;
 mod steer;
 mod who;
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::extract::connect_info::Connected;
 use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::serve::{IncomingStream, Listener};
 
 use crate::api::answer::Site;
 use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
-use gate::Gate;
 use keys::Keys;
-use who::Peer;
+
+pub use serve::{Listener, serve};
 
 /// What the API is served with.
 pub struct Api {
@@ -90,26 +86,6 @@ impl Api {
     fn clock(&self) -> &Clock {
         self.core.clock()
     }
-}
-
-/// Serves one listener until `stop` is over and the answers under way are given.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve<L>(
-    listener: L,
-    api: Arc<Api>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()>
-where
-    L: Listener,
-    L::Addr: std::fmt::Debug,
-    Peer: for<'a> Connected<IncomingStream<'a, Gate<L>>>,
-{
-    let service = routes(api).into_make_service_with_connect_info::<Peer>();
-    axum::serve(Gate::before(listener), service)
-        .with_graceful_shutdown(stop)
-        .await
 }
 
 /// Every path, with the methods that Seam's SDKs of all ages use for it.

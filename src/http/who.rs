@@ -6,39 +6,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
-use tokio::net::{TcpListener, UnixListener};
 
 use super::Api;
 use super::answer::Refused;
-use super::gate::Gate;
 use super::keys::Scope;
 use crate::api::answer::Pins;
 use crate::model::{Caller, Reason, Refusal};
 
-/// The other end of a connection.
+/// The other end of a connection; stands in the extensions of each of its requests.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
     /// Some program on the network.
     Network,
     /// A user of this machine; `None` if the kernel does not say which.
     Local(Option<u32>),
-}
-
-impl Connected<IncomingStream<'_, Gate<TcpListener>>> for Peer {
-    fn connect_info(_: IncomingStream<'_, Gate<TcpListener>>) -> Peer {
-        Peer::Network
-    }
-}
-
-impl Connected<IncomingStream<'_, Gate<UnixListener>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Gate<UnixListener>>) -> Peer {
-        Peer::Local(stream.io().io.peer_cred().ok().map(|peer| peer.uid()))
-    }
 }
 
 /// A caller who was let in.
@@ -86,9 +70,9 @@ impl FromRequestParts<Arc<Api>> for Who {
     type Rejection = Refused;
 
     async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
-        match head.extensions.get::<ConnectInfo<Peer>>() {
-            Some(ConnectInfo(Peer::Local(uid))) => by_user(*uid, api.own_uid),
-            Some(ConnectInfo(Peer::Network)) | None => by_key(head, api),
+        match head.extensions.get::<Peer>() {
+            Some(Peer::Local(uid)) => by_user(*uid, api.own_uid),
+            Some(Peer::Network) | None => by_key(head, api),
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct Event {
     /// By which job.
     pub job: Option<JobId>,
     /// What belongs to it beyond that.
+    #[serde(default)]
     pub detail: Detail,
 }
 

@@ -16,6 +16,8 @@ pub struct Settings {
     pub keep_ended: Duration,
     /// How often a lock that can be read is compared as a whole.
     pub check_every: Duration,
+    /// Whether real locks may be unlocked by radio: off, since whoever holds a key could open every door.
+    pub remote_unlock: bool,
     /// Bounds (I10).
     pub limits: Limits,
 }
@@ -35,6 +37,14 @@ pub struct Limits {
     pub replies: usize,
     /// Refusals over MQTT that are remembered, so that a repeat gets the same answer.
     pub refusals: usize,
+    /// Access codes that may be created on one device in a minute (Seam: 10).
+    pub creations_per_minute: u32,
+    /// Changes of access codes of one device, or of itself, in a minute (Seam: 10).
+    pub updates_per_minute: u32,
+    /// Access codes that may be deleted on one device in a minute (Seam: 20).
+    pub deletions_per_minute: u32,
+    /// Door commands of each kind to one device in a minute (Seam: 15).
+    pub door_commands_per_minute: u32,
 }
 
 impl Default for Settings {
@@ -45,6 +55,7 @@ impl Default for Settings {
             second_look: Duration::from_secs(90),
             keep_ended: Duration::from_secs(30 * 86_400),
             check_every: Duration::from_secs(12 * 3600),
+            remote_unlock: false,
             limits: Limits::default(),
         }
     }
@@ -59,6 +70,11 @@ impl Default for Limits {
             events: 10_000,
             replies: 1_000,
             refusals: 1_000,
+            // Far above what bookings need, and below what would keep the card busy alone.
+            creations_per_minute: 600,
+            updates_per_minute: 600,
+            deletions_per_minute: 600,
+            door_commands_per_minute: 60,
         }
     }
 }

@@ -11,12 +11,15 @@ use rand::Rng;
 pub use capacity::{Occupied, fits};
 
 use crate::model::{
-    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, Pin, Reason, Refusal, Timestamp,
-    Unsuitable, UpdateMultiple, Window,
+    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal, Timestamp,
+    Unsuitable, Update, UpdateMultiple, Window,
 };
 
 /// Shortest and longest PIN that Seam's schema knows.
 const LENGTHS: std::ops::RangeInclusive<u8> = 4..=12;
+
+/// What is wrong with a device that left the configuration.
+const GONE: &str = "is no longer part of this gateway";
 
 /// What is known of one device when a job names it.
 pub struct Member<'a> {
@@ -148,16 +151,20 @@ fn there_and_roomy(
     attempt_offline: bool,
     now: Timestamp,
 ) -> Option<(Reason, String)> {
+    away(m, attempt_offline).or_else(|| {
+        let fits = fits(m.capabilities.capacity, &m.occupied, window, now);
+        (!fits).then(|| no_space(m.capabilities))
+    })
+}
+
+fn away(m: &Member<'_>, attempt_offline: bool) -> Option<(Reason, String)> {
     match m.reach {
-        Reach::Removed => {
-            return Some((Reason::DeviceRemoved, "is no longer part of this gateway".into()));
-        }
+        Reach::Removed => Some((Reason::DeviceRemoved, GONE.into())),
         Reach::Offline if !attempt_offline => {
-            return Some((Reason::DeviceOffline, "does not answer at present".into()));
+            Some((Reason::DeviceOffline, "does not answer at present".into()))
         }
-        Reach::Offline | Reach::Online => {}
+        Reach::Offline | Reach::Online => None,
     }
-    (!fits(m.capabilities.capacity, &m.occupied, window, now)).then(|| no_space(m.capabilities))
 }
 
 fn no_space(capabilities: &Capabilities) -> (Reason, String) {
@@ -224,7 +231,24 @@ fn lengths(capabilities: &Capabilities) -> String {
     all.join(", ")
 }
 
-/// A member of a group that `update_multiple` names.
+/// A PIN that one device would take, as a random one for `create` is drawn.
+///
+/// # Errors
+/// The device is gone, or no PIN is left.
+pub fn generate(member: &Member<'_>, rng: &mut dyn Rng) -> Result<Pin, Refusal> {
+    if member.reach == Reach::Removed {
+        return Err(Refusal::new(
+            Reason::DeviceRemoved,
+            format!("{}: {GONE}", member.name),
+        ));
+    }
+    share::draw(&[member], None, rng).ok_or_else(|| {
+        let told = format!("{}: no PIN is left that its lock would take", member.name);
+        Refusal::new(Reason::CannotShare, told)
+    })
+}
+
+/// An access code that is to be changed.
 pub struct Moved<'a> {
     /// Its access code.
     pub code: CodeId,
@@ -249,29 +273,15 @@ pub fn update(
     let mut windows = Vec::with_capacity(group.len());
     let mut devices = Vec::new();
     for g in group {
-        let window = if moves { merged(job, g.window)? } else { g.window };
+        let window = if moves {
+            merged(job.starts_at, job.ends_at, g.window)?
+        } else {
+            g.window
+        };
         if moves {
             check_end(window, now)?;
         }
-        let ended = g.window.end() <= now;
-        let objection = if g.member.reach == Reach::Removed {
-            Some((
-                Reason::DeviceRemoved,
-                "is no longer part of this gateway".to_owned(),
-            ))
-        } else if moves && ended && g.member.taken.contains(g.pin) {
-            Some((
-                Reason::DuplicateAccessCode,
-                "the PIN of this ended code is taken by now".to_owned(),
-            ))
-        } else if !within(window, g.window, now)
-            && !fits(g.member.capabilities.capacity, &g.member.occupied, window, now)
-        {
-            Some(no_space(g.member.capabilities))
-        } else {
-            None
-        };
-        if let Some((reason, problem)) = objection {
+        if let Some((reason, problem)) = objection(g, window, moves && g.window.end() <= now, true, now) {
             let message = format!("{}: {problem}", g.member.name);
             devices.push(DeviceReason {
                 device: g.member.device,
@@ -288,13 +298,72 @@ pub fn update(
     }
 }
 
+/// Plans `update`: the new window of one access code, whose new PIN, if it gets one, suits its lock.
+///
+/// # Errors
+/// The reason why it is not changed.
+pub fn update_one(job: &Update, code: &Moved<'_>, now: Timestamp) -> Result<Window, Refusal> {
+    let window = match job.times {
+        NewTimes::Ongoing => Window::Ongoing,
+        NewTimes::Bound {
+            starts_at: None,
+            ends_at: None,
+        } => code.window,
+        NewTimes::Bound { starts_at, ends_at } => merged(starts_at, ends_at, code.window)?,
+    };
+    let moves = window != code.window;
+    if moves {
+        check_end(window, now)?;
+    }
+    let member = std::slice::from_ref(&code.member);
+    let pin = job.pin.as_ref().filter(|pin| *pin != code.pin);
+    let revived = moves && code.window.end() <= now && pin.is_none();
+    refuse_if_any(member, |_| {
+        objection(code, window, revived, job.attempt_offline, now)
+    })?;
+    if let Some(pin) = pin {
+        given(pin, member)?;
+    }
+    Ok(window)
+}
+
+/// What the device of a code has against its new window. `revived`: the code has ended, and is to open
+/// again with the same PIN.
+fn objection(
+    code: &Moved<'_>,
+    window: Window,
+    revived: bool,
+    attempt_offline: bool,
+    now: Timestamp,
+) -> Option<(Reason, String)> {
+    let member = &code.member;
+    if let Some(away) = away(member, attempt_offline) {
+        Some(away)
+    } else if revived && member.taken.contains(code.pin) {
+        Some((
+            Reason::DuplicateAccessCode,
+            "the PIN of this ended code is taken by now".to_owned(),
+        ))
+    } else if !within(window, code.window, now)
+        && !fits(member.capabilities.capacity, &member.occupied, window, now)
+    {
+        Some(no_space(member.capabilities))
+    } else {
+        None
+    }
+}
+
 /// A window inside the one that was accepted needs no more room than that.
 fn within(window: Window, accepted: Window, now: Timestamp) -> bool {
     accepted.start().max(now) <= window.start().max(now) && window.end() <= accepted.end()
 }
 
-fn merged(job: &UpdateMultiple, window: Window) -> Result<Window, Refusal> {
-    let (starts_at, ends_at) = match (window, job.starts_at, job.ends_at) {
+fn merged(
+    starts_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
+    window: Window,
+) -> Result<Window, Refusal> {
+    let (starts_at, ends_at) = match (window, starts_at, ends_at) {
         (_, Some(start), Some(end)) => (start, end),
         (Window::Bound { ends_at, .. }, Some(start), None) => (start, ends_at),
         (Window::Bound { starts_at, .. }, None, Some(end)) => (starts_at, end),

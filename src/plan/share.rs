@@ -89,7 +89,7 @@ fn cannot_share(members: &[Member<'_>]) -> Refusal {
 
 /// A PIN that all of these members take: of the preferred length if they all take it, else of
 /// the shortest that has one.
-fn draw(members: &[&Member<'_>], preferred: Option<u8>, rng: &mut dyn Rng) -> Option<Pin> {
+pub(super) fn draw(members: &[&Member<'_>], preferred: Option<u8>, rng: &mut dyn Rng) -> Option<Pin> {
     let mut lengths = members.first()?.capabilities.lengths.clone();
     lengths.retain(|l| members.iter().all(|m| m.capabilities.lengths.contains(l)));
     let first = preferred.filter(|p| lengths.contains(p));

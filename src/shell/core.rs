@@ -85,7 +85,7 @@ pub enum Unanswered {
 }
 
 enum Message {
-    Ask(Incoming, oneshot::Sender<(JobId, Answer)>),
+    Ask(Box<Incoming>, oneshot::Sender<(JobId, Answer)>),
     Look(Look),
     Tell(Event),
     Advance(Duration, oneshot::Sender<()>),
@@ -100,6 +100,9 @@ type Deliver = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Core {
     inbox: mpsc::Sender<Message>,
+    /// Without a bound: who marks cannot wait, and a mark that is lost makes a new request a repeat.
+    /// There are no more of them than answers.
+    marks: mpsc::UnboundedSender<JobId>,
     news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
     clock: Clock,
 }
@@ -112,7 +115,7 @@ impl Core {
     pub async fn ask(&self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.inbox
-            .try_send(Message::Ask(incoming, answer))
+            .try_send(Message::Ask(Box::new(incoming), answer))
             .map_err(|e| match e {
                 mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
                 mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
@@ -163,6 +166,13 @@ impl Core {
             .map_err(|_| Unanswered::Stopping)
     }
 
+    /// Says that an answer went out to a caller who was still there. The core knows of it before any
+    /// request that is made afterwards.
+    pub fn answered(&self, job: JobId) {
+        // Once the loop is gone nobody asks any more.
+        let _ = self.marks.send(job);
+    }
+
     /// Follows what changes from now on. A follower that lags behind looks at everything again.
     #[must_use]
     pub fn news(&self) -> broadcast::Receiver<Arc<BTreeSet<Subject>>> {
@@ -206,7 +216,7 @@ impl Room {
     /// [`Unanswered::Stopping`]
     pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Message::Ask(incoming, answer));
+        self.0.send(Message::Ask(Box::new(incoming), answer));
         answered.await.map_err(|_| Unanswered::Stopping)
     }
 }
@@ -217,9 +227,11 @@ impl Room {
 /// The committer's thread cannot be started.
 pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Result<(), Fail>>)> {
     let (inbox, messages) = mpsc::channel(INBOX);
+    let (marks, marked) = mpsc::unbounded_channel();
     let (news, _) = broadcast::channel(NEWS);
     let core = Core {
         inbox,
+        marks,
         news: news.clone(),
         clock: parts.clock.clone(),
     };
@@ -245,7 +257,10 @@ pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Res
         wake: Mono(u64::MAX),
         advance: None,
     };
-    Ok((core, tokio::spawn(shell.run(messages, synced, parts.facts))))
+    Ok((
+        core,
+        tokio::spawn(shell.run(messages, marked, synced, parts.facts)),
+    ))
 }
 
 struct Shell {
@@ -271,6 +286,7 @@ impl Shell {
     async fn run(
         mut self,
         mut messages: mpsc::Receiver<Message>,
+        mut marked: mpsc::UnboundedReceiver<JobId>,
         mut synced: mpsc::UnboundedReceiver<(Ticket, Result<(), Fail>)>,
         mut facts: mpsc::UnboundedReceiver<Fact>,
     ) -> Result<(), Fail> {
@@ -300,10 +316,17 @@ impl Shell {
                     Fact::Lost(device) => Event::Lost(device),
                     Fact::Removed(device) => Event::Removed(device),
                 }),
-                message = messages.recv() => match message {
-                    Some(Message::Stop) | None => break,
-                    Some(message) => self.take(message),
-                },
+                Some(job) = marked.recv() => self.handle(Event::Answered(job)),
+                message = messages.recv() => {
+                    // A mark may have come after that arm was looked at, and before this message.
+                    while let Ok(job) = marked.try_recv() {
+                        self.handle(Event::Answered(job));
+                    }
+                    match message {
+                        Some(Message::Stop) | None => break,
+                        Some(message) => self.take(message),
+                    }
+                }
                 () = clock.until(self.wake) => self.handle(Event::Timer),
                 () = clock.quiet(), if self.advance.is_some() && !idle => {}
             }
@@ -330,7 +353,7 @@ impl Shell {
                     door,
                     hash,
                     request,
-                } = incoming;
+                } = *incoming;
                 let token = self.next_token;
                 self.handle(Event::Ask(Box::new(Ask {
                     token,

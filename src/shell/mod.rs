@@ -8,4 +8,4 @@ mod tasks;
 
 pub use self::committer::Committer;
 pub use self::core::{Core, Incoming, Parts, Room, Unanswered, ear, start};
-pub use self::tasks::keep;
+pub use self::tasks::{Guests, keep};

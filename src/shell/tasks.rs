@@ -1,11 +1,11 @@
-//! Tasks that go on for as long as the gateway runs, watched (I11).
+//! Tasks that go on for as long as the gateway runs, and tasks that come and go, watched (I11).
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 
@@ -36,6 +36,34 @@ where
     })
 }
 
+/// Tasks that come and go, each on its own: one that panics takes no other with it, and is
+/// reported. Those that are left when this is dropped are given up.
+#[derive(Default)]
+pub struct Guests(JoinSet<()>);
+
+impl Guests {
+    /// Starts one more.
+    #[expect(clippy::disallowed_methods, reason = "the room that spawns")]
+    pub fn add(&mut self, guest: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(guest);
+    }
+
+    /// How many there are, those included whose end nobody has waited for yet.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits until one has ended; for ever, if there is none.
+    pub async fn one_gone(&mut self) {
+        match self.0.join_next().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!(%error, "a task panicked"),
+            None => std::future::pending().await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +86,18 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(starts.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_panics_takes_no_other_with_it() {
+        let mut guests = Guests::default();
+        let (knock, door) = tokio::sync::oneshot::channel::<()>();
+        guests.add(async move { door.await.expect("somebody knocks") });
+        guests.add(async { panic!("on purpose") });
+        guests.one_gone().await;
+        assert_eq!(guests.count(), 1);
+        knock.send(()).expect("the other one is still there");
+        guests.one_gone().await;
+        assert_eq!(guests.count(), 0);
     }
 }

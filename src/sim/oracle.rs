@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::gateway::Answer;
+use crate::gateway::view::CodeView;
 use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Timestamp, Window};
 
 /// How long a code may go on opening after its end, or be missing after its start, on a lock that
@@ -33,9 +34,29 @@ struct Stay {
     window: Window,
     /// A change was asked for and not yet answered: either window may hold.
     asked: Option<Window>,
+    /// The same for a PIN.
+    asked_pin: Option<Pin>,
+    /// PINs that it had before.
+    former: BTreeSet<Pin>,
     deleted: bool,
     /// Deletion was asked for and not yet answered.
     leaving: bool,
+}
+
+impl Stay {
+    /// Whether the lock may hold this PIN for it: the former ones until it was reached again.
+    fn may_have(&self, pin: &Pin) -> bool {
+        self.pin == *pin || self.asked_pin.as_ref() == Some(pin) || self.former.contains(pin)
+    }
+}
+
+/// The codes that an answer tells of.
+fn views(answer: &Answer) -> &[CodeView] {
+    match answer {
+        Answer::Created(views) => views,
+        Answer::CreatedOne(view) => std::slice::from_ref(view),
+        Answer::Ok | Answer::Attempt(_) | Answer::Refused(_) => &[],
+    }
 }
 
 /// What the judge knows of one lock.
@@ -125,6 +146,13 @@ impl Oracle {
         }
     }
 
+    /// A new PIN for a code was sent.
+    pub fn asked_to_recode(&mut self, code: CodeId, pin: &Pin) {
+        if let Some(stay) = self.stays.get_mut(&code) {
+            stay.asked_pin = Some(pin.clone());
+        }
+    }
+
     /// A deletion was sent.
     pub fn asked_to_delete(&mut self, code: CodeId) {
         if let Some(stay) = self.stays.get_mut(&code) {
@@ -150,13 +178,15 @@ impl Oracle {
         }
         self.answers.insert(job, answer.clone());
         match answer {
-            Answer::Created(views) => {
-                for view in views {
+            Answer::Created(_) | Answer::CreatedOne(_) => {
+                for view in views(answer) {
                     let stay = Stay {
                         lock: view.device,
                         pin: view.pin.clone(),
                         window: view.window,
                         asked: None,
+                        asked_pin: None,
+                        former: BTreeSet::new(),
                         deleted: false,
                         leaving: false,
                     };
@@ -174,15 +204,24 @@ impl Oracle {
                 for code in codes {
                     if let Some(stay) = self.stays.get_mut(code) {
                         stay.window = stay.asked.take().unwrap_or(stay.window);
+                        if let Some(pin) = stay.asked_pin.take()
+                            && pin != stay.pin
+                        {
+                            stay.former.remove(&pin);
+                            stay.former.insert(std::mem::replace(&mut stay.pin, pin));
+                        }
                         stay.deleted |= stay.leaving;
                     }
                     self.expect(*code, now);
                 }
             }
+            // A bolt moves at once or never: the locks are judged by that, not the codes.
+            Answer::Attempt(_) => {}
             Answer::Refused(_) => {
                 for code in codes {
                     if let Some(stay) = self.stays.get_mut(code) {
                         stay.asked = None;
+                        stay.asked_pin = None;
                         stay.leaving = stay.deleted;
                     }
                 }
@@ -239,8 +278,12 @@ impl Oracle {
                 self.edges.insert((fair, code));
                 continue;
             }
-            if stay.asked.is_some() || (stay.leaving && !stay.deleted) {
+            if stay.asked.is_some() || stay.asked_pin.is_some() || (stay.leaving && !stay.deleted) {
                 continue;
+            }
+            if stay.former.iter().any(|pin| holds(stay.lock, pin)) {
+                let seen = format!("a former PIN of code {code} is still on lock {}", stay.lock);
+                return Err(now.violation("I5", seen));
             }
             let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
@@ -272,7 +315,7 @@ impl Oracle {
             let mut known = self
                 .stays
                 .values()
-                .filter(|s| s.lock == lock && s.pin == *pin)
+                .filter(|s| s.lock == lock && s.may_have(pin))
                 .peekable();
             if known.peek().is_none() {
                 if door.open_jobs.is_empty() {
@@ -377,7 +420,7 @@ impl Clock {
         self.mono + wall.since(self.wall)
     }
 
-    fn violation(self, invariant: &'static str, seen: String) -> Violation {
+    pub(super) fn violation(self, invariant: &'static str, seen: String) -> Violation {
         Violation {
             invariant,
             at: self.mono,

@@ -6,7 +6,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::lock::sim::FaultKind;
-use crate::model::{Mono, Unshared};
+use crate::model::{Deed, Mono, Pin, Unshared};
 
 /// A run: the property, what happens on it, and where the power is cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,19 @@ pub enum Item {
         /// New end, after `at`.
         ends: Duration,
     },
+    /// The same caller changes one code of the stay that job `of` booked.
+    Change {
+        /// Number of the job.
+        job: u32,
+        /// When it is sent.
+        at: Mono,
+        /// The job that booked.
+        of: u32,
+        /// Which member, counted round.
+        member: usize,
+        /// What becomes of it.
+        to: Change,
+    },
     /// The same caller deletes one code of the stay that job `of` booked.
     Delete {
         /// Number of the job.
@@ -75,6 +88,17 @@ pub enum Item {
         of: u32,
         /// Which member, counted round.
         member: usize,
+    },
+    /// Somebody wants a bolt moved.
+    Door {
+        /// Number of the job.
+        job: u32,
+        /// When it is sent.
+        at: Mono,
+        /// Which lock.
+        lock: usize,
+        /// How.
+        deed: Deed,
     },
     /// A lock is out of reach.
     Away {
@@ -103,6 +127,17 @@ pub enum Item {
         /// When.
         at: Mono,
     },
+}
+
+/// What becomes of one code.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// It gets another PIN.
+    Pin(Pin),
+    /// It loses its times.
+    Ongoing,
+    /// It ends at another time after the item's own.
+    Ends(Duration),
 }
 
 /// A step of the run, by a name that leaving other items out does not change.
@@ -140,6 +175,8 @@ impl Item {
         match self {
             Item::Create { at, .. }
             | Item::Update { at, .. }
+            | Item::Change { at, .. }
+            | Item::Door { at, .. }
             | Item::Delete { at, .. }
             | Item::Fault { at, .. }
             | Item::Hand { at, .. } => *at,
@@ -202,7 +239,24 @@ impl Plan {
                         },
                     });
                 }
-                6..=8 => items.push(Item::Update {
+                6 => {
+                    // Digits that every lock takes.
+                    let digits: Vec<u8> = (0..6).map(|_| rng.random_range(b'3'..=b'9')).collect();
+                    let pin = Pin::from_digits(&digits).map(Change::Pin);
+                    let to = match rng.random_range(0..4) {
+                        0 => Change::Ongoing,
+                        1 => Change::Ends(span(rng, 60, 48 * HOUR)),
+                        _ => pin.unwrap_or(Change::Ongoing),
+                    };
+                    items.push(Item::Change {
+                        job,
+                        at: sent,
+                        of,
+                        member: rng.random_range(0..4),
+                        to,
+                    });
+                }
+                7..=8 => items.push(Item::Update {
                     job,
                     at: sent,
                     of,
@@ -239,6 +293,14 @@ impl Plan {
                     at: at(rng),
                     kind,
                     lasts: span(rng, 10, 3 * HOUR),
+                });
+            }
+            for nth in 0..3 {
+                items.push(Item::Door {
+                    job: 1_000_000 + u32::try_from(lock).unwrap_or(0) * 10 + nth,
+                    at: at(rng),
+                    lock,
+                    deed: if rng.random() { Deed::Lock } else { Deed::Unlock },
                 });
             }
             if rng.random_range(0..4) == 0 {
@@ -294,6 +356,19 @@ impl Plan {
                     member: 0,
                 },
                 stay(5, at(100), &[2], 0, 60),
+                Item::Change {
+                    job: 6,
+                    at: at(70),
+                    of: 0,
+                    member: 0,
+                    to: Pin::parse("483957").map_or(Change::Ongoing, Change::Pin),
+                },
+                Item::Door {
+                    job: 7,
+                    at: at(70),
+                    lock: 1,
+                    deed: Deed::Unlock,
+                },
                 Item::Away {
                     lock: 0,
                     from: at(30),

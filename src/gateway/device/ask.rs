@@ -3,11 +3,22 @@
 use super::Device;
 use super::code::Code;
 use crate::gateway::records::{Aim, Row};
-use crate::model::{CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
+use crate::model::{AttemptId, CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
 use crate::schedule::{self, Rank};
 
 /// Most steps of one exchange, so that one busy lock does not hold its radio for long (I11).
 const MOST_STEPS: usize = 16;
+
+/// Something that a lock is to be asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// The row of a code.
+    Code(CodeId),
+    /// A door command.
+    Door(AttemptId),
+    /// Its table.
+    Read,
+}
 
 /// What a lock could be asked now, and when that changes by time alone.
 #[derive(Clone, Copy, Default)]
@@ -35,18 +46,21 @@ impl Device {
     }
 
     /// What could be asked, each with its rank and the time from which it may.
-    fn candidates(&self, now: Now, gate: Mono) -> Vec<(Rank, Mono, Option<CodeId>)> {
+    fn candidates(&self, now: Now, gate: Mono) -> Vec<(Rank, Mono, Work)> {
         let mut all = Vec::new();
         for (id, code) in &self.codes {
             if let (Some(row), Some(next)) = (&code.row, code.next_try) {
-                all.push((code.rank(row), next.max(gate), Some(*id)));
+                all.push((code.rank(row), next.max(gate), Work::Code(*id)));
             }
             if let (Some(look), Some(proof)) = (code.look, code.record.confirmed.proof()) {
-                all.push((Rank::look(proof.at, now.wall), look.max(gate), None));
+                all.push((Rank::look(proof.at, now.wall), look.max(gate), Work::Read));
             }
         }
+        for command in &self.doors {
+            all.push((Rank::Door(command.since.wall), gate, Work::Door(command.attempt)));
+        }
         if let Some(check) = self.next_check {
-            all.push((Rank::Check, check.max(gate), None));
+            all.push((Rank::Check, check.max(gate), Work::Read));
         }
         all
     }
@@ -104,31 +118,42 @@ impl Device {
         // While the lock is silent, what it was asked often yields to the rest of its kind: one code
         // on which it hangs must not keep the others waiting.
         let trouble = self.in_trouble();
-        let tries = |id: &Option<CodeId>| {
-            let row = id
-                .and_then(|id| self.codes.get(&id))
-                .and_then(|code| code.row.as_ref());
-            row.filter(|_| trouble).map_or(0, |row| row.tries)
+        let tries = |work: &Work| match work {
+            Work::Code(id) if trouble => {
+                let row = self.codes.get(id).and_then(|code| code.row.as_ref());
+                row.map_or(0, |row| row.tries)
+            }
+            Work::Code(_) | Work::Door(_) | Work::Read => 0,
         };
-        ready.sort_by_key(|(rank, at, id)| (rank.kind(), tries(id), *rank, *at, *id));
+        ready.sort_by_key(|(rank, at, work)| (rank.kind(), tries(work), *rank, *at, *work));
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
         let mut steps = Vec::new();
         let mut asked = Vec::new();
         let mut reads = false;
-        for (_, _, id) in ready {
+        let mut doors = Vec::new();
+        for (_, _, work) in ready {
             if steps.len() + usize::from(reads) == most {
                 break;
             }
-            match id.and_then(|id| self.codes.get(&id)) {
-                Some(code) => {
-                    if let Some(step) = code.row.as_ref().and_then(|row| self.step(code, row)) {
-                        asked.extend(id.filter(|_| matches!(step, Step::Put { .. })));
-                        steps.push(step);
-                    }
+            match work {
+                Work::Code(id) => {
+                    let code = self.codes.get(&id);
+                    let step = code.and_then(|code| self.step(code, code.row.as_ref()?));
+                    asked.extend(matches!(step, Some(Step::Put { .. })).then_some(id));
+                    steps.extend(step);
                 }
-                None => reads = true,
+                Work::Door(id) => {
+                    let command = self.doors.iter().find(|command| command.attempt == id);
+                    steps.extend(command.map(|command| Step::Door {
+                        attempt: command.attempt,
+                        deed: command.deed,
+                    }));
+                    doors.push(id);
+                }
+                Work::Read => reads = true,
             }
         }
+        self.doors.retain(|command| !doors.contains(&command.attempt));
         if reads {
             // Last, so that the table shows what the steps before it did.
             steps.push(Step::Read);

@@ -2,7 +2,8 @@
 
 use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
-use crate::model::{Capabilities, Content, EventKind, How, Mono, Now, Slot, Timestamp};
+use crate::gateway::view::{External, ExternalChange};
+use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Slot, Timestamp};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
 
@@ -139,23 +140,70 @@ impl Code {
 
     /// The lock's own word for what it holds of this code.
     pub fn prove(&mut self, content: Content, how: How, look: Option<Mono>, desk: &mut Desk<'_>) {
-        let before = self.record.confirmed.proof().map(|proof| &proof.content);
-        let moved = before.is_some_and(|b| b.pin == content.pin && b.window != content.window);
-        let kind = match moved {
-            true => EventKind::CodeMoved,
-            false if content.window.start() > desk.now.wall => EventKind::CodeScheduled,
-            false => EventKind::CodeSet,
-        };
-        desk.tell(kind, self.record.device, Some(self.record.code));
+        let before = self.record.confirmed.proof();
+        let edits = before.map_or_else(Vec::new, |before| edits(&before.content, &content));
+        let was_open = before.map(|before| before.open);
+        for edit in edits {
+            let kind = match edit {
+                Edit::Name { .. } => EventKind::CodeRenamed,
+                Edit::Pin { .. } => EventKind::CodeRecoded,
+                Edit::Window { .. } | Edit::Delete => EventKind::CodeMoved,
+            };
+            let detail = Detail::Changes(vec![edit]);
+            desk.tell(kind, self.record.device, Some(self.record.code), detail);
+        }
+        let open = content.window.start() <= desk.now.wall;
+        if was_open != Some(open) {
+            let kind = match open {
+                true => EventKind::CodeSet,
+                false => EventKind::CodeScheduled,
+            };
+            let pin = Detail::Pin(content.pin.clone());
+            desk.tell(kind, self.record.device, Some(self.record.code), pin);
+        }
         let look_at = look.map(|at| desk.now.wall_at(at));
         self.look = look;
+        self.record.external = None;
         self.record.confirmed = Confirmed::Present(Proof {
             content,
             how,
             at: desk.now.wall,
             look_at,
+            open,
         });
         self.store(desk.ledger);
+    }
+
+    /// The lock runs the window, and its start has come: the code opens from now on.
+    pub fn open(&mut self, desk: &mut Desk<'_>) {
+        let Confirmed::Present(proof) = &mut self.record.confirmed else {
+            return;
+        };
+        if !proof.open && proof.content.window.start() <= desk.now.wall {
+            proof.open = true;
+            let pin = Detail::Pin(proof.content.pin.clone());
+            desk.tell(
+                EventKind::CodeSet,
+                self.record.device,
+                Some(self.record.code),
+                pin,
+            );
+            self.store(desk.ledger);
+        }
+    }
+
+    /// Somebody else changed it on the lock, or took it off.
+    pub fn note_external(&mut self, change: ExternalChange, desk: &mut Desk<'_>) {
+        self.record.denied += 1;
+        self.record.external = Some(External {
+            change,
+            at: desk.now.wall,
+        });
+        let kind = match change {
+            ExternalChange::Modified => EventKind::CodeAltered,
+            ExternalChange::Removed => EventKind::CodeLost,
+        };
+        desk.tell(kind, self.record.device, Some(self.record.code), Detail::None);
     }
 
     /// Counts an unanswered try. The card is spared: of a long silence only the beginning, and then
@@ -166,8 +214,45 @@ impl Code {
         let news = row.reason != Waiting::Silent;
         row.reason = Waiting::Silent;
         row.next_try = desk.now.wall;
+        let first = row.tries == 1;
         if news || row.tries.is_power_of_two() {
             self.store_row(desk.ledger);
         }
+        if first {
+            self.tell_delay(desk);
+        }
     }
+
+    /// What is to be done on the lock takes longer than usual.
+    pub fn tell_delay(&self, desk: &mut Desk<'_>) {
+        let kind = match self.row.as_ref().map(|row| row.aim) {
+            Some(Aim::Remove) => EventKind::CodeRemovalDelayed,
+            Some(Aim::Set) | None => EventKind::CodeDelayed,
+        };
+        desk.tell(kind, self.record.device, Some(self.record.code), Detail::None);
+    }
+}
+
+/// What differs between two contents.
+fn edits(before: &Content, after: &Content) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    if before.name != after.name {
+        edits.push(Edit::Name {
+            from: before.name.clone(),
+            to: after.name.clone(),
+        });
+    }
+    if before.pin != after.pin {
+        edits.push(Edit::Pin {
+            from: before.pin.clone(),
+            to: after.pin.clone(),
+        });
+    }
+    if before.window != after.window {
+        edits.push(Edit::Window {
+            from: before.window,
+            to: after.window,
+        });
+    }
+    edits
 }

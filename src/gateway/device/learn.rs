@@ -6,9 +6,10 @@ use super::Device;
 use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Waiting};
+use crate::gateway::view::ExternalChange;
 use crate::model::{
-    Addressing, CodeId, Content, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection, Outcome,
-    ReadBack, Step,
+    Addressing, CodeId, Content, Detail, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection,
+    Outcome, ReadBack, Step,
 };
 use crate::schedule;
 
@@ -44,7 +45,8 @@ impl Device {
                     self.learn_remove(*code, *generation, finding, desk);
                     touched.push(*code);
                 }
-                Step::Door { .. } => {}
+                // What it says of the bolt is learnt apart.
+                Step::Door { .. } => goal |= matches!(finding, Finding::Proven(_)),
                 Step::Read => match finding {
                     Finding::Table(table) => {
                         goal = true;
@@ -82,7 +84,8 @@ impl Device {
             } else {
                 EventKind::DeviceDisconnected
             };
-            desk.tell(kind, self.spec.device, None);
+            self.offline_since = (!online).then_some(desk.now.wall);
+            desk.tell(kind, self.spec.device, None, Detail::None);
         }
     }
 
@@ -103,7 +106,9 @@ impl Device {
     /// It left this gateway for good.
     pub fn remove(&mut self, desk: &mut Desk<'_>) {
         self.lost(desk);
-        self.removed = true;
+        if !std::mem::replace(&mut self.removed, true) {
+            desk.tell(EventKind::DeviceRemoved, self.spec.device, None, Detail::None);
+        }
     }
 
     fn learn_put(
@@ -147,12 +152,18 @@ impl Device {
                 code.wait_after_denial(desk.now, next_check);
                 code.store(desk.ledger);
                 code.store_row(desk.ledger);
-                desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
+                desk.tell(
+                    EventKind::CodeNotSet,
+                    self.spec.device,
+                    Some(id),
+                    Detail::Failure(None),
+                );
             }
             Finding::Refused(objection) => {
                 code.hold_back(desk.now, Waiting::Refused(*objection));
                 code.store_row(desk.ledger);
-                desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id));
+                let why = Detail::Failure(Some(*objection));
+                desk.tell(EventKind::CodeNotSet, self.spec.device, Some(id), why);
                 // A no to the first try: nothing of ours is there.
                 code.asked &= !first;
                 code.not_there = code.record.slot.filter(|_| *objection == Objection::SlotTaken);
@@ -184,17 +195,18 @@ impl Device {
             Finding::Proven(_) => {
                 code.let_go();
                 code.store(desk.ledger);
-                desk.tell(EventKind::CodeRemoved, self.spec.device, Some(id));
+                desk.tell(EventKind::CodeRemoved, self.spec.device, Some(id), Detail::None);
                 self.slot_was_freed(desk.now);
             }
             Finding::Denied | Finding::Refused(_) => {
-                let reason = match finding {
-                    Finding::Refused(objection) => Waiting::Refused(*objection),
-                    _ => Waiting::Denied,
+                let (reason, why) = match finding {
+                    Finding::Refused(objection) => (Waiting::Refused(*objection), Some(*objection)),
+                    _ => (Waiting::Denied, None),
                 };
                 code.hold_back(desk.now, reason);
                 code.store_row(desk.ledger);
-                desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id));
+                let why = Detail::Failure(why);
+                desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
             }
             Finding::Unanswered => code.note_silence(desk),
             Finding::Untried | Finding::Table(_) => {}
@@ -280,10 +292,9 @@ impl Device {
         let Some(entry) = entry else {
             let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
             if to_go {
-                desk.tell(EventKind::CodeRemoved, device, Some(id));
+                desk.tell(EventKind::CodeRemoved, device, Some(id), Detail::None);
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
-                code.record.denied += 1;
-                desk.tell(EventKind::CodeLost, device, Some(id));
+                code.note_external(ExternalChange::Removed, desk);
             }
             code.let_go();
             code.store(desk.ledger);
@@ -308,8 +319,7 @@ impl Device {
                     && altered
                 {
                     proof.content = seen;
-                    code.record.denied += 1;
-                    desk.tell(EventKind::CodeAltered, device, Some(id));
+                    code.note_external(ExternalChange::Modified, desk);
                 }
                 if altered || looked {
                     code.store(desk.ledger);
@@ -336,8 +346,8 @@ impl Device {
             (&self.record.unmanaged, &unmanaged, EventKind::UnmanagedAppeared),
             (&unmanaged, &self.record.unmanaged, EventKind::UnmanagedWent),
         ] {
-            for _ in to.iter().filter(|e| !from.contains(e)) {
-                desk.tell(kind, device, None);
+            for entry in to.iter().filter(|e| !from.contains(e)) {
+                desk.tell(kind, device, None, Detail::Slot(entry.slot));
             }
         }
         if unmanaged.len() < self.record.unmanaged.len() {

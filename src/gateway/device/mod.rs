@@ -7,9 +7,10 @@ mod learn;
 mod silence;
 mod turn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::doors;
 use super::ledger::Ledger;
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
 use crate::model::{
@@ -20,7 +21,7 @@ use crate::schedule::{self, Stay};
 use crate::store::Tree;
 use ask::Agenda;
 pub(crate) use code::Code;
-use silence::Silence;
+use silence::{Pass, Silence};
 
 /// PINs of the last so many days are not drawn again.
 const RECENT: Duration = Duration::from_secs(30 * 86_400);
@@ -46,6 +47,14 @@ pub(crate) struct Device {
     pub spec: DeviceSpec,
     pub removed: bool,
     pub online: bool,
+    /// Since when it does not answer.
+    pub offline_since: Option<Timestamp>,
+    /// Where its bolt is, as far as is known: `true` is out.
+    pub locked: Option<bool>,
+    /// Door commands that it was not asked for yet, oldest first.
+    pub doors: VecDeque<doors::Waiting>,
+    /// Numbers of digits that it takes by its driver's word.
+    own_lengths: BTreeSet<u8>,
     pub last_seen: Option<Timestamp>,
     pub codes: BTreeMap<CodeId, Code>,
     pub record: DeviceRecord,
@@ -68,13 +77,21 @@ pub(crate) struct Touched {
 }
 
 impl Device {
-    pub fn new(spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now) -> Device {
+    pub fn new(mut spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now) -> Device {
         // Nobody knows what became of a lock while the gateway was down.
         let next_check = (spec.capabilities.read_back != ReadBack::None).then_some(now.mono);
+        let own_lengths = spec.capabilities.lengths.clone();
+        if let Some(lengths) = narrowed(&own_lengths, record.lengths.as_ref()) {
+            spec.capabilities.lengths = lengths;
+        }
         Device {
             spec,
             removed,
             online: !removed,
+            offline_since: None,
+            locked: None,
+            doors: VecDeque::new(),
+            own_lengths,
             last_seen: None,
             codes: BTreeMap::new(),
             record,
@@ -133,8 +150,36 @@ impl Device {
         &self.spec.capabilities
     }
 
-    fn store(&self, ledger: &mut Ledger) {
+    /// Stores what is remembered of it.
+    pub fn store(&self, ledger: &mut Ledger) {
         ledger.put(Tree::Devices, self.spec.device.0.as_bytes(), &self.record);
+    }
+
+    /// Takes up which lengths somebody knows its lock to take.
+    ///
+    /// # Errors
+    /// None of these is among those that the lock itself says it takes, which are returned.
+    pub fn narrow(&mut self, lengths: &BTreeSet<u8>) -> Result<(), &BTreeSet<u8>> {
+        let Some(both) = narrowed(&self.own_lengths, Some(lengths)) else {
+            return Err(&self.own_lengths);
+        };
+        self.spec.capabilities.lengths = both;
+        self.record.lengths = Some(lengths.clone());
+        Ok(())
+    }
+
+    /// A door command waits: one try at once, whatever the lock did before.
+    pub fn want_door(&mut self, command: doors::Waiting) {
+        self.doors.push_back(command);
+        self.silence.pass = Some(Pass::Edge);
+        self.dirty = true;
+    }
+
+    /// A PIN that is not to be drawn again soon.
+    pub fn retire(&mut self, pin: Pin, now: Timestamp, ledger: &mut Ledger) {
+        self.record.recent.retain(|(_, since)| now.since(*since) < RECENT);
+        self.record.recent.push((pin, now));
+        self.store(ledger);
     }
 
     /// What the planner needs to know, leaving one code out of account.
@@ -211,4 +256,11 @@ impl Device {
         };
         Some((next, reason))
     }
+}
+
+/// The lengths that a lock takes both by its own word and by somebody's report; `None` if there is no
+/// report, or nothing in common.
+fn narrowed(own: &BTreeSet<u8>, reported: Option<&BTreeSet<u8>>) -> Option<BTreeSet<u8>> {
+    let both: BTreeSet<u8> = own.intersection(reported?).copied().collect();
+    (!both.is_empty()).then_some(both)
 }

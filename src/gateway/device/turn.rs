@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::ask::Agenda;
 use super::silence::Pass;
-use super::{Device, RECENT, Touched};
+use super::{Device, Touched};
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Row, Waiting, code_key};
-use crate::model::{Addressing, CodeId, EventKind, Now, Slot, Timestamp};
+use crate::model::{Addressing, CodeId, Detail, EventKind, Now, Slot, Timestamp};
 use crate::schedule::{self, Stay};
 use crate::store::Tree;
 
@@ -84,6 +84,7 @@ impl Device {
         let code = self.codes.get_mut(&id)?;
         let content = present.then(|| code.record.content(&self.spec.capabilities));
         if code.agrees(content.as_ref()) {
+            code.open(desk);
             let erased = code.row.take().is_some();
             if erased {
                 code.next_try = None;
@@ -150,6 +151,9 @@ impl Device {
                     row.refusals = 0;
                     code.next_try = free_slot.map(|_| desk.now.mono);
                     changed = true;
+                    if reason == Waiting::NoSlot {
+                        code.tell_delay(desk);
+                    }
                 }
             }
         }
@@ -167,15 +171,12 @@ impl Device {
         let dropped = self.codes.remove(&id).map(|code| {
             desk.ledger.remove(Tree::Codes, &code_key(self.spec.device, id));
             if code.record.deleted_at.is_some() {
-                desk.tell(EventKind::CodeDeleted, self.spec.device, Some(id));
+                let pin = Detail::Pin(code.record.pin.clone());
+                desk.tell(EventKind::CodeDeleted, self.spec.device, Some(id), pin);
             }
-            self.record
-                .recent
-                .retain(|(_, since)| desk.now.wall.since(*since) < RECENT);
-            self.record.recent.push((code.record.pin, desk.now.wall));
+            self.retire(code.record.pin, desk.now.wall, desk.ledger);
             code.record.group
         });
-        self.store(desk.ledger);
         Touched { code: id, dropped }
     }
 

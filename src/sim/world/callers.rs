@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::{START, What, World};
 use crate::gateway::{Answer, Ask, Door, Event, Token, Verb};
 use crate::model::{
-    Caller, CodeId, CreateMultiple, Delete, DeviceId, JobId, Mono, Request, UpdateMultiple, Window,
+    Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, JobId, Mono, NewTimes, Request,
+    Update, UpdateMultiple, Window,
 };
-use crate::sim::plan::Item;
+use crate::sim::plan::{Change, Item};
 
 /// A caller without an answer asks again after this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,15 +42,19 @@ impl World {
         let token = Token(self.next_token);
         self.tokens.insert(token, job);
         let id = JobId::from_uuid(Uuid::from_u128(u128::from(job)));
-        let ask = Ask {
-            token,
-            caller: Caller("world".into()),
-            verb,
-            door: Door::Mqtt {
+        let door = match request {
+            Request::Door(_) => Door::Http { handle: None },
+            _ => Door::Mqtt {
                 job: id,
                 reply: None,
                 progress: false,
             },
+        };
+        let ask = Ask {
+            token,
+            caller: Caller("world".into()),
+            verb,
+            door,
             hash: [0; 32],
             request: Ok(request),
         };
@@ -106,6 +111,55 @@ impl World {
                 self.oracle.asked_to_delete(code);
                 Some((Verb::Delete, Request::Delete(Delete { code, device: None })))
             }
+            Item::Change {
+                at, of, member, to, ..
+            } => {
+                let (_, codes) = self.booked.get(of)?;
+                let code = *codes.get(member % codes.len().max(1))?;
+                let mut job = Update {
+                    code,
+                    device: None,
+                    pin: None,
+                    name: None,
+                    times: NewTimes::Bound {
+                        starts_at: None,
+                        ends_at: None,
+                    },
+                    attempt_offline: true,
+                    prefer_native: None,
+                };
+                match to {
+                    Change::Pin(pin) => {
+                        self.oracle.asked_to_recode(code, pin);
+                        job.pin = Some(pin.clone());
+                    }
+                    Change::Ongoing => {
+                        self.oracle.asked_to_move(&[code], |_| Some(Window::Ongoing));
+                        job.times = NewTimes::Ongoing;
+                    }
+                    Change::Ends(after) => {
+                        let ends_at = wall(*at, *after);
+                        self.oracle
+                            .asked_to_move(&[code], |window| Window::between(window.start(), ends_at));
+                        job.times = NewTimes::Bound {
+                            starts_at: None,
+                            ends_at: Some(ends_at),
+                        };
+                    }
+                }
+                Some((Verb::Update, Request::Update(job)))
+            }
+            Item::Door { lock, deed, .. } => {
+                let verb = match deed {
+                    Deed::Lock => Verb::LockDoor,
+                    Deed::Unlock => Verb::UnlockDoor,
+                };
+                let command = DoorCommand {
+                    device: self.ids[*lock],
+                    deed: *deed,
+                };
+                Some((verb, Request::Door(command)))
+            }
             Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
         }
     }
@@ -113,6 +167,10 @@ impl World {
     pub(super) fn hear(&mut self, job: u32, answer: &Answer) {
         let item = self.plan.items.iter().find(|item| number(item) == Some(job));
         let codes = match (item, answer) {
+            (_, Answer::Attempt(view)) => {
+                self.doors.insert(view.attempt, self.now);
+                Vec::new()
+            }
             (_, Answer::Created(views)) => {
                 let codes: Vec<CodeId> = views.iter().map(|view| view.code).collect();
                 let key = views.first().and_then(|view| view.group.clone());
@@ -124,7 +182,7 @@ impl World {
                 .get(of)
                 .map(|(_, codes)| codes.clone())
                 .unwrap_or_default(),
-            (Some(Item::Delete { of, member, .. }), _) => self
+            (Some(Item::Delete { of, member, .. } | Item::Change { of, member, .. }), _) => self
                 .booked
                 .get(of)
                 .and_then(|(_, codes)| codes.get(member % codes.len().max(1)).copied())
@@ -134,7 +192,8 @@ impl World {
         };
         let told = match answer {
             Answer::Created(views) => format!("{} codes", views.len()),
-            Answer::Ok => "ok".to_owned(),
+            Answer::CreatedOne(_) | Answer::Ok => "ok".to_owned(),
+            Answer::Attempt(view) => format!("{:?} is under way", view.deed),
             Answer::Refused(refusal) => refusal.message.clone(),
         };
         self.note(21, u64::from(job), told.len() as u64, |_| {
@@ -147,7 +206,11 @@ impl World {
 
 fn number(item: &Item) -> Option<u32> {
     match item {
-        Item::Create { job, .. } | Item::Update { job, .. } | Item::Delete { job, .. } => Some(*job),
+        Item::Create { job, .. }
+        | Item::Update { job, .. }
+        | Item::Change { job, .. }
+        | Item::Delete { job, .. }
+        | Item::Door { job, .. } => Some(*job),
         Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
     }
 }

@@ -10,6 +10,10 @@ use crate::lock::sim::{ByHand, Fault, FaultKind};
 use crate::model::{CallId, Finding, Outcome, Pin, ReadBack, Slot, Step};
 use crate::sim::plan::{Item, Stage, stream};
 
+/// A bolt moves within this of being asked for, or never: the wait for the radio, and the work of the same
+/// lock that goes first.
+const DOOR_PATIENCE: Duration = Duration::from_secs(15 + 160);
+
 impl World {
     /// Begins one step of an exchange: the lock does it half its latency later.
     pub(super) fn ask_lock(&mut self, call: CallId, index: usize) {
@@ -35,12 +39,14 @@ impl World {
             Step::Put { .. } => 10,
             Step::Remove { .. } => 11,
             Step::Read => 12,
+            Step::Door { .. } => 13,
         };
         self.note(kind, lock as u64, u64::from(performed.changed), |_| {
             let what = match &step {
                 Step::Put { code, .. } => format!("put {code}"),
                 Step::Remove { code, .. } => format!("remove {code}"),
                 Step::Read => "read".to_owned(),
+                Step::Door { deed, .. } => format!("{deed:?}"),
             };
             let found = match &performed.finding {
                 Finding::Table(table) => format!("{} codes", table.len()),
@@ -48,6 +54,15 @@ impl World {
             };
             format!("lock {lock} {what} -> {found}")
         });
+        if let Step::Door { attempt, .. } = step {
+            let asked = self.doors.get(&attempt).copied().unwrap_or_default();
+            let late = asked + DOOR_PATIENCE < self.now;
+            let seen = || format!("lock {lock} moves its bolt long after somebody asked for it");
+            self.note_verdict(
+                late.then(|| self.clock().violation("I12", seen()))
+                    .map_or(Ok(()), Err),
+            );
+        }
         if performed.changed {
             let table = self.locks[lock].table();
             let verdict = self.oracle.judge_table(device, &table, self.clock());
@@ -161,7 +176,11 @@ impl World {
                     });
                 }
             }
-            Item::Create { .. } | Item::Update { .. } | Item::Delete { .. } => {}
+            Item::Create { .. }
+            | Item::Update { .. }
+            | Item::Change { .. }
+            | Item::Delete { .. }
+            | Item::Door { .. } => {}
         }
     }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::gateway::view::{JobMemberView, Status};
+use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Pin, RadioId, Settings,
-    Timestamp,
+    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Pin, RadioId,
+    Settings, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
@@ -84,6 +84,8 @@ pub struct World {
     next_token: u64,
     /// Group key and codes of each booking that was answered.
     booked: BTreeMap<u32, (Option<GroupKey>, Vec<CodeId>)>,
+    /// When each door command was asked for.
+    doors: BTreeMap<AttemptId, Mono>,
     counts: BTreeMap<(Stage, u32), u32>,
     oracle: Oracle,
     judge_at: Mono,
@@ -113,6 +115,7 @@ impl World {
             tokens: BTreeMap::new(),
             next_token: 0,
             booked: BTreeMap::new(),
+            doors: BTreeMap::new(),
             counts: BTreeMap::new(),
             oracle: Oracle::default(),
             judge_at: Mono(u64::MAX),
@@ -150,7 +153,11 @@ impl World {
         for i in 0..self.plan.items.len() {
             let at = self.plan.items[i].at();
             match &self.plan.items[i] {
-                Item::Create { job, .. } | Item::Update { job, .. } | Item::Delete { job, .. } => {
+                Item::Create { job, .. }
+                | Item::Update { job, .. }
+                | Item::Change { job, .. }
+                | Item::Delete { job, .. }
+                | Item::Door { job, .. } => {
                     self.push(at, What::Send(*job));
                 }
                 Item::Away { until, .. } => {
@@ -177,7 +184,10 @@ impl World {
         if self.report.violation.is_none() {
             let verdict = self.oracle.judge_end(self.clock(), |lock| self.table(lock));
             self.note_verdict(verdict);
-            let verdict = self.judge_words().and_then(|()| self.judge_jobs());
+            let verdict = self
+                .judge_words()
+                .and_then(|()| self.judge_jobs())
+                .and_then(|()| self.judge_doors());
             self.note_verdict(verdict);
         }
         self.report
@@ -285,6 +295,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// At the end nobody waits at a door any more.
+    fn judge_doors(&self) -> Result<(), Violation> {
+        let pending = |attempt: &&AttemptView| attempt.progress == Progress::Pending;
+        match self
+            .gateway()
+            .and_then(|(gateway, _)| gateway.attempts().find(pending))
+        {
+            Some(attempt) => Err(Violation {
+                invariant: "I10",
+                at: self.now,
+                seen: format!("door command {} is never done with", attempt.attempt),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn clock(&self) -> Clock {

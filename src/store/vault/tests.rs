@@ -272,5 +272,6 @@ fn secrets_are_sealed_and_no_nonce_comes_twice() {
         assert!(!(clear && tree.sealed()), "{tree}");
         assert!(!tree.sealed() || nonces.insert(row[..NONCE_BYTES].to_vec()));
     }
-    assert_eq!(nonces.len(), 4 * 3 * 3);
+    let sealed = Tree::ALL.into_iter().filter(|tree| tree.sealed()).count();
+    assert_eq!(nonces.len(), sealed * 3 * 3);
 }

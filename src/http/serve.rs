@@ -1,0 +1,497 @@
+//! Connections: so many at once, each for as long as its caller keeps it busy, and which answers
+//! arrived.
+//!
+//! ```text
+//! serve ──> Listener ──> attend: one task, one connection
+//!                          Answer  says which job's answer was taken whole  ─┐
+//!                          Line    has it flushed, looks for the caller     <┘──> Core::answered
+//! ```
+//!
+//! There is a place for so many and no more (I10): the others wait at the door, where they cost
+//! nothing, and files stay free for the store. Who keeps us waiting longer than the time-out gives
+//! the place up: with a request's head, with the next request on a connection left open, with
+//! taking what we send. (hyper has one number for both waits for a head; a body has its own, in
+//! `params.rs`.) What the gateway itself needs for an answer is not limited here.
+//!
+//! An answer *arrived* if all of it was handed to the socket and the caller was still there then.
+//! That is as far as a server can see: what is lost further on counts as arrived. A caller who
+//! closes only its own half of the connection counts as gone.
+
+use std::convert::Infallible;
+use std::future::{Future, Pending, pending};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::time::Timeout;
+
+use super::Api;
+use super::who::Peer;
+use crate::model::JobId;
+use crate::shell::Guests;
+
+/// Connections that are open at once through one door.
+const PLACES: usize = 256;
+/// When the system gives no connection: most likely files ran out, and one that ends gives one back.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whose answer a response is; put into its extensions.
+#[derive(Clone)]
+pub struct JobOfAnswer(pub JobId);
+
+/// Where callers come in.
+pub trait Listener {
+    /// What they speak over.
+    type Stream: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static;
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// It was gone before it was let in, or the system gives no connection now.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        Ok((stream, Peer::Network))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        Ok((stream, Peer::Local(uid)))
+    }
+}
+
+/// Serves one listener until `stop` says so and the answers under way are given.
+pub async fn serve(listener: impl Listener, api: Arc<Api>, timeout: Duration, stop: watch::Receiver<bool>) {
+    let core = api.core.clone();
+    let host = Host {
+        router: super::routes(api),
+        timeout,
+        answered: Arc::new(move |job| core.answered(job)),
+        stop,
+    };
+    host.receive(listener).await;
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // The sender is gone only when everything is.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Host {
+    router: Router,
+    timeout: Duration,
+    answered: Arc<dyn Fn(JobId) + Send + Sync>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Host {
+    async fn receive(self, listener: impl Listener) {
+        let mut guests = Guests::default();
+        let mut stop = pin!(stopped(self.stop.clone()));
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = guests.one_gone() => {}
+                came = listener.accept(), if guests.count() < PLACES => match came {
+                    Ok((stream, peer)) => guests.add(self.clone().attend(stream, peer)),
+                    Err(error) if is_its_own_fault(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "a caller cannot be let in");
+                        // Too late is as good: then the system is asked again.
+                        let _ = tokio::time::timeout(PAUSE, guests.one_gone()).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        while guests.count() > 0 {
+            guests.one_gone().await;
+        }
+    }
+
+    /// One connection, from its first byte to its last.
+    async fn attend<S>(self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
+    {
+        let (say_taken, taken) = mpsc::channel();
+        let router = TowerToHyperService::new(self.router);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let (response, say_taken) = (router.call(request), say_taken.clone());
+            async move {
+                let response = response.await?;
+                Ok::<_, Infallible>(Answer::of(response, say_taken))
+            }
+        });
+        let line = Line {
+            stream,
+            taken,
+            answered: self.answered,
+            timeout: self.timeout,
+            stuck: None,
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.timeout)
+            .serve_connection(TokioIo::new(line), service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(self.stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection was not brought to its end");
+        }
+    }
+}
+
+/// Whether a caller was gone before it was let in.
+fn is_its_own_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// The body of a response, which says when it was taken whole.
+struct Answer {
+    body: Body,
+    job: Option<JobOfAnswer>,
+    say_taken: Sender<JobId>,
+}
+
+impl Answer {
+    fn of(mut response: Response, say_taken: Sender<JobId>) -> hyper::Response<Answer> {
+        let job = response.extensions_mut().remove::<JobOfAnswer>();
+        response.map(|body| Answer { body, job, say_taken })
+    }
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let whole = match &frame {
+            // Nobody asks for more after the last one.
+            Some(Ok(_)) => self.body.is_end_stream(),
+            Some(Err(_)) => false,
+            None => true,
+        };
+        if whole && let Some(JobOfAnswer(job)) = self.job.take() {
+            // The connection ended meanwhile: then it did not arrive.
+            let _ = self.say_taken.send(job);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that knows which answers it carries, and does not wait for ever to be rid of them.
+struct Line<S> {
+    stream: S,
+    /// Whose answers hyper has taken whole. Before it flushes the next time all of them are written.
+    taken: Receiver<JobId>,
+    answered: Arc<dyn Fn(JobId) + Send + Sync>,
+    timeout: Duration,
+    /// Since the caller last took nothing.
+    stuck: Option<Pin<Box<Timeout<Pending<()>>>>>,
+}
+
+impl<S> Line<S> {
+    /// Fails what has not moved for too long.
+    fn in_time<T>(&mut self, context: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            self.stuck = None;
+            return moved;
+        }
+        let timeout = self.timeout;
+        let stuck = self
+            .stuck
+            .get_or_insert_with(|| Box::pin(tokio::time::timeout(timeout, pending())));
+        stuck
+            .as_mut()
+            .poll(context)
+            .map(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Whether the other end is still there. Asks the system itself: what tokio knows of a socket is as
+/// old as its last look at all of them. Behind a request that waits to be read an end is not seen.
+fn is_open(stream: &impl AsFd) -> bool {
+    match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
+        Ok(waiting) => waiting > 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Line<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let moved = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(context, moved)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        for job in self.taken.try_iter() {
+            if is_open(&self.stream) {
+                (self.answered)(job);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Extension;
+    use axum::routing::get;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+    const PEER: Peer = Peer::Local(None);
+
+    /// A host of its own, with what it holds for answered, and what tells it to stop.
+    fn host(router: Router, timeout: Duration) -> (Host, Receiver<JobId>, watch::Sender<bool>) {
+        let (say, marked) = mpsc::channel();
+        let say = Mutex::new(say);
+        let (stopper, stop) = watch::channel(false);
+        let host = Host {
+            router,
+            timeout,
+            answered: Arc::new(move |job| say.lock().unwrap().send(job).unwrap()),
+            stop,
+        };
+        (host, marked, stopper)
+    }
+
+    fn job(name: &str) -> JobId {
+        JobId::from_uuid(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()))
+    }
+
+    /// Answers of two jobs, and one of none.
+    fn jobs() -> Router {
+        let answer =
+            |name: &'static str| get(move || async move { (Extension(JobOfAnswer(job(name))), name) });
+        Router::new()
+            .route("/first", answer("first"))
+            .route("/second", answer("second"))
+            .route("/none", get(async || "none"))
+    }
+
+    fn request(path: &str, more: &str) -> String {
+        format!("GET /{path} HTTP/1.1\r\nhost: h\r\n{more}\r\n")
+    }
+
+    /// All that comes until the other side closes.
+    async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    async fn line() -> (Line<UnixStream>, UnixStream, Sender<JobId>, Receiver<JobId>) {
+        let (stream, caller) = UnixStream::pair().unwrap();
+        let (host, marked, _) = host(Router::new(), LONG);
+        let (say_taken, taken) = mpsc::channel();
+        let line = Line {
+            stream,
+            taken,
+            answered: host.answered,
+            timeout: LONG,
+            stuck: None,
+        };
+        (line, caller, say_taken, marked)
+    }
+
+    #[tokio::test]
+    async fn an_answer_arrives_only_where_somebody_is_left() {
+        let (mut line, caller, taken, marked) = line().await;
+        line.write_all(b"one").await.unwrap();
+        line.flush().await.unwrap();
+        assert!(marked.try_recv().is_err(), "no answer was taken yet");
+        taken.send(job("one")).unwrap();
+        line.flush().await.unwrap();
+        assert_eq!(marked.try_recv(), Ok(job("one")));
+
+        drop(caller);
+        taken.send(job("two")).unwrap();
+        line.flush().await.unwrap();
+        assert!(marked.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn looking_for_the_caller_takes_nothing_of_what_it_sent() {
+        let (mut line, mut caller, taken, marked) = line().await;
+        caller.write_all(b"the next request").await.unwrap();
+        taken.send(job("one")).unwrap();
+        line.flush().await.unwrap();
+        assert_eq!(marked.try_recv(), Ok(job("one")));
+        drop(caller);
+        assert_eq!(rest(line).await, "the next request");
+    }
+
+    #[tokio::test]
+    async fn requests_one_behind_the_other_are_answered_and_marked_in_their_order() {
+        let (host, marked, _stopper) = host(jobs(), LONG);
+        let (stream, mut caller) = UnixStream::pair().unwrap();
+        let calls = async {
+            let all = [
+                request("first", ""),
+                request("none", ""),
+                request("second", "connection: close\r\n"),
+            ];
+            caller.write_all(all.concat().as_bytes()).await.unwrap();
+            rest(caller).await
+        };
+        let (_, told) = tokio::join!(host.attend(stream, PEER), calls);
+        let bodies: Vec<&str> = told.split("\r\n\r\n").skip(1).collect();
+        assert!(
+            bodies[0].starts_with("first") && bodies[1].starts_with("none") && bodies[2] == "second",
+            "{told}"
+        );
+        assert_eq!(
+            marked.try_iter().collect::<Vec<_>>(),
+            [job("first"), job("second")]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_keeps_us_waiting_is_let_go() {
+        let large = Router::new().route("/", get(async || "x".repeat(16 << 20)));
+        let (host, _, _stopper) = host(large, SHORT);
+        for sent in ["", "GET / HT", &request("", "")] {
+            let (stream, mut caller) = UnixStream::pair().unwrap();
+            caller.write_all(sent.as_bytes()).await.unwrap();
+            // Ends, although the caller is there, and neither sends nor reads any more.
+            host.clone().attend(stream, PEER).await;
+            drop(caller);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_us_long_is_not_cut() {
+        let (release, released) = oneshot::channel::<()>();
+        let released = Arc::new(tokio::sync::Mutex::new(Some(released)));
+        let slow = Router::new().route(
+            "/",
+            get(async move || {
+                released.lock().await.take().unwrap().await.unwrap();
+                "at last"
+            }),
+        );
+        let (host, _, _stopper) = host(slow, SHORT);
+        let (stream, mut caller) = UnixStream::pair().unwrap();
+        let call = async {
+            let request = request("", "connection: close\r\n");
+            caller.write_all(request.as_bytes()).await.unwrap();
+            rest(caller).await
+        };
+        let meanwhile = async {
+            for _ in 0..3 {
+                // Closed by the same time-out, so that it is over by now for the slow one too.
+                let (stream, idle) = UnixStream::pair().unwrap();
+                tokio::join!(host.clone().attend(stream, PEER), rest(idle));
+            }
+            release.send(()).unwrap();
+        };
+        let (_, told, ()) = tokio::join!(host.clone().attend(stream, PEER), call, meanwhile);
+        assert!(told.ends_with("at last"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_and_no_other() {
+        let panics = get(async || {
+            if true {
+                panic!("on purpose")
+            }
+        });
+        let (host, _, stopper) = host(jobs().route("/panic", panics), LONG);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let calls = async {
+            let mut before = TcpStream::connect(address).await.unwrap();
+            for (path, answer) in [("panic", ""), ("first", "first")] {
+                let mut caller = TcpStream::connect(address).await.unwrap();
+                let request = request(path, "connection: close\r\n");
+                caller.write_all(request.as_bytes()).await.unwrap();
+                assert!(rest(caller).await.ends_with(answer));
+            }
+            before.write_all(request("second", "").as_bytes()).await.unwrap();
+            // Left open: told to stop, the host gives the answer, and then closes it.
+            let mut first = [0];
+            before.read_exact(&mut first).await.unwrap();
+            stopper.send(true).unwrap();
+            assert!(rest(before).await.ends_with("second"));
+        };
+        tokio::join!(host.receive(listener), calls);
+    }
+}
