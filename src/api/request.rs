@@ -1,25 +1,20 @@
-//! What callers send, read strictly.
-//!
-//! Every parameter that is wrong is named, all at once. An explicit `null` is the same as leaving
-//! the parameter out (Seam's Node SDK sends nulls), and parameters that nobody knows are ignored.
+//! What callers ask to be changed, read strictly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use super::time;
+use super::endpoint::{self, BEHAVIORS};
+use super::form::Form;
+use super::parameter::whole;
 use crate::gateway::Verb;
 use crate::model::{
-    CodeId, CreateMultiple, Delete, DeviceId, DeviceReason, GroupKey, Pin, Reason, Refusal, Request,
-    Timestamp, Unshared, UpdateMultiple, Window,
+    CodeId, Create, CreateMultiple, Deed, Delete, DeviceId, DeviceReason, DoorCommand, GroupKey, NewTimes,
+    Note, Pin, Reason, Refusal, ReportConstraints, Request, Timestamp, Unshared, Update, UpdateDevice,
+    UpdateMultiple, Window,
 };
 
-/// Lengths of a PIN that Seam's schema knows.
-const LENGTHS: std::ops::RangeInclusive<usize> = 4..=12;
-/// Characters of a name; Seam states no bound, locks store far fewer.
-const LONGEST_NAME: usize = 100;
 /// Parameters that say how a request travels, not what it asks for.
 const ENVELOPE: [&str; 5] = ["job_id", "reply_to", "progress", "_strict", "sync"];
 
@@ -28,20 +23,21 @@ const ENVELOPE: [&str; 5] = ["job_id", "reply_to", "progress", "_strict", "sync"
 /// # Errors
 /// `invalid_input`, with what is wrong with each parameter.
 pub fn parse(verb: Verb, body: &Value) -> Result<Request, Refusal> {
-    let mut form = Form::open(body)?;
-    match verb {
+    let mut form = Form::open(endpoint::parameters(verb), body)?;
+    let request = match verb {
+        Verb::Create => create(&mut form)?.map(Request::Create),
         Verb::CreateMultiple => create_multiple(&mut form)?.map(Request::CreateMultiple),
+        Verb::Update => update(&mut form).map(Request::Update),
         Verb::UpdateMultiple => update_multiple(&mut form).map(Request::UpdateMultiple),
-        Verb::Delete => delete(&mut form).map(Request::Delete),
-        Verb::Create
-        | Verb::Update
-        | Verb::UpdateDevice
-        | Verb::ReportConstraints
-        | Verb::LockDoor
-        | Verb::UnlockDoor => None,
-    }
-    .filter(|_| form.problems.is_empty())
-    .ok_or_else(|| form.refusal())
+        Verb::Delete => delete(&form).map(Request::Delete),
+        Verb::UpdateDevice => update_device(&mut form).map(Request::UpdateDevice),
+        Verb::ReportConstraints => report_constraints(&mut form).map(Request::ReportConstraints),
+        Verb::LockDoor => door(&form, Deed::Lock).map(Request::Door),
+        Verb::UnlockDoor => door(&form, Deed::Unlock).map(Request::Door),
+    };
+    form.close()?;
+    // What a request needs and does not have, the form has complained about.
+    request.ok_or_else(|| Refusal::new(Reason::InvalidInput, "a parameter is missing"))
 }
 
 /// What tells one request from another under the same id: the SHA-256 of what it asks for. The
@@ -89,304 +85,253 @@ fn write_value(value: &Value, out: &mut String) {
     }
 }
 
-fn create_multiple(form: &mut Form<'_>) -> Result<Option<CreateMultiple>, Refusal> {
-    let devices = form.device_ids();
-    let code = form.code();
-    let preferred_length = form.length("preferred_code_length");
-    let unshared = match form.text("behavior_when_code_cannot_be_shared") {
-        None | Some("throw") => Unshared::Throw,
-        Some("create_random_code") => Unshared::CreateRandomCode,
-        Some(_) => {
-            form.wrong(
-                "behavior_when_code_cannot_be_shared",
-                "must be `throw` or `create_random_code`",
-            );
-            Unshared::Throw
-        }
-    };
-    let name = form.name();
-    let window = form.window();
-    let attempt_offline = form.flag("attempt_for_offline_device").unwrap_or(true);
-    let prefer_native = form.flag("prefer_native_scheduling").unwrap_or(true);
-    let offline_code = form.flag("is_offline_access_code").unwrap_or(false);
-    if offline_code && let Some(devices) = &devices {
-        return Err(no_offline_codes(devices));
-    }
-    let (Some(devices), Some(window)) = (devices, window) else {
+fn create(form: &mut Form<'_>) -> Result<Option<Create>, Refusal> {
+    let device = device(form);
+    may_be_kept(form, device.as_slice())?;
+    let code = pin(form);
+    let (Some(device), Some(window)) = (device, window(form)) else {
         return Ok(None);
     };
-    Ok(Some(CreateMultiple {
-        devices,
+    Ok(Some(Create {
+        device,
+        preferred_length: preferred_length(form, &code),
         code,
-        preferred_length,
-        unshared,
-        name,
+        key: form.text("common_code_key").map(|key| GroupKey(key.to_owned())),
+        name: text(form, "name"),
         window,
-        attempt_offline,
-        prefer_native,
+        attempt_offline: form.flag("attempt_for_offline_device").unwrap_or(true),
+        prefer_native: form.flag("prefer_native_scheduling").unwrap_or(true),
     }))
 }
 
-/// Codes that a lock computes by itself are another thing than codes that are put onto it.
-fn no_offline_codes(devices: &[DeviceId]) -> Refusal {
+fn create_multiple(form: &mut Form<'_>) -> Result<Option<CreateMultiple>, Refusal> {
+    const DEVICES: &str = "device_ids";
+    let ids = form.uuids(DEVICES).unwrap_or_default();
+    if let Some(twice) = (1..ids.len()).find(|n| ids[..*n].contains(&ids[*n])) {
+        form.wrong(DEVICES, format!("{} is named more than once", ids[twice]));
+    }
+    let devices: Vec<DeviceId> = ids.into_iter().map(DeviceId).collect();
+    may_be_kept(form, &devices)?;
+    let code = pin(form);
+    let Some(window) = window(form) else {
+        return Ok(None);
+    };
+    let [_, create_random_code] = BEHAVIORS;
+    let unshared = match form.text("behavior_when_code_cannot_be_shared") {
+        Some(word) if word == create_random_code => Unshared::CreateRandomCode,
+        _ => Unshared::Throw,
+    };
+    Ok(Some(CreateMultiple {
+        devices,
+        preferred_length: preferred_length(form, &code),
+        code,
+        unshared,
+        name: text(form, "name"),
+        window,
+        attempt_offline: form.flag("attempt_for_offline_device").unwrap_or(true),
+        prefer_native: form.flag("prefer_native_scheduling").unwrap_or(true),
+    }))
+}
+
+fn update(form: &mut Form<'_>) -> Option<Update> {
+    const NEVER: [&str; 3] = [
+        "is_offline_access_code",
+        "use_offline_access_code",
+        "is_one_time_use",
+    ];
+    for name in NEVER {
+        if form.flag(name) == Some(true) {
+            form.wrong(name, "is not possible on the devices of this gateway");
+        }
+    }
+    stays_managed(form);
+    let times = new_times(form);
+    Some(Update {
+        code: CodeId(form.uuid("access_code_id")?),
+        device: device(form),
+        pin: pin(form),
+        name: text(form, "name"),
+        times,
+        attempt_offline: form.flag("attempt_for_offline_device").unwrap_or(true),
+        prefer_native: form.flag("prefer_native_scheduling"),
+    })
+}
+
+fn new_times(form: &mut Form<'_>) -> NewTimes {
+    let (starts_at, ends_at) = (form.time("starts_at"), form.time("ends_at"));
+    in_order(form, starts_at, ends_at);
+    if form.text("type") != Some("ongoing") {
+        return NewTimes::Bound { starts_at, ends_at };
+    }
+    for name in ["starts_at", "ends_at"] {
+        if form.has(name) {
+            form.wrong(name, "an ongoing access code has no times");
+        }
+    }
+    NewTimes::Ongoing
+}
+
+fn update_multiple(form: &mut Form<'_>) -> Option<UpdateMultiple> {
+    let (starts_at, ends_at) = (form.time("starts_at"), form.time("ends_at"));
+    in_order(form, starts_at, ends_at);
+    Some(UpdateMultiple {
+        key: GroupKey(text(form, "common_code_key")?),
+        starts_at,
+        ends_at,
+        name: text(form, "name"),
+    })
+}
+
+fn delete(form: &Form<'_>) -> Option<Delete> {
+    Some(Delete {
+        code: CodeId(form.uuid("access_code_id")?),
+        device: device(form),
+    })
+}
+
+fn update_device(form: &mut Form<'_>) -> Option<UpdateDevice> {
+    stays_managed(form);
+    if form.flag("backup_access_code_pool_enabled") == Some(true) {
+        form.wrong("backup_access_code_pool_enabled", "there are no backup codes");
+    }
+    let older_place = || {
+        let name = form.object("properties")?.get("name")?;
+        name.as_str().map(str::to_owned)
+    };
+    let notes = form.object("custom_metadata").into_iter().flatten();
+    let note = |(name, value): (&String, &Value)| {
+        let note = match value {
+            Value::String(text) => Some(Note::Text(text.clone())),
+            Value::Bool(flag) => Some(Note::Flag(*flag)),
+            _ => None,
+        };
+        (name.clone(), note)
+    };
+    Some(UpdateDevice {
+        device: device(form)?,
+        name: text(form, "name").or_else(older_place),
+        metadata: notes.map(note).collect(),
+    })
+}
+
+fn report_constraints(form: &mut Form<'_>) -> Option<ReportConstraints> {
+    const LISTED: &str = "supported_code_lengths";
+    let lengths = form.list(LISTED, whole);
+    let (least, most) = (form.whole("min_code_length"), form.whole("max_code_length"));
+    let ranged = form.has("min_code_length") || form.has("max_code_length");
+    let lengths: Option<Vec<u64>> = match (lengths, least, most) {
+        (_, Some(least), Some(most)) if least > most => {
+            form.wrong("max_code_length", "must be at least min_code_length");
+            None
+        }
+        (None, Some(least), Some(most)) => Some((least..=most).collect()),
+        (Some(_), ..) if ranged => {
+            form.wrong(LISTED, "goes alone, without min_code_length and max_code_length");
+            None
+        }
+        (Some(lengths), ..) => Some(lengths),
+        _ => {
+            form.wrong(
+                LISTED,
+                "give supported_code_lengths, or min_code_length and max_code_length",
+            );
+            None
+        }
+    };
+    let lengths: BTreeSet<u8> = lengths?.into_iter().flat_map(u8::try_from).collect();
+    Some(ReportConstraints {
+        device: device(form)?,
+        lengths,
+    })
+}
+
+fn door(form: &Form<'_>, deed: Deed) -> Option<DoorCommand> {
+    let device = device(form)?;
+    Some(DoorCommand { device, deed })
+}
+
+/// Refuses codes that a lock computes by itself, and those that are to die after one use: neither
+/// can be had here, and an ordinary code in their place would open for longer than was asked for.
+fn may_be_kept(form: &Form<'_>, devices: &[DeviceId]) -> Result<(), Refusal> {
+    const CANNOT: [(&str, &str); 3] = [
+        ("is_offline_access_code", "cannot make offline access codes"),
+        ("use_offline_access_code", "cannot make offline access codes"),
+        ("is_one_time_use", "cannot take a code away after one use"),
+    ];
+    let asked = |(name, _): &&(&str, &str)| form.flag(name) == Some(true);
+    let Some((name, what)) = CANNOT.iter().find(asked).filter(|_| !devices.is_empty()) else {
+        return Ok(());
+    };
     let reasons: Vec<DeviceReason> = devices
         .iter()
         .map(|device| DeviceReason {
             device: *device,
             reason: Reason::InvalidInput,
-            message: format!("{device} cannot make offline access codes"),
+            message: format!("{device} {what}"),
         })
         .collect();
-    let message = "is_offline_access_code: the devices of this gateway cannot make offline access codes";
+    let named: Vec<String> = devices.iter().map(DeviceId::to_string).collect();
+    let message = format!("{name}: the devices of this gateway {what}");
     let mut refusal = Refusal::by_devices(Reason::InvalidInput, message, reasons);
-    let named = devices.iter().map(DeviceId::to_string).collect::<Vec<_>>();
     refusal.fields.push((
-        "is_offline_access_code".to_owned(),
+        (*name).to_owned(),
         format!("not possible on {}", named.join(", ")),
     ));
-    refusal
+    Err(refusal)
 }
 
-fn update_multiple(form: &mut Form<'_>) -> Option<UpdateMultiple> {
-    let key = form.text("common_code_key");
-    match key {
-        None => form.required("common_code_key"),
-        Some("") => form.wrong("common_code_key", "must not be empty"),
-        Some(_) => {}
+fn stays_managed(form: &mut Form<'_>) {
+    if form.flag("is_managed") == Some(false) {
+        form.wrong(
+            "is_managed",
+            "must not be false: this gateway does not let go of what it manages",
+        );
     }
-    let (starts_at, ends_at) = (form.time("starts_at"), form.time("ends_at"));
-    form.in_order(starts_at, ends_at);
-    let name = form.name();
-    Some(UpdateMultiple {
-        key: GroupKey(key?.to_owned()),
-        starts_at,
-        ends_at,
-        name,
-    })
 }
 
-fn delete(form: &mut Form<'_>) -> Option<Delete> {
-    let code = form.uuid("access_code_id");
-    if code.is_none() {
-        form.required("access_code_id");
-    }
-    let device = form.uuid("device_id").map(DeviceId);
-    Some(Delete {
-        code: CodeId(code?),
-        device,
-    })
+fn device(form: &Form<'_>) -> Option<DeviceId> {
+    form.uuid("device_id").map(DeviceId)
 }
 
-/// The parameters of a request, and what was found wrong with them so far.
-pub struct Form<'a> {
-    body: &'a Map<String, Value>,
-    problems: Vec<(String, String)>,
+fn pin(form: &Form<'_>) -> Option<Pin> {
+    form.text("code").and_then(Pin::parse)
 }
 
-impl<'a> Form<'a> {
-    /// Begins to read a body.
-    ///
-    /// # Errors
-    /// It is no JSON object.
-    pub fn open(body: &'a Value) -> Result<Form<'a>, Refusal> {
-        let body = body
-            .as_object()
-            .ok_or_else(|| Refusal::new(Reason::InvalidInput, "the parameters must be one JSON object"))?;
-        Ok(Form {
-            body,
-            problems: Vec::new(),
-        })
-    }
+fn text(form: &Form<'_>, name: &str) -> Option<String> {
+    form.text(name).map(str::to_owned)
+}
 
-    /// Ends reading.
-    ///
-    /// # Errors
-    /// `invalid_input`, if anything was found wrong.
-    pub fn close(self) -> Result<(), Refusal> {
-        match self.problems.is_empty() {
-            true => Ok(()),
-            false => Err(self.refusal()),
+/// Nothing is drawn where the caller gives a PIN.
+fn preferred_length(form: &Form<'_>, code: &Option<Pin>) -> Option<u8> {
+    let length = form.whole("preferred_code_length").filter(|_| code.is_none())?;
+    u8::try_from(length).ok()
+}
+
+/// Both times or none.
+fn window(form: &mut Form<'_>) -> Option<Window> {
+    match (form.time("starts_at"), form.time("ends_at")) {
+        (Some(starts_at), Some(ends_at)) => {
+            in_order(form, Some(starts_at), Some(ends_at));
+            Window::between(starts_at, ends_at)
+        }
+        (None, None) => Some(Window::Ongoing),
+        (starts_at, _) => {
+            let missing = if starts_at.is_some() {
+                "ends_at"
+            } else {
+                "starts_at"
+            };
+            form.wrong(missing, "starts_at and ends_at go together: give both or none");
+            None
         }
     }
+}
 
-    fn refusal(self) -> Refusal {
-        let told: Vec<String> = self
-            .problems
-            .iter()
-            .map(|(name, problem)| format!("{name}: {problem}"))
-            .collect();
-        let mut refusal = Refusal::new(Reason::InvalidInput, told.join("; "));
-        refusal.fields = self.problems;
-        refusal
-    }
-
-    /// Notes what is wrong with a parameter; the first note about it stays.
-    pub fn wrong(&mut self, name: &str, problem: impl Into<String>) {
-        if !self.problems.iter().any(|(noted, _)| noted == name) {
-            self.problems.push((name.to_owned(), problem.into()));
-        }
-    }
-
-    /// Notes that a parameter is missing, unless it is noted as wrong already.
-    pub fn required(&mut self, name: &str) {
-        self.wrong(name, "is required");
-    }
-
-    fn given(&self, name: &str) -> Option<&'a Value> {
-        self.body.get(name).filter(|value| !value.is_null())
-    }
-
-    /// A text.
-    pub fn text(&mut self, name: &str) -> Option<&'a str> {
-        let value = self.given(name)?;
-        if value.as_str().is_none() {
-            self.wrong(name, "must be a string");
-        }
-        value.as_str()
-    }
-
-    /// A truth value.
-    pub fn flag(&mut self, name: &str) -> Option<bool> {
-        let value = self.given(name)?;
-        if value.as_bool().is_none() {
-            self.wrong(name, "must be true or false");
-        }
-        value.as_bool()
-    }
-
-    /// A whole number that is not negative.
-    pub fn whole(&mut self, name: &str) -> Option<u64> {
-        let value = self.given(name)?;
-        // 4.0 is the same number as 4 to callers whose language knows one kind of number only.
-        let whole = value.as_u64().or_else(|| {
-            let number = value
-                .as_f64()
-                .filter(|n| n.fract() == 0.0 && (0.0..1e9).contains(n))?;
-            format!("{number:.0}").parse().ok()
-        });
-        if whole.is_none() {
-            self.wrong(name, "must be a whole number");
-        }
-        whole
-    }
-
-    /// A UUID.
-    pub fn uuid(&mut self, name: &str) -> Option<Uuid> {
-        let text = self.text(name)?;
-        let id = Uuid::try_parse(text).ok();
-        if id.is_none() {
-            self.wrong(name, "must be a UUID");
-        }
-        id
-    }
-
-    /// A list of UUIDs.
-    pub fn uuids(&mut self, name: &str) -> Option<Vec<Uuid>> {
-        let value = self.given(name)?;
-        let Some(items) = value.as_array() else {
-            self.wrong(name, "must be a list of UUIDs");
-            return None;
-        };
-        let mut ids = Vec::with_capacity(items.len());
-        for item in items {
-            match item.as_str().and_then(|text| Uuid::try_parse(text).ok()) {
-                Some(id) => ids.push(id),
-                None => {
-                    self.wrong(name, format!("must be a list of UUIDs, and {item} is none"));
-                    return None;
-                }
-            }
-        }
-        Some(ids)
-    }
-
-    /// A date and time with its offset.
-    pub fn time(&mut self, name: &str) -> Option<Timestamp> {
-        let text = self.text(name)?;
-        match time::parse(text) {
-            Ok(at) => Some(at),
-            Err(problem) => {
-                self.wrong(name, problem);
-                None
-            }
-        }
-    }
-
-    fn device_ids(&mut self) -> Option<Vec<DeviceId>> {
-        const NAME: &str = "device_ids";
-        let Some(ids) = self.uuids(NAME) else {
-            self.required(NAME);
-            return None;
-        };
-        if ids.is_empty() {
-            self.wrong(NAME, "must name at least one device");
-        }
-        if let Some(twice) = (1..ids.len()).find(|n| ids[..*n].contains(&ids[*n])) {
-            self.wrong(NAME, format!("{} is named more than once", ids[twice]));
-        }
-        Some(ids.into_iter().map(DeviceId).collect())
-    }
-
-    fn code(&mut self) -> Option<Pin> {
-        const NAME: &str = "code";
-        let text = self.text(NAME)?;
-        let pin = Pin::parse(text).filter(|_| LENGTHS.contains(&text.len()));
-        if pin.is_none() {
-            // Not the code itself: what goes to logs holds no PIN.
-            self.wrong(NAME, "must be 4 to 12 digits and nothing else");
-        }
-        pin
-    }
-
-    fn length(&mut self, name: &str) -> Option<u8> {
-        let whole = self.whole(name)?;
-        let length = u8::try_from(whole)
-            .ok()
-            .filter(|n| LENGTHS.contains(&usize::from(*n)));
-        if length.is_none() {
-            self.wrong(name, "must be a number from 4 to 12");
-        }
-        length
-    }
-
-    fn name(&mut self) -> Option<String> {
-        const NAME: &str = "name";
-        let text = self.text(NAME)?;
-        if text.chars().count() > LONGEST_NAME {
-            self.wrong(NAME, format!("must have at most {LONGEST_NAME} characters"));
-        }
-        if text.chars().any(char::is_control) {
-            self.wrong(NAME, "must hold no control characters");
-        }
-        Some(text.to_owned())
-    }
-
-    /// Both times or none.
-    fn window(&mut self) -> Option<Window> {
-        match (self.time("starts_at"), self.time("ends_at")) {
-            (Some(starts_at), Some(ends_at)) => {
-                self.in_order(Some(starts_at), Some(ends_at));
-                Window::between(starts_at, ends_at)
-            }
-            (None, None) => Some(Window::Ongoing),
-            (starts_at, _) => {
-                let missing = if starts_at.is_some() {
-                    "ends_at"
-                } else {
-                    "starts_at"
-                };
-                self.wrong(missing, "starts_at and ends_at go together: give both or none");
-                None
-            }
-        }
-    }
-
-    fn in_order(&mut self, starts_at: Option<Timestamp>, ends_at: Option<Timestamp>) {
-        if let (Some(starts_at), Some(ends_at)) = (starts_at, ends_at)
-            && Window::between(starts_at, ends_at).is_none()
-        {
-            self.wrong("ends_at", "must be after starts_at");
-        }
+fn in_order(form: &mut Form<'_>, starts_at: Option<Timestamp>, ends_at: Option<Timestamp>) {
+    if let (Some(starts_at), Some(ends_at)) = (starts_at, ends_at)
+        && Window::between(starts_at, ends_at).is_none()
+    {
+        form.wrong("ends_at", "must be after starts_at");
     }
 }
 

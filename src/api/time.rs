@@ -4,6 +4,11 @@ use serde_json::Value;
 
 use crate::model::Timestamp;
 
+/// The first instant of the year 1.
+const FIRST: Timestamp = Timestamp(-62_135_596_800_000);
+/// The last instant of the calendar that callers and gateway share.
+pub const LAST: &str = "9999-12-30T00:00:00.000Z";
+
 /// Reads a date and time with its offset, as ISO 8601 and RFC 3339 have it.
 ///
 /// # Errors
@@ -15,7 +20,12 @@ pub fn parse(text: &str) -> Result<Timestamp, &'static str> {
         return Err(EXAMPLE);
     }
     let instant: jiff::Timestamp = text.parse().map_err(|_| EXAMPLE)?;
-    Ok(Timestamp(instant.as_millisecond()))
+    let at = Timestamp(instant.as_millisecond());
+    // Years that are written with four digits: others come back in a form that few can read.
+    match FIRST <= at {
+        true => Ok(at),
+        false => Err(EXAMPLE),
+    }
 }
 
 /// Writes a time in UTC with milliseconds; `null` beyond the years that a calendar knows.
@@ -59,6 +69,8 @@ mod tests {
             "tomorrow",
             "1731682800",
             "2024-02-30T15:00:00Z",
+            "0000-12-31T23:59:59Z",
+            "-000001-01-01T00:00:00Z",
             "2024-11-15T15:00:00+01:00[Europe/Paris]",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

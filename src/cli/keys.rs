@@ -41,7 +41,7 @@ pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failu
     match command {
         Keys::Create { name, scopes } => {
             let scopes = match scopes.is_empty() {
-                true => Scope::default_set(),
+                true => keys::default_scopes(),
                 false => scopes.iter().copied().collect(),
             };
             let key = create(&keys, name, scopes)?;

@@ -108,6 +108,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         Keys::of(&config.data_dir),
         locks.registry,
         Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        || Box::new(randomness()),
         Some(socket.owner),
     ));
     let (stop, stopping) = watch::channel(false);

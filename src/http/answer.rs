@@ -3,14 +3,19 @@
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::api::answer;
 use crate::model::{Reason, Refusal};
 use crate::shell::Unanswered;
 
 /// A success: always 200, always an object with `ok: true`.
-pub struct Told(pub Value);
+pub struct Told(String);
+
+/// The body of a success.
+pub fn told(body: &impl Serialize) -> Told {
+    Told(answer::text(body))
+}
 
 /// A refusal, with the status that belongs to its reason.
 #[derive(Debug)]
@@ -18,20 +23,6 @@ pub struct Refused(pub Refusal);
 
 /// What a call comes to.
 pub type Outcome = Result<Told, Refused>;
-
-/// An answer with one key beside `ok`, as Seam has it.
-pub fn told(key: &str, value: Value) -> Told {
-    let mut body = serde_json::Map::new();
-    body.insert(key.to_owned(), value);
-    body.insert("ok".to_owned(), true.into());
-    Told(Value::Object(body))
-}
-
-/// The same for an object that carries `ok` among its own keys.
-pub fn told_flat(mut value: Value) -> Told {
-    value["ok"] = true.into();
-    Told(value)
-}
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Refused {
@@ -47,7 +38,7 @@ impl From<Unanswered> for Refused {
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
-        json(StatusCode::OK, &self.0)
+        json(StatusCode::OK, self.0)
     }
 }
 
@@ -56,7 +47,7 @@ impl IntoResponse for Refused {
         let Refused(refusal) = self;
         let status = StatusCode::from_u16(answer::status_of(refusal.reason))
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &answer::refusal(&refusal));
+        let mut response = json(status, answer::text(&answer::refusal(&refusal)));
         if matches!(refusal.reason, Reason::Busy | Reason::RateLimited) {
             response
                 .headers_mut()
@@ -67,9 +58,14 @@ impl IntoResponse for Refused {
 }
 
 /// A body of JSON. SDKs take an error for Seam's only with this content type.
-pub fn json(status: StatusCode, body: &Value) -> Response {
+pub fn json(status: StatusCode, body: String) -> Response {
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (status, headers, body.to_string()).into_response()
+    (status, headers, body).into_response()
+}
+
+/// A refusal that names its cause.
+pub fn refused(reason: Reason, message: &str) -> Refused {
+    Refused(Refusal::new(reason, message))
 }
 
 /// The answer to a path that does not exist.

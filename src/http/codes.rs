@@ -1,21 +1,21 @@
-//! Access codes, as Seam serves them.
+//! Access codes, as Seam serves them; and every other change, which is a job as theirs are.
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequestParts, State};
-use axum::http::HeaderValue;
-use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Api;
-use super::answer::{Outcome, Refused, Told, told};
+use super::answer::{Outcome, Refused, refused, told};
+use super::devices::no_such_device;
 use super::keys::Scope;
-use super::params::Params;
+use super::page::Page;
 use super::serve::JobOfAnswer;
 use super::who::Who;
-use crate::api::answer::{access_code, answer_body};
-use crate::api::request::{self, Form};
+use crate::api::answer::{
+    self, Always, CodePage, Generated, GeneratedCode, OneCode, Pagination, access_code,
+};
+use crate::api::form::Form;
+use crate::api::request;
 use crate::gateway::view::CodeView;
 use crate::gateway::{Answer, Door, Verb};
 use crate::model::{CodeId, DeviceId, Pin, Reason, Refusal};
@@ -25,66 +25,29 @@ use crate::shell::Incoming;
 const PAGE: usize = 55_000;
 
 /// `Idempotency-Key`: the caller's own handle on a job.
-pub struct Handle(Option<String>);
-
-impl FromRequestParts<Arc<Api>> for Handle {
-    type Rejection = Refused;
-
-    async fn from_request_parts(head: &mut Parts, _: &Arc<Api>) -> Result<Handle, Refused> {
-        const NAME: &str = "Idempotency-Key";
-        let Some(header) = head.headers.get(NAME) else {
-            return Ok(Handle(None));
-        };
-        let text = std::str::from_utf8(header.as_bytes()).unwrap_or_default();
-        match text.chars().count() {
-            1..=255 => Ok(Handle(Some(text.to_owned()))),
-            _ => Err(Refused(Refusal::invalid(
-                NAME,
-                "must be a text of 1 to 255 characters",
-            ))),
-        }
+pub fn handle(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    const NAME: &str = "Idempotency-Key";
+    let Some(header) = headers.get(NAME) else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(header.as_bytes()).unwrap_or_default();
+    match text.chars().count() {
+        1..=255 => Ok(Some(text.to_owned())),
+        _ => Err(Refused(Refusal::invalid(
+            NAME,
+            "must be a text of 1 to 255 characters",
+        ))),
     }
 }
 
-/// One PIN on many devices.
-pub async fn create_multiple(
-    State(api): State<Arc<Api>>,
-    who: Who,
-    handle: Handle,
-    params: Params,
-) -> Result<Response, Refused> {
-    job(&api, Verb::CreateMultiple, &who, handle, &params).await
-}
-
-/// Other times or another name for a whole group.
-pub async fn update_multiple(
-    State(api): State<Arc<Api>>,
-    who: Who,
-    handle: Handle,
-    params: Params,
-) -> Result<Response, Refused> {
-    job(&api, Verb::UpdateMultiple, &who, handle, &params).await
-}
-
-/// Takes one code away.
-pub async fn delete(
-    State(api): State<Arc<Api>>,
-    who: Who,
-    handle: Handle,
-    params: Params,
-) -> Result<Response, Refused> {
-    job(&api, Verb::Delete, &who, handle, &params).await
-}
-
 /// Asks the core for a change; what it answers is durable.
-async fn job(
+pub async fn job(
     api: &Api,
     verb: Verb,
     who: &Who,
-    Handle(handle): Handle,
-    Params(body): &Params,
+    handle: Option<String>,
+    body: &Value,
 ) -> Result<Response, Refused> {
-    who.may(Scope::Codes)?;
     let incoming = Incoming {
         caller: who.caller.clone(),
         verb,
@@ -96,7 +59,7 @@ async fn job(
     if let Answer::Refused(refusal) = answer {
         return Err(Refused(refusal));
     }
-    let mut response = Told(answer_body(&api.site, &answer, who.pins())).into_response();
+    let mut response = told(&answer::answer(&api.site, &answer, who.pins())).into_response();
     if let Ok(text) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert("lockbridge-job-id", text);
     }
@@ -105,12 +68,10 @@ async fn job(
 }
 
 /// By id, or by device and PIN.
-pub async fn get(State(api): State<Arc<Api>>, who: Who, Params(params): Params) -> Outcome {
-    who.may(Scope::Codes)?;
-    let mut form = Form::open(&params)?;
+pub async fn get(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     let id = form.uuid("access_code_id").map(CodeId);
     let device = form.uuid("device_id").map(DeviceId);
-    let code = form.text("code").map(str::to_owned);
+    let code = form.text("code");
     form.close()?;
     let found = match (id, device, code) {
         (Some(id), device, None) => api
@@ -121,116 +82,107 @@ pub async fn get(State(api): State<Arc<Api>>, who: Who, Params(params): Params) 
         (None, Some(device), Some(code)) => {
             // Else a key that may not see PINs could try them all.
             who.may(Scope::Pins)?;
-            let codes = api.core.look(move |gateway, now| gateway.codes_of(device, now));
-            let pin = Pin::parse(&code);
-            codes
+            let pin = Pin::parse(code);
+            api.core
+                .look(move |gateway, now| {
+                    let mut codes = gateway.codes_after(device, None, now)?;
+                    codes.find(|view| Some(&view.pin) == pin.as_ref())
+                })
                 .await?
-                .into_iter()
-                .find(|view| Some(&view.pin) == pin.as_ref())
         }
         _ => {
-            let needed = "give access_code_id, or device_id and code";
-            return Err(Refused(Refusal::new(Reason::InvalidInput, needed)));
+            return Err(refused(
+                Reason::InvalidInput,
+                "give access_code_id, or device_id and code",
+            ));
         }
     };
-    let found =
-        found.ok_or_else(|| Refused(Refusal::new(Reason::AccessCodeNotFound, "no such access code")))?;
-    Ok(told("access_code", access_code(&api.site, &found, who.pins())))
+    let found = found.ok_or_else(|| refused(Reason::AccessCodeNotFound, "no such access code"))?;
+    Ok(told(&OneCode {
+        access_code: access_code(&api.site, &found, who.pins()),
+        ok: Always,
+    }))
 }
 
-/// By device or by ids, page by page, in the order in which they were made.
-pub async fn list(State(api): State<Arc<Api>>, who: Who, Params(params): Params) -> Outcome {
-    who.may(Scope::Codes)?;
-    let mut form = Form::open(&params)?;
-    let device = form.uuid("device_id").map(DeviceId);
-    let ids = form.uuids("access_code_ids");
-    let search = form.text("search").map(str::to_lowercase);
-    let page = Page::read(&mut form, PAGE);
-    if device.is_none() && ids.is_none() {
+/// By device or by ids, page by page.
+pub async fn list(api: &Api, who: &Who, mut form: Form<'_>) -> Outcome {
+    const ONE_OF: [&str; 5] = [
+        "device_id",
+        "access_code_ids",
+        "access_method_id",
+        "access_grant_id",
+        "access_grant_key",
+    ];
+    if !ONE_OF.iter().any(|name| form.has(name)) {
         form.wrong("device_id", "give device_id or access_code_ids");
     }
+    let wanted = Wanted {
+        device: form.uuid("device_id").map(DeviceId),
+        ids: form.uuids("access_code_ids"),
+        search: form.text("search").map(str::to_lowercase),
+        nothing: form.matches_nothing(),
+    };
+    let (page, pins) = (Page::read(&form, PAGE), who.pins());
     form.close()?;
-    let (known, mut codes) = api
-        .core
-        .look(move |gateway, now| match (ids, device) {
-            (Some(ids), device) => {
-                let mut codes: Vec<CodeView> = ids
+    let found = api.core.look(move |gateway, now| {
+        let id = |view: &CodeView| view.code.0;
+        let matches = |view: &CodeView| {
+            let search = wanted.search.as_deref();
+            search.is_none_or(|search| answer::matches(view, search, pins))
+        };
+        match (wanted.ids, wanted.device) {
+            _ if wanted.nothing => Some(page.take(std::iter::empty(), id)),
+            (Some(mut ids), device) => {
+                ids.sort_unstable();
+                ids.dedup();
+                let views = ids
                     .into_iter()
+                    .filter(|id| page.has_yet(*id))
                     .filter_map(|id| gateway.code(CodeId(id), now))
-                    .filter(|view| device.is_none_or(|device| device == view.device))
-                    .collect();
-                codes.sort_by_key(|view| (view.created_at, view.code));
-                codes.dedup_by_key(|view| view.code);
-                (true, codes)
+                    .filter(|view| device.is_none_or(|device| device == view.device));
+                Some(page.take(views.filter(matches), id))
             }
-            (None, Some(device)) => (
-                gateway.device(device, now).is_some(),
-                gateway.codes_of(device, now),
-            ),
-            (None, None) => (true, Vec::new()),
-        })
-        .await?;
-    if !known {
-        return Err(Refused(Refusal::new(Reason::DeviceNotFound, "no such device")));
-    }
-    if let Some(search) = search {
-        let pins = who.pins();
-        codes.retain(|view| {
-            let shown = access_code(&api.site, view, pins);
-            let has = |field: &str| {
-                shown[field]
-                    .as_str()
-                    .is_some_and(|text| text.to_lowercase().contains(&search))
-            };
-            has("name") || has("code") || has("access_code_id")
-        });
-    }
-    let key = |view: &CodeView| format!("{:020}.{}", view.created_at.0, view.code);
-    let (codes, pagination) = page.cut(codes, key);
-    let codes: Vec<Value> = codes
-        .iter()
-        .map(|view| access_code(&api.site, view, who.pins()))
-        .collect();
-    let Told(mut body) = told("access_codes", codes.into());
-    body["pagination"] = pagination;
-    Ok(Told(body))
+            (None, Some(device)) => {
+                let views = gateway.codes_after(device, page.after.map(CodeId), now)?;
+                Some(page.take(views.filter(matches), id))
+            }
+            (None, None) => Some(page.take(std::iter::empty(), id)),
+        }
+    });
+    let (codes, pagination): (Vec<CodeView>, Pagination) = found.await?.ok_or_else(no_such_device)?;
+    Ok(told(&CodePage {
+        access_codes: codes
+            .iter()
+            .map(|view| access_code(&api.site, view, pins))
+            .collect(),
+        pagination,
+        ok: Always,
+    }))
 }
 
-/// Which part of a list is wanted.
-pub struct Page {
-    limit: usize,
-    after: Option<String>,
+/// Which access codes are wanted.
+struct Wanted {
+    device: Option<DeviceId>,
+    ids: Option<Vec<uuid::Uuid>>,
+    search: Option<String>,
+    nothing: bool,
 }
 
-impl Page {
-    /// Reads `limit` and `page_cursor`.
-    pub fn read(form: &mut Form<'_>, most: usize) -> Page {
-        let limit = form.whole("limit");
-        if limit == Some(0) {
-            form.wrong("limit", "must be at least 1");
-        }
-        Page {
-            limit: limit
-                .and_then(|limit| usize::try_from(limit).ok())
-                .map_or(most, |limit| limit.min(most)),
-            after: form.text("page_cursor").map(str::to_owned),
-        }
-    }
-
-    /// Cuts the page out of a list that is sorted by `key`. A cursor is the key of the last one
-    /// before it, so that a page does not move when others go away.
-    pub fn cut<T>(self, mut all: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, Value) {
-        if let Some(after) = &self.after {
-            all.retain(|one| key(one) > *after);
-        }
-        let more = all.len() > self.limit;
-        all.truncate(self.limit);
-        let cursor = all.last().filter(|_| more).map(key);
-        let pagination = json!({
-            "has_next_page": more,
-            "next_page_cursor": cursor,
-            "next_page_url": null,
-        });
-        (all, pagination)
-    }
+/// A PIN that a device would take. It is nobody's yet, so that every key may see it.
+pub async fn generate(api: &Api, form: Form<'_>) -> Outcome {
+    let device = form.uuid("device_id").map(DeviceId);
+    form.close()?;
+    let device = device.ok_or_else(no_such_device)?;
+    let mut rng = (api.randomness)();
+    let pin = api
+        .core
+        .look(move |gateway, now| gateway.generate_code(device, now, &mut rng))
+        .await??;
+    Ok(told(&Generated {
+        generated_code: GeneratedCode {
+            device_id: device.0,
+            code: pin.expose().to_owned(),
+        },
+        ok: Always,
+    }))
 }

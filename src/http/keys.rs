@@ -11,7 +11,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use rand::{CryptoRng, RngExt};
@@ -19,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+pub use crate::api::Scope;
 
 /// Name of the file in the data directory.
 const FILE: &str = "keys.json";
@@ -29,49 +30,10 @@ const PREFIX: &str = "seam_lb";
 const RANDOM: usize = 40;
 const LONGEST_NAME: usize = 64;
 
-/// What a key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// See and change access codes; see devices.
-    Codes,
-    /// See PINs.
-    Pins,
-    /// Operate devices.
-    Operate,
-    /// Steer simulated locks and their time.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Scope; 4] = [Scope::Codes, Scope::Pins, Scope::Operate, Scope::Admin];
-
-    /// What a key gets unless told otherwise.
-    #[must_use]
-    pub fn default_set() -> BTreeSet<Scope> {
-        BTreeSet::from([Scope::Codes, Scope::Pins, Scope::Operate])
-    }
-
-    /// Its word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Scope::Codes => "codes",
-            Scope::Pins => "pins",
-            Scope::Operate => "operate",
-            Scope::Admin => "admin",
-        }
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Scope, String> {
-        let known = Scope::ALL.into_iter().find(|scope| scope.word() == word);
-        known.ok_or_else(|| format!("`{word}` is none of codes, pins, operate and admin"))
-    }
+/// What a key gets unless told otherwise.
+#[must_use]
+pub fn default_scopes() -> BTreeSet<Scope> {
+    BTreeSet::from([Scope::Codes, Scope::Pins, Scope::Operate])
 }
 
 /// A key on file.
@@ -321,13 +283,13 @@ mod tests {
         assert_eq!(gateway.find("seam_x"), None);
         let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
         let key = command
-            .create("office", Scope::default_set(), String::new(), &mut rng)
+            .create("office", default_scopes(), String::new(), &mut rng)
             .unwrap();
         assert!(key.starts_with("seam_lb") && key.len() >= 37);
         let found = gateway.find(&key).expect("it is on file");
         assert_eq!((found.name.as_str(), found.scopes.len()), ("office", 3));
         assert_eq!(gateway.find(&key[..key.len() - 1]), None);
-        let again = command.create("office", Scope::default_set(), String::new(), &mut rng);
+        let again = command.create("office", default_scopes(), String::new(), &mut rng);
         assert!(matches!(again, Err(KeysError::Taken(_))));
         let file = data.join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -344,7 +306,7 @@ mod tests {
         let keys = Keys::of(dir.path());
         assert_eq!(keys.find("seam_x"), None);
         let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
-        let made = keys.create("a", Scope::default_set(), String::new(), &mut rng);
+        let made = keys.create("a", default_scopes(), String::new(), &mut rng);
         assert!(matches!(made, Err(KeysError::Damaged { .. })));
     }
 }

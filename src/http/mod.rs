@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! mod.rs    what is served, and how it ends     codes.rs    access codes, as Seam serves them
-//! who.rs    who calls, and what that one may    devices.rs  devices, likewise
-//! keys.rs   the file of API keys                ours.rs     health, receipts, queues, jobs
-//! params.rs body and query, together            steer.rs    simulated locks, and their time
+//! calls.rs  from a call to its answer           devices.rs  devices, likewise
+//! who.rs    who calls, and what that one may    events.rs   events, likewise
+//! keys.rs   the file of API keys                attempts.rs door commands, likewise
+//! params.rs path, query and body, together      ours.rs     health, receipts, queues, jobs
+//! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections, and which answers arrived
 //! ```
@@ -15,26 +17,32 @@
 //! SDKs would send it again.
 
 mod answer;
+mod attempts;
+mod calls;
 mod codes;
 mod devices;
+mod events;
 pub mod keys;
 mod ours;
+mod page;
 mod params;
 mod serve;
 pub mod socket;
 mod steer;
 mod who;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, get, on, post};
+use rand::CryptoRng;
 
 use crate::api::answer::Site;
+use crate::api::endpoint::{ENDPOINTS, Method};
 use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
@@ -49,8 +57,11 @@ pub struct Api {
     keys: Keys,
     locks: Registry,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+    randomness: fn() -> Box<dyn CryptoRng + Send>,
     /// The user that the gateway runs as, if the system says.
     own_uid: Option<u32>,
+    /// The OpenAPI document, once somebody has asked for it.
+    document: OnceLock<String>,
     /// Tells the requests of this start from those of others.
     started: i64,
     requests: AtomicU64,
@@ -67,6 +78,7 @@ impl Api {
         keys: Keys,
         locks: Registry,
         storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+        randomness: fn() -> Box<dyn CryptoRng + Send>,
         own_uid: Option<u32>,
     ) -> Api {
         let started = core.clock().now().wall.0;
@@ -76,7 +88,9 @@ impl Api {
             keys,
             locks,
             storage_low,
+            randomness,
             own_uid,
+            document: OnceLock::new(),
             started,
             requests: AtomicU64::new(0),
             advancing: tokio::sync::Mutex::default(),
@@ -88,32 +102,9 @@ impl Api {
     }
 }
 
-/// Every path, with the methods that Seam's SDKs of all ages use for it.
+/// Every path of the table, and simulated locks to be steered.
 fn routes(api: Arc<Api>) -> Router {
-    let seam = Router::new()
-        .route(
-            "/access_codes/create_multiple",
-            post(codes::create_multiple).put(codes::create_multiple),
-        )
-        .route(
-            "/access_codes/update_multiple",
-            post(codes::update_multiple).patch(codes::update_multiple),
-        )
-        .route("/access_codes/delete", post(codes::delete).delete(codes::delete))
-        .route("/access_codes/get", get(codes::get).post(codes::get))
-        .route("/access_codes/list", get(codes::list).post(codes::list))
-        .route("/devices/get", get(devices::get).post(devices::get))
-        .route("/devices/list", get(devices::list).post(devices::list))
-        .route("/devices/simulate/connect", post(devices::connect))
-        .route("/devices/simulate/disconnect", post(devices::disconnect))
-        .route("/devices/simulate/remove", post(devices::remove))
-        .route("/health", get(ours::health));
-    let ours = Router::new()
-        .route("/readyz", get(ours::ready))
-        .route("/lockbridge/v1/groups/{key}", get(ours::group))
-        .route("/lockbridge/v1/devices/{id}/queue", get(ours::queue))
-        .route("/lockbridge/v1/jobs/{id}", get(ours::job));
-    let steer = Router::new()
+    let mut routes = Router::new()
         .route("/lockbridge/v1/sim/devices/{id}/table", get(steer::table))
         .route("/lockbridge/v1/sim/devices/{id}/fault", post(steer::fault))
         .route("/lockbridge/v1/sim/devices/{id}/code", post(steer::code))
@@ -122,8 +113,22 @@ fn routes(api: Arc<Api>) -> Router {
             "/lockbridge/v1/sim/clock",
             get(steer::clock).post(steer::set_clock),
         );
-    seam.merge(ours)
-        .merge(steer)
+    for endpoint in ENDPOINTS {
+        let answer = move |State(api): State<Arc<Api>>, request: Request| async move {
+            calls::answer(endpoint, &api, request).await
+        };
+        let methods = endpoint.methods.iter().map(|method| match method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+            Method::Put => MethodFilter::PUT,
+            Method::Patch => MethodFilter::PATCH,
+            Method::Delete => MethodFilter::DELETE,
+        });
+        if let Some(methods) = methods.reduce(MethodFilter::or) {
+            routes = routes.route(endpoint.path, on(methods, answer));
+        }
+    }
+    routes
         .fallback(answer::no_such_path)
         .layer(axum::middleware::map_response_with_state(
             Arc::clone(&api),

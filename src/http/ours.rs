@@ -1,113 +1,131 @@
-//! What Seam has no words for: how the gateway is, receipts, queues, jobs.
+//! What Seam has no words for: how the gateway is, receipts, queues, jobs. And the site itself.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
+use uuid::Uuid;
 
 use super::Api;
-use super::answer::{Outcome, Refused, Told, json as body, told, told_flat};
+use super::answer::{Outcome, Refused, Told, json, refused, told};
 use super::devices::no_such_device;
-use super::keys::Scope;
 use super::who::Who;
-use crate::api::answer;
-use crate::model::{DeviceId, GroupKey, JobId, Reason, Refusal};
+use crate::api::answer::{
+    self, Always, DeviceCounts, Done, OneJob, OneQueue, OneReceipt, OneWorkspace, Readiness, Seen, StoreState,
+};
+use crate::api::form::Form;
+use crate::api::openapi;
+use crate::model::{DeviceId, GroupKey, JobId, Reason};
 
 /// Whether somebody is at home; the same as Seam's.
-pub async fn health() -> Told {
-    told_flat(json!({}))
+pub fn health() -> Told {
+    told(&Done { ok: Always })
+}
+
+/// What can be asked, for machines.
+pub fn document(api: &Api) -> Response {
+    let document = api.document.get_or_init(|| answer::text(&openapi::document()));
+    json(StatusCode::OK, document.clone())
+}
+
+/// The site.
+pub fn workspace(api: &Api) -> Told {
+    let is_sandbox = !api.locks.is_empty() && api.locks.values().all(|device| device.sim.is_some());
+    told(&OneWorkspace {
+        workspace: answer::workspace(&api.site, is_sandbox),
+        ok: Always,
+    })
 }
 
 /// The whole truth: whether new work is taken, and what is wrong if not.
-pub async fn ready(State(api): State<Arc<Api>>) -> Response {
+pub async fn ready(api: &Api) -> Response {
     let storage_low = (api.storage_low)();
     let seen = api.core.look(|gateway, now| {
         let ids: Vec<DeviceId> = gateway.device_ids().collect();
         let devices: Vec<_> = ids.iter().filter_map(|id| gateway.device(*id, now)).collect();
-        let codes: usize = ids.iter().map(|id| gateway.codes_of(*id, now).len()).sum();
-        json!({
-            "devices": {
-                "total": devices.len(),
-                "online": devices.iter().filter(|d| d.online && !d.removed).count(),
-                "offline": devices.iter().filter(|d| !d.online && !d.removed).count(),
-                "removed": devices.iter().filter(|d| d.removed).count(),
-                "drift": devices.iter().filter(|d| d.drift).count(),
+        Seen {
+            devices: DeviceCounts {
+                total: devices.len(),
+                online: devices.iter().filter(|d| d.online && !d.removed).count(),
+                offline: devices.iter().filter(|d| !d.online && !d.removed).count(),
+                removed: devices.iter().filter(|d| d.removed).count(),
+                drift: devices.iter().filter(|d| d.drift).count(),
             },
-            "access_codes": codes,
-            "groups": gateway.groups().count(),
-            "commands_waiting": devices.iter().map(|d| d.pending).sum::<usize>(),
-            "jobs_open": gateway.open_jobs(),
-            "replies_waiting": gateway.replies().count(),
-        })
+            access_codes: ids.iter().map(|id| gateway.codes_of(*id, now).len()).sum(),
+            groups: gateway.groups().count(),
+            commands_waiting: devices.iter().map(|d| d.pending).sum(),
+            jobs_open: gateway.open_jobs(),
+            replies_waiting: gateway.replies().count(),
+        }
     });
-    let seen = seen.await;
-    let alive = seen.is_ok();
-    let ready = alive && !storage_low;
-    let mut told = seen.unwrap_or_else(|_| json!({}));
-    told["ok"] = ready.into();
-    told["store"] = match alive {
-        true => "ok",
-        false => "stopped",
-    }
-    .into();
-    told["storage_low"] = storage_low.into();
-    let status = match ready {
+    let seen = seen.await.ok();
+    let ok = seen.is_some() && !storage_low;
+    let body = Readiness {
+        ok,
+        store: match seen {
+            Some(_) => StoreState::Ok,
+            None => StoreState::Stopped,
+        },
+        storage_low,
+        seen,
+    };
+    let status = match ok {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    body(status, &told).into_response()
+    json(status, answer::text(&body))
 }
 
 /// The receipt of a group.
-pub async fn group(State(api): State<Arc<Api>>, who: Who, Path(key): Path<String>) -> Outcome {
-    who.may(Scope::Codes)?;
+pub async fn receipt(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
+    let key = form.text("common_code_key").map(|key| GroupKey(key.to_owned()));
+    form.close()?;
     let members = api
         .core
-        .look(move |gateway, now| gateway.group(&GroupKey(key), now))
+        .look(move |gateway, now| gateway.group(&key?, now))
         .await?
         .ok_or_else(|| {
-            Refused(Refusal::new(
+            refused(
                 Reason::AccessCodeNotFound,
                 "no access codes have this common_code_key",
-            ))
+            )
         })?;
-    Ok(told_flat(answer::receipt(&members, who.pins())))
+    Ok(told(&OneReceipt {
+        receipt: answer::receipt(&members, who.pins()),
+        ok: Always,
+    }))
 }
 
 /// What a device waits for, most pressing first; and what waits for its time.
-pub async fn queue(State(api): State<Arc<Api>>, who: Who, Path(id): Path<String>) -> Outcome {
-    who.may(Scope::Codes)?;
-    let device = device_id(&id)?;
+pub async fn queue(api: &Api, form: Form<'_>) -> Outcome {
+    let device = form.uuid("device_id").map(DeviceId);
+    form.close()?;
+    let device = device.ok_or_else(no_such_device)?;
     let (queue, codes) = api
         .core
         .look(move |gateway, now| (gateway.queue(device, now), gateway.codes_of(device, now)))
         .await?;
     let queue = queue.ok_or_else(no_such_device)?;
-    Ok(told_flat(json!({
-        "device_id": device,
-        "queue": answer::queue(&queue),
-        "upcoming": answer::upcoming(&codes),
-    })))
+    Ok(told(&OneQueue {
+        queue: answer::queue(device, &queue, &codes),
+        ok: Always,
+    }))
 }
 
 /// How far a job is.
-pub async fn job(State(api): State<Arc<Api>>, who: Who, Path(id): Path<String>) -> Outcome {
-    who.may(Scope::Codes)?;
-    let not_found = || Refused(Refusal::new(Reason::JobNotFound, "no such job"));
-    let id = JobId::parse(&id).ok_or_else(not_found)?;
+pub async fn job(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
+    let id = form.text("job_id").and_then(JobId::parse);
+    form.close()?;
     let job = api
         .core
-        .look(move |gateway, now| gateway.job(&id, now))
+        .look(move |gateway, now| gateway.job(&id?, now))
         .await?
-        .ok_or_else(not_found)?;
-    Ok(told("job", answer::job(&job, who.pins())))
+        .ok_or_else(|| refused(Reason::JobNotFound, "no such job"))?;
+    Ok(told(&OneJob {
+        job: answer::job(&job, who.pins()),
+        ok: Always,
+    }))
 }
 
 /// A device named in a path.
 pub(super) fn device_id(text: &str) -> Result<DeviceId, Refused> {
-    uuid::Uuid::try_parse(text)
-        .map(DeviceId)
-        .map_err(|_| no_such_device())
+    Uuid::try_parse(text).map(DeviceId).map_err(|_| no_such_device())
 }

@@ -1,39 +1,62 @@
 //! The parameters of a call: a JSON body, a query string, or both together.
 //!
 //! Seam's SDKs send lists in queries by repeating a name, and say `_strict=true`; people also write
-//! commas and brackets, so that without it the query is read generously. The body wins where both
-//! name the same parameter.
+//! commas and brackets, so that without it the query is read generously. What kind a parameter is of
+//! stands in the table of endpoints. The body wins over the query where both name the same.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::answer::Refused;
+use crate::api::parameter::{Kind, Parameter};
 use crate::model::{Reason, Refusal};
 
 /// Far more than any request needs.
 const LARGEST_BODY: usize = 64 * 1024;
 /// A body that takes longer than this does not come.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Says how a query is to be read.
+const STRICT: &str = "_strict";
 
 /// The parameters of a call, as one JSON object.
 pub struct Params(pub Value);
 
-impl<S: Send + Sync> FromRequest<S> for Params {
-    type Rejection = Refused;
-
-    async fn from_request(request: Request, _: &S) -> Result<Params, Refused> {
-        let (head, body) = request.into_parts();
-        let mut params = query(head.uri.query().unwrap_or_default())?;
+impl Params {
+    /// Reads them: from the path, from the query as the table says, and from the body.
+    ///
+    /// # Errors
+    /// `invalid_json`, `invalid_input`, `payload_too_large`
+    pub async fn read(parameters: &[Parameter], head: &mut Parts, body: Body) -> Result<Params, Refused> {
+        let mut params = query(parameters, head.uri.query().unwrap_or_default())?;
         let body = tokio::time::timeout(PATIENCE, collect(body))
             .await
             .map_err(|_| Refusal::new(Reason::InvalidJson, "the body did not come in time"))??;
         params.append(&mut parse(&body)?);
-        params.remove("_strict");
+        params.remove(STRICT);
+        let path = RawPathParams::from_request_parts(head, &())
+            .await
+            .map_err(|_| Refusal::new(Reason::NotFound, "this path cannot be read"))?;
+        for (name, value) in &path {
+            if parameters.iter().any(|parameter| parameter.name == name) {
+                params.insert(name.to_owned(), value.into());
+            }
+        }
         Ok(Params(Value::Object(params)))
+    }
+}
+
+/// Where there is no table: the body alone says something.
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Params, Refused> {
+        let (mut head, body) = request.into_parts();
+        Params::read(&[], &mut head, body).await
     }
 }
 
@@ -70,103 +93,146 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     }
 }
 
-/// How a parameter is written in a query.
-enum Kind {
-    Text,
-    List,
-    Number,
-    Flag,
-}
-
-fn kind(name: &str) -> Kind {
-    match name {
-        "device_ids" | "access_code_ids" => Kind::List,
-        "limit" | "preferred_code_length" => Kind::Number,
-        "attempt_for_offline_device" | "prefer_native_scheduling" | "is_offline_access_code" => Kind::Flag,
-        _ => Kind::Text,
-    }
-}
-
-fn query(query: &str) -> Result<Map<String, Value>, Refusal> {
+/// Reads a query. Names that are not in the table are left out.
+fn query(parameters: &[Parameter], query: &str) -> Result<Map<String, Value>, Refusal> {
     let pairs = || form_urlencoded::parse(query.as_bytes());
-    let strict = pairs().any(|(name, value)| name == "_strict" && value == "true");
+    let strict = pairs().any(|(name, value)| name == STRICT && value == "true");
     let mut params = Map::new();
     for (name, value) in pairs() {
-        let (name, value) = match strict {
-            true => (name.as_ref(), value.as_ref()),
-            false => (name.strip_suffix("[]").unwrap_or(&name), value.trim()),
-        };
-        if let Kind::List = kind(name) {
-            let list = params.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-            if let Value::Array(items) = list {
-                items.extend(list_items(value, strict));
+        let value = if strict { &*value } else { value.trim() };
+        let repeated = || Refusal::invalid(&name, "is given more than once");
+        match Place::find(parameters, &name, strict) {
+            None => {}
+            Some(Place::Whole(parameter)) => {
+                let value = parameter.kind.from_text(value, strict);
+                if params.insert(parameter.name.to_owned(), value).is_some() {
+                    return Err(repeated());
+                }
             }
-        } else if params
-            .insert(name.to_owned(), single(name, value, strict))
-            .is_some()
-        {
-            return Err(Refusal::invalid(name, "is given more than once"));
+            Some(Place::Item(parameter, of)) => {
+                let list = params.entry(parameter.name).or_insert_with(|| json!([]));
+                if let Value::Array(items) = list {
+                    items.extend(list_items(of, value, strict));
+                }
+            }
+            Some(Place::Inside(parameter, key, of)) => {
+                let object = params.entry(parameter.name).or_insert_with(|| json!({}));
+                if let Value::Object(members) = object
+                    && members
+                        .insert(key.to_owned(), of.from_text(value, strict))
+                        .is_some()
+                {
+                    return Err(repeated());
+                }
+            }
         }
     }
     Ok(params)
 }
 
-fn list_items(value: &str, strict: bool) -> Vec<Value> {
-    match strict {
-        true if value.is_empty() => Vec::new(),
-        true => vec![value.into()],
-        false => value
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(Value::from)
-            .collect(),
+/// Where a name in a query belongs.
+enum Place<'a> {
+    /// A parameter by itself.
+    Whole(&'a Parameter),
+    /// An item of a list.
+    Item(&'a Parameter, &'static Kind),
+    /// A member of an object.
+    Inside(&'a Parameter, &'a str, &'a Kind),
+}
+
+impl<'a> Place<'a> {
+    fn find(parameters: &'a [Parameter], name: &'a str, strict: bool) -> Option<Place<'a>> {
+        let find = |name: &str| parameters.iter().find(|parameter| parameter.name == name);
+        // Strictly read, brackets are part of another name.
+        let bare = name.strip_suffix("[]").filter(|_| !strict);
+        if let Some(parameter) = find(bare.unwrap_or(name)) {
+            return match (&parameter.kind, bare) {
+                (Kind::List { of, .. }, _) => Some(Place::Item(parameter, of)),
+                (_, None) => Some(Place::Whole(parameter)),
+                (_, Some(_)) => None,
+            };
+        }
+        let (object, key) = name.split_once('.')?;
+        let parameter = find(object)?;
+        match &parameter.kind {
+            Kind::Notes { .. } => Some(Place::Inside(parameter, key, &parameter.kind)),
+            Kind::Object(inner) => {
+                let inner = inner.iter().find(|inner| inner.name == key)?;
+                Some(Place::Inside(parameter, key, &inner.kind))
+            }
+            _ => None,
+        }
     }
 }
 
-/// What is not of the kind that it should be stays a text, which its reader will complain about.
-fn single(name: &str, value: &str, strict: bool) -> Value {
-    if value.is_empty() {
-        return Value::Null;
-    }
-    let typed = match kind(name) {
-        Kind::Number => value.parse::<u64>().ok().map(Value::from),
-        Kind::Flag => match value {
-            "true" => Some(true.into()),
-            "false" => Some(false.into()),
-            "True" | "yes" | "1" if !strict => Some(true.into()),
-            "False" | "no" | "0" if !strict => Some(false.into()),
-            _ => None,
-        },
-        Kind::Text | Kind::List => None,
+fn list_items(of: &Kind, value: &str, strict: bool) -> Vec<Value> {
+    let items = match strict {
+        true => vec![value],
+        false => value.split(',').map(str::trim).collect(),
     };
-    typed.unwrap_or_else(|| value.into())
+    // An empty value is the empty list.
+    let items = items.into_iter().filter(|item| !item.is_empty());
+    items.map(|item| of.from_text(item, strict)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::api::endpoint::ENDPOINTS;
+
+    fn read(path: &str, text: &str) -> Result<Value, Refusal> {
+        let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
+        query(endpoint.expect("known").parameters, text).map(Value::Object)
+    }
 
     #[test]
     fn strict_queries_are_taken_literally() {
-        let read = query("access_code_ids=a&access_code_ids=b%2Cc&limit=2&name=&foo%5B%5D=1&_strict=true");
-        let mut read = read.unwrap();
-        read.remove("_strict");
+        let text = "access_code_ids=a&access_code_ids=b%2Cc&limit=2&search=&foo%5B%5D=1&access_code_ids[]=d&_strict=true";
         assert_eq!(
-            Value::Object(read),
-            json!({"access_code_ids": ["a", "b,c"], "limit": 2, "name": null, "foo[]": "1"})
+            read("/access_codes/list", text).unwrap(),
+            json!({"access_code_ids": ["a", "b,c"], "limit": 2, "search": null})
+        );
+        assert_eq!(
+            read("/access_codes/delete", "sync=yes&_strict=true").unwrap(),
+            json!({"sync": "yes"}),
+            "the check complains about it"
         );
     }
 
     #[test]
     fn generous_queries_are_understood() {
-        let read = query("access_code_ids[]=a&access_code_ids=b,+c&prefer_native_scheduling=yes&search=+x+");
+        let text = "access_code_ids[]=a&access_code_ids=b,+c&search=+x+&device_id[]=d&limit=x";
         assert_eq!(
-            Value::Object(read.unwrap()),
-            json!({"access_code_ids": ["a", "b", "c"], "prefer_native_scheduling": true, "search": "x"})
+            read("/access_codes/list", text).unwrap(),
+            json!({"access_code_ids": ["a", "b", "c"], "search": "x", "limit": "x"})
         );
-        assert!(query("device_id=a&device_id=b").is_err());
+        for (text, read_as) in [("1", true), ("True", true), ("yes", true), ("No", false)] {
+            let query = format!("sync={text}");
+            assert_eq!(
+                read("/access_codes/delete", &query).unwrap(),
+                json!({"sync": read_as})
+            );
+        }
+    }
+
+    #[test]
+    fn dots_lead_into_objects() {
+        let text = "custom_metadata_has.floor=2&custom_metadata_has.a.b=true&created_before.x=1&_strict=true";
+        assert_eq!(
+            read("/devices/list", text).unwrap(),
+            json!({"custom_metadata_has": {"floor": "2", "a.b": true}})
+        );
+        assert_eq!(
+            read("/devices/update", "properties.name=Gate&properties.model=x").unwrap(),
+            json!({"properties": {"name": "Gate"}})
+        );
+    }
+
+    #[test]
+    fn a_single_value_comes_once_and_strangers_are_ignored() {
+        assert!(read("/devices/get", "device_id=a&device_id=b").is_err());
+        assert!(read("/devices/list", "custom_metadata_has.a=1&custom_metadata_has.a=2").is_err());
+        assert_eq!(read("/devices/get", "x=1&x=2").unwrap(), json!({}));
     }
 
     #[test]

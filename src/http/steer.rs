@@ -11,13 +11,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::answer::{Outcome, Refused, told, told_flat};
+use super::answer::{Outcome, Refused, refused, told};
 use super::devices::no_such_device;
 use super::keys::Scope;
 use super::ours::device_id;
 use super::params::Params;
 use super::who::Who;
-use crate::api::request::Form;
+use crate::api::form::Form;
+use crate::api::parameter::{Effect, Kind, Parameter};
 use crate::api::time;
 use crate::gateway::Event;
 use crate::lock::sim::{ByHand, Fault, SimDriver};
@@ -26,11 +27,46 @@ use crate::model::{Entry, Pin, Reason, Refusal, Window};
 /// A year of simulated time is enough for one call.
 const LONGEST_ADVANCE: u64 = 366 * 86_400;
 
+const KEYPAD: &[Parameter] = &[Parameter {
+    name: "code",
+    kind: Kind::TEXT,
+    required: true,
+    effect: Effect::Heeded,
+    about: "What is typed.",
+}];
+
+const CLOCK: &[Parameter] = &[
+    Parameter {
+        name: "advance_s",
+        kind: Kind::Whole {
+            least: 0,
+            most: LONGEST_ADVANCE,
+        },
+        required: false,
+        effect: Effect::Heeded,
+        about: "All time moves on by so many seconds.",
+    },
+    Parameter {
+        name: "now",
+        kind: Kind::Time,
+        required: false,
+        effect: Effect::Heeded,
+        about: "The gateway's wall clock is set to this.",
+    },
+    Parameter {
+        name: "trusted",
+        kind: Kind::Flag,
+        required: false,
+        effect: Effect::Heeded,
+        about: "Whether the gateway's clock is trusted.",
+    },
+];
+
 /// The lock's true table, digits and all.
 pub async fn table(State(api): State<Arc<Api>>, who: Who, Path(id): Path<String>) -> Outcome {
     let sim = lock(&api, &who, &id)?;
     let codes: Vec<Value> = sim.table().iter().map(row).collect();
-    Ok(told_flat(json!({"codes": codes, "locked": sim.locked()})))
+    Ok(told(&json!({"codes": codes, "locked": sim.locked(), "ok": true})))
 }
 
 fn row(entry: &Entry) -> Value {
@@ -56,7 +92,7 @@ pub async fn fault(
 ) -> Outcome {
     let sim = lock(&api, &who, &id)?;
     sim.fault(read::<Fault>(params)?);
-    Ok(told_flat(json!({})))
+    Ok(told(&json!({"ok": true})))
 }
 
 /// Changes a lock by hand, behind the gateway's back.
@@ -70,7 +106,7 @@ pub async fn code(
     let slot = sim
         .by_hand(&read::<ByHand>(params)?)
         .map_err(|error| Refusal::new(Reason::InvalidInput, error.to_string()))?;
-    Ok(told("slot", json!(slot)))
+    Ok(told(&json!({"slot": slot, "ok": true})))
 }
 
 /// Types digits at a lock.
@@ -81,32 +117,26 @@ pub async fn keypad(
     Params(params): Params,
 ) -> Outcome {
     let sim = lock(&api, &who, &id)?;
-    let mut form = Form::open(&params)?;
+    let form = Form::open(KEYPAD, &params)?;
     let code = form.text("code");
-    if code.is_none() {
-        form.required("code");
-    }
     form.close()?;
     let opened = code.and_then(Pin::parse).is_some_and(|pin| sim.keypad(&pin));
-    Ok(told("opened", opened.into()))
+    Ok(told(&json!({"opened": opened, "ok": true})))
 }
 
 /// What time it is, for the gateway and inside its locks.
 pub async fn clock(State(api): State<Arc<Api>>, who: Who) -> Outcome {
     all_simulated(&api, &who)?;
-    Ok(told_flat(show_clock(&api)))
+    Ok(told(&show_clock(&api)))
 }
 
 /// Moves time: `advance_s` all of it, `now` the gateway's wall clock alone.
 pub async fn set_clock(State(api): State<Arc<Api>>, who: Who, Params(params): Params) -> Outcome {
     all_simulated(&api, &who)?;
-    let mut form = Form::open(&params)?;
+    let mut form = Form::open(CLOCK, &params)?;
     let advance = form.whole("advance_s");
-    if advance.is_some_and(|seconds| seconds > LONGEST_ADVANCE) {
-        form.wrong("advance_s", "must be at most a year");
-    }
     let now = form.time("now");
-    if form.flag("trusted").is_some() {
+    if form.has("trusted") {
         form.wrong("trusted", "is not supported yet by this version");
     } else if advance.is_some() == now.is_some() {
         form.wrong("advance_s", "give either advance_s or now");
@@ -120,13 +150,14 @@ pub async fn set_clock(State(api): State<Arc<Api>>, who: Who, Params(params): Pa
         api.clock().set_wall(now);
         api.core.tell(Event::Timer).await?;
     }
-    Ok(told_flat(show_clock(&api)))
+    Ok(told(&show_clock(&api)))
 }
 
 fn show_clock(api: &Api) -> Value {
     json!({
         "now": time::show(api.clock().now().wall),
         "in_locks": time::show(api.clock().in_lock().wall),
+        "ok": true,
     })
 }
 
@@ -147,7 +178,7 @@ fn lock<'a>(api: &'a Api, who: &Who, id: &str) -> Result<&'a SimDriver, Refused>
     device
         .sim
         .as_deref()
-        .ok_or_else(|| Refused(Refusal::new(Reason::NotFound, "this lock is not simulated")))
+        .ok_or_else(|| refused(Reason::NotFound, "this lock is not simulated"))
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refused> {

@@ -33,6 +33,15 @@ pub struct Who {
 }
 
 impl Who {
+    /// Somebody who need not say who that is, and may do nothing that asks for a scope.
+    #[must_use]
+    pub fn anybody() -> Who {
+        Who {
+            caller: Caller("anybody".into()),
+            scopes: BTreeSet::new(),
+        }
+    }
+
     /// Insists on a scope.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::api::answer::{self, Pins, Site};
 use crate::api::time;
 use crate::gateway::view::{DeviceView, JobView, Pending};
 use crate::gateway::{Answer, Gateway, Phase, Reply, Waiting};
-use crate::model::{DeviceId, GroupKey, JobId, Now, Refusal, Timestamp};
+use crate::model::{DeviceId, GroupKey, JobId, Now, Timestamp};
 
 /// Of the bodies below; raised only if a key ever had to change its meaning.
 const SCHEMA: u32 = 1;
@@ -97,10 +97,8 @@ impl Item {
             }
             Item::Group(key) => {
                 let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
-                if !frame.show_names {
-                    told["name"] = Value::Null;
-                }
-                lasting(bytes(&told))
+                told.name = told.name.filter(|_| frame.show_names);
+                lasting(answer::text(&told).into_bytes())
             }
             Item::Online => lasting(status_word(true).into()),
         })
@@ -142,16 +140,18 @@ pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Optio
     let view = gateway.job(&reply.job, now)?;
     let mut told = match reply.phase {
         Phase::Done => {
-            let mut told = answer::job(&view, Pins::Shown);
+            let mut told = answer::value(&answer::job(&view, Pins::Shown));
             told["ok"] = true.into();
             told
         }
-        Phase::Accepted | Phase::Rejected => answer::answer_body(&frame.site, &view.answer, Pins::Shown),
+        Phase::Accepted | Phase::Rejected => {
+            answer::value(&answer::answer(&frame.site, &view.answer, Pins::Shown))
+        }
     };
     told["job_id"] = json!(view.id);
     told["phase"] = json!(reply.phase);
     told["reasons"] = match &view.answer {
-        Answer::Refused(refusal) => reasons(refusal),
+        Answer::Refused(refusal) => answer::value(&answer::all_reasons(refusal)),
         Answer::Created(_) | Answer::CreatedOne(_) | Answer::Attempt(_) | Answer::Ok => json!([]),
     };
     Some(Message {
@@ -166,10 +166,10 @@ pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Optio
 /// The answer to what could not be put on record; `None` if it cannot be sent anywhere.
 pub fn stray(stray: Stray) -> Option<Message> {
     let to = stray.to?;
-    let mut told = answer::refusal(&stray.refusal);
+    let mut told = answer::value(&answer::refusal(&stray.refusal));
     told["job_id"] = json!(stray.job);
     told["phase"] = json!(Phase::Rejected);
-    told["reasons"] = reasons(&stray.refusal);
+    told["reasons"] = answer::value(&answer::all_reasons(&stray.refusal));
     Some(Message {
         topic: Topic::parse(&to.topic)?,
         payload: bytes(&told),
@@ -179,24 +179,10 @@ pub fn stray(stray: Stray) -> Option<Message> {
     })
 }
 
-/// What each device objects to; the refusal's own cause if it is none of theirs.
-fn reasons(refusal: &Refusal) -> Value {
-    if !refusal.devices.is_empty() {
-        return answer::reasons(refusal);
-    }
-    json!([{
-        "device_id": null,
-        "reason": refusal.reason.word(),
-        "message": refusal.message,
-        "retryable": refusal.reason.retryable(),
-        "hint": refusal.reason.hint(),
-    }])
-}
-
 fn job_state(view: &JobView) -> Value {
-    let mut told = answer::job(view, Pins::Hidden);
+    let mut told = answer::value(&answer::job(view, Pins::Hidden));
     told["reasons"] = match &view.answer {
-        Answer::Refused(refusal) => reasons(refusal),
+        Answer::Refused(refusal) => answer::value(&answer::all_reasons(refusal)),
         Answer::Created(_) | Answer::CreatedOne(_) | Answer::Attempt(_) | Answer::Ok => held_up(view),
     };
     told

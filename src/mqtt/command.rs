@@ -7,15 +7,42 @@
 use serde_json::Value;
 
 use super::link::Delivery;
-use super::topic::{Topic, Tree};
-use crate::api::request::{self, Form};
-use crate::gateway::{Door, ReplyTo};
+use super::topic::{Topic, Tree, VERBS};
+use crate::api::form::Form;
+use crate::api::parameter::{Effect, Kind, Parameter};
+use crate::api::request;
+use crate::gateway::{Door, ReplyTo, Verb};
 use crate::model::{Caller, JobId, Reason, Refusal};
 use crate::shell::Incoming;
 
 /// Longest correlation data that is echoed: it is stored with the answer. Callers send a counter
 /// or a UUID.
 const LONGEST_CORRELATION: usize = 256;
+
+/// What says how a command travels, beside what it asks for.
+const ENVELOPE: &[Parameter] = &[
+    Parameter {
+        name: "job_id",
+        kind: Kind::TEXT,
+        required: true,
+        effect: Effect::Heeded,
+        about: "The caller's own id of the job.",
+    },
+    Parameter {
+        name: "reply_to",
+        kind: Kind::TEXT,
+        required: false,
+        effect: Effect::Heeded,
+        about: "Where the answer goes, for clients that cannot set a response topic.",
+    },
+    Parameter {
+        name: "progress",
+        kind: Kind::Flag,
+        required: false,
+        effect: Effect::Heeded,
+        about: "An answer at every phase, not only the first.",
+    },
+];
 
 /// What a message comes to. No `Debug`: it may hold a PIN.
 pub enum Command {
@@ -51,7 +78,7 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
             return stray(None, reply(delivery, tree, response), refusal);
         }
     };
-    let mut form = match Form::open(&body) {
+    let mut form = match Form::open(ENVELOPE, &body) {
         Ok(form) => form,
         Err(refusal) => return stray(None, reply(delivery, tree, response), refusal),
     };
@@ -59,9 +86,8 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
     let to = reply(delivery, tree, response.or(reply_to));
     let job = form.text("job_id");
     let Some(job) = job.and_then(JobId::parse) else {
-        match job {
-            None => form.required("job_id"),
-            Some(_) => form.wrong("job_id", "must be 1 to 64 of A to Z, a to z, 0 to 9, _ and -"),
+        if job.is_some() {
+            form.wrong("job_id", "must be 1 to 64 of A to Z, a to z, 0 to 9, _ and -");
         }
         let refusal = form.close().err();
         return stray(
@@ -71,8 +97,12 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
         );
     };
     let Some(verb) = tree.verb(&delivery.topic) else {
-        let known = "there is no such command; there are create_multiple, update_multiple and delete";
-        return stray(Some(job), to, Refusal::new(Reason::NotFound, known));
+        let known = VERBS.map(Verb::word).join(", ");
+        let refusal = Refusal::new(
+            Reason::NotFound,
+            format!("there is no such command; there are {known}"),
+        );
+        return stray(Some(job), to, refusal);
     };
     let progress = form.flag("progress").unwrap_or(false);
     let (reply, allowed) = match to {

@@ -12,6 +12,15 @@ const LEVELS: usize = 6;
 /// Longest topic in bytes. MQTT would allow 65,535, and every answer would carry it.
 const LONGEST: usize = 512;
 
+/// What can be asked for over MQTT: all that is to be done with access codes.
+pub const VERBS: [Verb; 5] = [
+    Verb::Create,
+    Verb::CreateMultiple,
+    Verb::Update,
+    Verb::UpdateMultiple,
+    Verb::Delete,
+];
+
 /// A topic that may be published to: no wildcard, no NUL, at most six levels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic(String);
@@ -126,9 +135,7 @@ impl Tree {
     #[must_use]
     pub fn verb(&self, topic: &str) -> Option<Verb> {
         let word = topic.strip_prefix(&self.base)?.strip_prefix("/cmd/")?;
-        [Verb::CreateMultiple, Verb::UpdateMultiple, Verb::Delete]
-            .into_iter()
-            .find(|verb| verb.word() == word)
+        VERBS.into_iter().find(|verb| verb.word() == word)
     }
 
     /// A topic that a caller wants its answer on; `None` if answers may not go there.
@@ -196,7 +203,9 @@ mod tests {
         let verb = |word| ours.verb(&format!("lockbridge/villa-7/gw1/cmd/{word}"));
         assert_eq!(verb("delete"), Some(Verb::Delete));
         assert_eq!(verb("create_multiple"), Some(Verb::CreateMultiple));
+        assert_eq!(verb("update"), Some(Verb::Update));
         assert_eq!(verb("creat_multiple"), None);
+        assert_eq!(verb("unlock_door"), None);
         assert_eq!(ours.verb("lockbridge/villa-7/gw2/cmd/delete"), None);
     }
 }

@@ -1,159 +1,362 @@
 //! A device in Seam's shape, as far as codes go.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::{Site, receipt::waiting_hint};
-use crate::api::time;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Site;
+use super::receipt::waiting_hint;
+use super::trouble::{Error, Warning};
+use super::word::{Always, Moment};
 use crate::gateway::view::DeviceView;
-use crate::model::{Alphabet, Capabilities, NativeWindow, Pattern, ReadBack, Timestamp};
+use crate::model::{Alphabet, Capabilities, NativeWindow, Note, Pattern, ReadBack};
 
-/// A device. What Seam has no word for stands in `properties.lockbridge`.
-#[must_use]
-pub fn device(site: &Site, view: &DeviceView) -> Value {
-    json!({
-        "device_id": view.device,
-        "device_type": format!("{}_lock", view.driver),
-        "display_name": view.name,
-        "nickname": view.name,
-        "workspace_id": site.workspace,
-        "connected_account_id": site.account,
-        "capabilities_supported": ["access_code", "lock"],
-        // Devices come from the configuration, which knows no dates.
-        "created_at": time::show(Timestamp(0)),
-        "is_managed": true,
-        "custom_metadata": {},
-        "space_ids": [],
-        "can_program_online_access_codes": !view.removed,
-        "can_program_offline_access_codes": false,
-        "can_remotely_lock": false,
-        "can_remotely_unlock": false,
-        "can_unlock_with_code": true,
-        "can_simulate_connection": view.simulated,
-        "can_simulate_disconnection": view.simulated,
-        "can_simulate_removal": view.simulated,
-        "errors": errors(view),
-        "warnings": warnings(view),
-        "properties": properties(view),
-    })
+/// What locks are made by, as far as this gateway knows.
+pub const MANUFACTURER: &str = "unknown";
+
+/// A lock of this gateway.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device")]
+pub struct Device {
+    /// Its id.
+    device_id: Uuid,
+    /// What speaks to it, and that it is a lock.
+    device_type: String,
+    /// The name that its owner gave it, else the configuration's.
+    display_name: String,
+    /// The name that its owner gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nickname: Option<String>,
+    /// The site.
+    workspace_id: Uuid,
+    /// The gateway.
+    connected_account_id: Uuid,
+    /// What kind of thing it is.
+    capabilities_supported: [Capability; 2],
+    /// When it was first part of this gateway.
+    created_at: Moment,
+    /// A device of this gateway.
+    is_managed: Always<true>,
+    /// Notes of its owner.
+    #[schemars(with = "BTreeMap<String, NoteShape>")]
+    custom_metadata: BTreeMap<String, Note>,
+    /// There are no spaces.
+    #[schemars(with = "[Uuid; 0]")]
+    space_ids: [(); 0],
+    /// It takes codes.
+    can_program_online_access_codes: bool,
+    /// No lock here makes codes by itself.
+    can_program_offline_access_codes: Always<false>,
+    /// Its bolt can be moved out by radio.
+    can_remotely_lock: bool,
+    /// Its bolt can be moved in by radio.
+    can_remotely_unlock: bool,
+    /// It has a keypad.
+    can_unlock_with_code: Always<true>,
+    /// It is simulated, and can be brought within reach.
+    can_simulate_connection: bool,
+    /// It is simulated, and can be taken out of reach.
+    can_simulate_disconnection: bool,
+    /// It is simulated, and can be taken away.
+    can_simulate_removal: bool,
+    /// What is wrong with it.
+    errors: Vec<Error>,
+    /// What is not as it should be.
+    warnings: Vec<Warning>,
+    /// How it is.
+    properties: Properties,
 }
 
-fn properties(view: &DeviceView) -> Value {
-    let capabilities = &view.capabilities;
-    json!({
-            "name": view.name,
-            "appearance": {"name": view.name},
-            "online": view.online && !view.removed,
-            "online_access_codes_enabled": !view.removed,
-            "supported_code_lengths": capabilities.lengths,
-            "code_constraints": constraints(capabilities),
-            "max_active_codes_supported": capabilities.capacity,
-            "supports_backup_access_code_pool": false,
-            "model": {
-                "display_name": format!("{} lock", view.driver),
-                "manufacturer_display_name": "unknown",
-                "has_built_in_keypad": true,
-                "offline_access_codes_supported": false,
-                "online_access_codes_supported": true,
-            },
-            "lockbridge": ours(view),
-    })
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Capability {
+    AccessCode,
+    Lock,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "says how a note looks")]
+enum NoteShape {
+    Flag(bool),
+    Text(String),
+}
+
+/// How a device is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device_properties")]
+struct Properties {
+    /// The same as `display_name`.
+    name: String,
+    /// How it looks elsewhere.
+    appearance: DeviceAppearance,
+    /// It answers.
+    online: bool,
+    /// Its bolt is out; left out while nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked: Option<bool>,
+    /// It takes codes.
+    online_access_codes_enabled: bool,
+    /// Numbers of digits that it takes.
+    supported_code_lengths: Vec<u8>,
+    /// Its rules for PINs, as far as Seam has words for them.
+    code_constraints: Vec<Constraint>,
+    /// Codes that it can hold.
+    max_active_codes_supported: u16,
+    /// There are no backup codes.
+    supports_backup_access_code_pool: Always<false>,
+    /// What made it.
+    manufacturer: &'static str,
+    /// What it is.
+    model: Model,
+    /// What Seam has no word for.
+    lockbridge: Ours,
+}
+
+/// How a device looks elsewhere.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device_appearance")]
+struct DeviceAppearance {
+    /// Its name in the configuration.
+    name: String,
+}
+
+/// What a device is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device_model")]
+struct Model {
+    /// Its name.
+    display_name: String,
+    /// What made it.
+    manufacturer_display_name: &'static str,
+    /// It has a keypad.
+    has_built_in_keypad: Always<true>,
+    /// No lock here makes codes by itself.
+    offline_access_codes_supported: Always<false>,
+    /// It takes codes.
+    online_access_codes_supported: Always<true>,
+}
+
+/// A rule for PINs.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "code_constraint")]
+struct Constraint {
+    /// Which.
+    constraint_type: ConstraintType,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum ConstraintType {
+    #[serde(rename = "cannot_start_with_12")]
+    CannotStartWith12,
+    AtLeastThreeUniqueDigits,
+    NoAllSameDigits,
+    NoAscendingOrDescendingSequence,
+    NoTripleConsecutiveInts,
+    NoZeros,
 }
 
 /// What the gateway knows of its lock beyond Seam's words.
-fn ours(view: &DeviceView) -> Value {
-    json!({
-                "driver": view.driver,
-                "simulated": view.simulated,
-                "last_seen": view.last_seen.map(time::show),
-                "pending": view.pending,
-                "next_try": view.next_try.map(time::show),
-                "waiting": view.reason.map(|reason| reason.word()),
-                "hint": view.reason.map(waiting_hint),
-                "codes_on_device": view.slots_used,
-                "unmanaged_codes": view.unmanaged,
-                "drift": view.drift,
-                "read_back": read_back(view.capabilities.read_back),
-                "native_window": native_window(view.capabilities.window),
-    })
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device_lockbridge")]
+struct Ours {
+    /// What speaks to it.
+    driver: String,
+    /// It is simulated.
+    simulated: bool,
+    /// When it last answered.
+    last_seen: Option<Moment>,
+    /// Since when it does not answer.
+    offline_since: Option<Moment>,
+    /// Commands that wait for it.
+    pending: usize,
+    /// When the next of them is tried.
+    next_try: Option<Moment>,
+    /// Why it waits.
+    waiting: Option<&'static str>,
+    /// What to do about it.
+    hint: Option<&'static str>,
+    /// Codes that it holds or may hold.
+    codes_on_device: usize,
+    /// Those among them that this gateway did not set.
+    unmanaged_codes: usize,
+    /// A code that was proven is found changed or gone.
+    drift: bool,
+    /// What a read of it shows.
+    read_back: ReadBackWord,
+    /// How finely it enforces times itself.
+    native_window: NativeWindowWord,
 }
 
-fn errors(view: &DeviceView) -> Value {
-    let error = |code: &str, message: &str| {
-        json!({
-            "error_code": code,
-            "message": message,
-            "is_device_error": true,
-            "created_at": time::show(view.last_seen.unwrap_or(Timestamp(0))),
-        })
-    };
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum ReadBackWord {
+    Full,
+    Masked,
+    None,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum NativeWindowWord {
+    None,
+    Minutes,
+    Seconds,
+}
+
+/// A device.
+#[must_use]
+pub fn device(site: &Site, view: &DeviceView) -> Device {
+    let can = |flag| can(view, flag);
+    Device {
+        device_id: view.device.0,
+        device_type: device_type(view),
+        display_name: display_name(view).to_owned(),
+        nickname: view.nickname.clone(),
+        workspace_id: site.workspace,
+        connected_account_id: site.account,
+        capabilities_supported: [Capability::AccessCode, Capability::Lock],
+        created_at: Moment(view.created_at),
+        is_managed: Always,
+        custom_metadata: view.metadata.clone(),
+        space_ids: [],
+        can_program_online_access_codes: can("can_program_online_access_codes"),
+        can_program_offline_access_codes: Always,
+        can_remotely_lock: can("can_remotely_lock"),
+        can_remotely_unlock: can("can_remotely_unlock"),
+        can_unlock_with_code: Always,
+        can_simulate_connection: can("can_simulate_connection"),
+        can_simulate_disconnection: can("can_simulate_disconnection"),
+        can_simulate_removal: can("can_simulate_removal"),
+        errors: errors(view),
+        warnings: warnings(view),
+        properties: properties(view),
+    }
+}
+
+/// What a device can do, by Seam's word for it.
+#[must_use]
+pub fn can(view: &DeviceView, flag: &str) -> bool {
+    match flag {
+        "can_unlock_with_code" => true,
+        "can_program_online_access_codes" => !view.removed,
+        "can_remotely_lock" | "can_remotely_unlock" => view.capabilities.door && !view.removed,
+        "can_simulate_connection" | "can_simulate_disconnection" | "can_simulate_removal" => view.simulated,
+        _ => false,
+    }
+}
+
+/// What speaks to a device, and that it is a lock.
+#[must_use]
+pub fn device_type(view: &DeviceView) -> String {
+    format!("{}_lock", view.driver)
+}
+
+/// The name of a device: its owner's, else the configuration's.
+#[must_use]
+pub fn display_name(view: &DeviceView) -> &str {
+    view.nickname.as_deref().unwrap_or(&view.name)
+}
+
+fn properties(view: &DeviceView) -> Properties {
+    let capabilities = &view.capabilities;
+    Properties {
+        name: display_name(view).to_owned(),
+        appearance: DeviceAppearance {
+            name: view.name.clone(),
+        },
+        online: view.online && !view.removed,
+        locked: view.locked,
+        online_access_codes_enabled: !view.removed,
+        supported_code_lengths: capabilities.lengths.iter().copied().collect(),
+        code_constraints: constraints(capabilities),
+        max_active_codes_supported: capabilities.capacity,
+        supports_backup_access_code_pool: Always,
+        manufacturer: MANUFACTURER,
+        model: Model {
+            display_name: format!("{} lock", view.driver),
+            manufacturer_display_name: MANUFACTURER,
+            has_built_in_keypad: Always,
+            offline_access_codes_supported: Always,
+            online_access_codes_supported: Always,
+        },
+        lockbridge: ours(view),
+    }
+}
+
+fn ours(view: &DeviceView) -> Ours {
+    Ours {
+        driver: view.driver.clone(),
+        simulated: view.simulated,
+        last_seen: view.last_seen.map(Moment),
+        offline_since: view.offline_since.map(Moment),
+        pending: view.pending,
+        next_try: view.next_try.map(Moment),
+        waiting: view.reason.map(|reason| reason.word()),
+        hint: view.reason.map(waiting_hint),
+        codes_on_device: view.slots_used,
+        unmanaged_codes: view.unmanaged,
+        drift: view.drift,
+        read_back: match view.capabilities.read_back {
+            ReadBack::Full => ReadBackWord::Full,
+            ReadBack::Masked => ReadBackWord::Masked,
+            ReadBack::None => ReadBackWord::None,
+        },
+        native_window: match view.capabilities.window {
+            NativeWindow::None => NativeWindowWord::None,
+            NativeWindow::Minutes => NativeWindowWord::Minutes,
+            NativeWindow::Seconds => NativeWindowWord::Seconds,
+        },
+    }
+}
+
+fn errors(view: &DeviceView) -> Vec<Error> {
+    let since = view.offline_since.or(view.last_seen).unwrap_or(view.created_at);
     if view.removed {
-        json!([error(
-            "device_removed",
-            "The device is no longer part of this gateway."
-        )])
+        vec![Error::device_removed(since)]
     } else if !view.online {
-        json!([error("device_offline", "The lock does not answer.")])
+        vec![Error::device_offline(since)]
     } else {
-        json!([])
+        Vec::new()
     }
 }
 
-fn warnings(view: &DeviceView) -> Value {
+fn warnings(view: &DeviceView) -> Vec<Warning> {
     let most = usize::from(view.capabilities.capacity);
-    if view.slots_used < most {
-        return json!([]);
-    }
-    json!([{
-        "warning_code": "max_access_codes_reached",
-        "message": "The lock holds as many codes as it can.",
-        "active_access_code_count": view.slots_used,
-        "max_active_access_code_count": most,
-        "created_at": time::show(view.last_seen.unwrap_or(Timestamp(0))),
-    }])
+    let since = view.last_seen.unwrap_or(view.created_at);
+    let full = view.slots_used >= most;
+    let warning = full.then(|| Warning::full(view.slots_used, most, since));
+    warning.into_iter().collect()
 }
 
-/// The lock's rules for PINs, as far as Seam has words for them.
-fn constraints(capabilities: &Capabilities) -> Value {
-    let mut words = Vec::new();
-    if capabilities.alphabet == Alphabet::NO_ZERO {
-        words.push("no_zeros");
-    }
-    if capabilities
+fn constraints(capabilities: &Capabilities) -> Vec<Constraint> {
+    let no_zeros = capabilities.alphabet == Alphabet::NO_ZERO;
+    let not_12 = capabilities
         .forbidden_prefixes
         .iter()
-        .any(|prefix| prefix == "12")
-    {
-        words.push("cannot_start_with_12");
-    }
-    words.extend(
-        capabilities
-            .forbidden_patterns
-            .iter()
-            .map(|pattern| match pattern {
-                Pattern::AllSame => "no_all_same_digits",
-                Pattern::Run => "no_ascending_or_descending_sequence",
-                Pattern::Triple => "no_triple_consecutive_ints",
-                Pattern::FewUnique => "at_least_three_unique_digits",
-            }),
-    );
-    words
+        .any(|prefix| prefix == "12");
+    let patterns = capabilities
+        .forbidden_patterns
+        .iter()
+        .map(|pattern| match pattern {
+            Pattern::AllSame => ConstraintType::NoAllSameDigits,
+            Pattern::Run => ConstraintType::NoAscendingOrDescendingSequence,
+            Pattern::Triple => ConstraintType::NoTripleConsecutiveInts,
+            Pattern::FewUnique => ConstraintType::AtLeastThreeUniqueDigits,
+        });
+    no_zeros
+        .then_some(ConstraintType::NoZeros)
         .into_iter()
-        .map(|word| json!({"constraint_type": word}))
+        .chain(not_12.then_some(ConstraintType::CannotStartWith12))
+        .chain(patterns)
+        .map(|constraint_type| Constraint { constraint_type })
         .collect()
-}
-
-fn read_back(read_back: ReadBack) -> &'static str {
-    match read_back {
-        ReadBack::Full => "full",
-        ReadBack::Masked => "masked",
-        ReadBack::None => "none",
-    }
-}
-
-fn native_window(window: NativeWindow) -> &'static str {
-    match window {
-        NativeWindow::None => "none",
-        NativeWindow::Minutes => "minutes",
-        NativeWindow::Seconds => "seconds",
-    }
 }

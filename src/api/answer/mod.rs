@@ -1,23 +1,44 @@
-//! What callers are told.
+//! What callers are told: shapes that are written as they stand, and described as they are written.
 //!
 //! ```text
-//! mod.rs    envelopes: bodies of answers, refusals, statuses      device.rs  a device
-//! code.rs   an access code in Seam's shape                        receipt.rs receipts, jobs, queues
+//! body.rs     bodies of answers        event.rs      an event           trouble.rs  errors, warnings
+//! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
+//! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
+//! word.rs     what they are made of
 //! ```
+//!
+//! Shapes have no `Debug`: they may hold PINs.
 
+mod attempt;
+mod body;
 mod code;
 mod device;
+mod event;
 mod receipt;
+mod refusal;
+mod trouble;
+mod word;
+mod workspace;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::gateway::Answer;
-use crate::model::{Pin, Reason, Refusal};
+use crate::model::Pin;
 
-pub use code::access_code;
-pub use device::device;
-pub use receipt::{job, queue, receipt, upcoming, waiting_hint};
+pub use attempt::{Attempt, attempt};
+pub use body::{
+    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Done, Events, Generated, GeneratedCode, Locks,
+    OneAttempt, OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace,
+    Pagination, Readiness, Seen, StoreState, Told, answer,
+};
+pub use code::{AccessCode, access_code, matches};
+pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
+pub use event::{Event, event, event_code, event_id, is_of_type};
+pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
+pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use word::{Always, Moment, Nothing};
+pub use workspace::{Workspace, workspace};
 
 /// Whether the caller may see PINs (I8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,143 +51,54 @@ pub enum Pins {
 
 impl Pins {
     /// A PIN as this caller sees it.
-    fn show(self, pin: &Pin) -> Value {
+    #[must_use]
+    pub fn show(self, pin: &Pin) -> Option<String> {
         match self {
-            Pins::Shown => Value::from(pin.expose()),
-            Pins::Hidden => Value::Null,
+            Pins::Shown => Some(pin.expose().to_owned()),
+            Pins::Hidden => None,
         }
     }
 }
 
-/// The ids under which a gateway's objects stand in Seam's world: the same at every start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a gateway stands in Seam's world: its ids are the same at every start.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// `workspace_id`: the site.
     pub workspace: Uuid,
     /// `connected_account_id`: the gateway.
     pub account: Uuid,
+    /// The name of the site.
+    pub name: String,
 }
 
 impl Site {
-    /// The ids of a gateway, from the names in its configuration.
+    /// A gateway, from the names in its configuration.
     #[must_use]
     pub fn new(site: &str, gateway: &str) -> Site {
         let id = |name: String| Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes());
         Site {
             workspace: id(format!("lockbridge:{site}")),
             account: id(format!("lockbridge:{site}/{gateway}")),
+            name: site.to_owned(),
         }
     }
 }
 
-/// The body of the answer to a job.
+/// A shape as JSON, for who adds to it.
 #[must_use]
-pub fn answer_body(site: &Site, answer: &Answer, pins: Pins) -> Value {
-    match answer {
-        Answer::Created(codes) => {
-            let codes: Vec<Value> = codes.iter().map(|code| access_code(site, code, pins)).collect();
-            json!({"access_codes": codes, "ok": true})
-        }
-        Answer::CreatedOne(code) => json!({"access_code": access_code(site, code, pins), "ok": true}),
-        Answer::Attempt(_) => json!({"ok": true}),
-        Answer::Ok => json!({"ok": true}),
-        Answer::Refused(refused) => refusal(refused),
-    }
+pub fn value(shape: &impl Serialize) -> Value {
+    serde_json::to_value(shape).expect("our own shapes have names for keys, and no numbers beyond JSON")
 }
 
-/// The body that tells of a refusal, in Seam's envelope.
+/// A shape as text.
 #[must_use]
-pub fn refusal(refusal: &Refusal) -> Value {
-    let mut error = Map::new();
-    error.insert("type".into(), refusal.reason.word().into());
-    error.insert("message".into(), refusal.message.clone().into());
-    if refusal.reason == Reason::InvalidInput {
-        error.insert("validation_errors".into(), validation_errors(refusal));
-    }
-    if !refusal.devices.is_empty() {
-        error.insert("data".into(), json!({"reasons": reasons(refusal)}));
-    }
-    json!({"error": error, "ok": false})
-}
-
-/// What each device objects to.
-#[must_use]
-pub fn reasons(refusal: &Refusal) -> Value {
-    let reason = |device: &crate::model::DeviceReason| {
-        json!({
-            "device_id": device.device,
-            "reason": device.reason.word(),
-            "message": device.message,
-            "retryable": device.reason.retryable(),
-            "hint": device.reason.hint(),
-        })
-    };
-    refusal.devices.iter().map(reason).collect()
-}
-
-/// Seam's form: what is wrong with the request as a whole, and with each parameter.
-fn validation_errors(refusal: &Refusal) -> Value {
-    let mut errors = Map::new();
-    let whole: Vec<&str> = match refusal.fields.is_empty() {
-        true => vec![&refusal.message],
-        false => Vec::new(),
-    };
-    errors.insert("_errors".into(), json!(whole));
-    for (field, problem) in &refusal.fields {
-        errors.insert(field.clone(), json!({"_errors": [problem]}));
-    }
-    Value::Object(errors)
-}
-
-/// The HTTP status of a refusal.
-#[must_use]
-pub fn status_of(reason: Reason) -> u16 {
-    match reason {
-        Reason::InvalidJson | Reason::InvalidInput | Reason::CannotShare => 400,
-        Reason::RetainedCommand | Reason::ReplyNotAllowed | Reason::Expired => 400,
-        Reason::Unauthorized => 401,
-        Reason::Forbidden => 403,
-        Reason::DeviceNotFound
-        | Reason::AccessCodeNotFound
-        | Reason::JobNotFound
-        | Reason::NotFound
-        | Reason::ActionAttemptNotFound
-        | Reason::EventNotFound => 404,
-        Reason::MethodNotAllowed => 405,
-        Reason::DuplicateAccessCode
-        | Reason::DeviceOffline
-        | Reason::DeviceRemoved
-        | Reason::NoSpace
-        | Reason::JobIdReused => 409,
-        Reason::PayloadTooLarge => 413,
-        Reason::RateLimited => 429,
-        Reason::Busy => 503,
-        Reason::StorageFull => 507,
-    }
+pub fn text(shape: &impl Serialize) -> String {
+    serde_json::to_string(shape).expect("our own shapes have names for keys, and no numbers beyond JSON")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_refusal_in_seams_envelope() {
-        let told = refusal(&Refusal::invalid("ends_at", "must be after starts_at"));
-        assert_eq!(
-            told,
-            json!({
-                "error": {
-                    "type": "invalid_input",
-                    "message": "ends_at: must be after starts_at",
-                    "validation_errors": {
-                        "_errors": [],
-                        "ends_at": {"_errors": ["must be after starts_at"]},
-                    },
-                },
-                "ok": false,
-            })
-        );
-    }
 
     #[test]
     fn the_ids_of_a_site_stay() {

@@ -1,94 +1,207 @@
 //! Our own answers: receipts, jobs, queues.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
 
-use super::code::{bounds, status_word};
-use super::{Pins, reasons};
-use crate::api::time;
+use super::Pins;
+use super::code::{Status, bounds};
+use super::refusal::{DeviceReason, reasons};
+use super::word::{Moment, Nothing};
 use crate::gateway::view::{CodeView, JobMemberView, JobView, MemberReceipt, Pending, QueueView};
-use crate::gateway::{Aim, Answer, Phase, Waiting};
-use crate::model::{How, Objection};
+use crate::gateway::{self, Answer, Waiting};
+use crate::model::{self, DeviceId, Objection};
 
 /// The receipt of a group: proven, how and when; or why not yet, and the next try.
-#[must_use]
-pub fn receipt(members: &[MemberReceipt], pins: Pins) -> Value {
-    let proven = members.iter().filter(|member| member.proven.is_some()).count();
-    let first = members.first().map(|member| &member.code);
-    let (starts_at, ends_at) = first.map_or((Value::Null, Value::Null), |code| bounds(code.window));
-    json!({
-        "common_code_key": first.and_then(|code| code.group.as_ref()),
-        "name": first.and_then(|code| code.name.as_ref()),
-        "starts_at": starts_at,
-        "ends_at": ends_at,
-        "proven": proven,
-        "members": members.len(),
-        "all_proven": proven == members.len(),
-        "receipts": members.iter().map(|m| member(m, pins)).collect::<Vec<_>>(),
-    })
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "receipt")]
+pub struct Receipt {
+    /// What links the codes of the group.
+    common_code_key: Option<String>,
+    /// The name of the guest or the stay.
+    pub name: Option<String>,
+    /// From when on the codes open.
+    starts_at: Option<Moment>,
+    /// From when on they open no more.
+    ends_at: Option<Moment>,
+    /// Members that their locks have confirmed.
+    proven: usize,
+    /// Members in all.
+    members: usize,
+    /// Every lock has confirmed.
+    all_proven: bool,
+    /// Member by member.
+    receipts: Vec<Member>,
 }
 
-fn member(member: &MemberReceipt, pins: Pins) -> Value {
+/// The receipt of one code.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "receipt_of_member")]
+struct Member {
+    /// Its device.
+    device_id: Uuid,
+    /// The name of its device.
+    device_name: String,
+    /// Its id.
+    access_code_id: Uuid,
+    /// Its PIN; `null` for a key that may not see PINs.
+    code: Option<String>,
+    /// It has a PIN of its own within the group.
+    own_pin: bool,
+    /// Where it is in its life.
+    status: Status,
+    /// From when on it opens.
+    starts_at: Option<Moment>,
+    /// From when on it opens no more.
+    ends_at: Option<Moment>,
+    /// The lock's own word that it is as recorded.
+    proven: Option<Proof>,
+    /// What it waits for.
+    waiting: Option<Wait>,
+    /// The times that the lock goes on enforcing until it has taken the new ones.
+    still_on_lock: Option<Times>,
+    /// What to do about it.
+    hint: Option<&'static str>,
+}
+
+/// The lock's own word for what it holds.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "proof")]
+struct Proof {
+    /// By a read of the lock, or by its acknowledgement where it cannot be read.
+    how: How,
+    /// When.
+    at: Moment,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum How {
+    ReadBack,
+    Acknowledged,
+}
+
+/// What a code waits for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "wait")]
+struct Wait {
+    /// What is to be reached.
+    aim: Aim,
+    /// Why it is not yet.
+    reason: &'static str,
+    /// Since when.
+    since: Moment,
+    /// How often it was tried.
+    tries: u32,
+    /// When it is tried next; `null` while that depends on another code being taken off.
+    next_try: Option<Moment>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Aim {
+    Set,
+    Remove,
+}
+
+impl From<gateway::Aim> for Aim {
+    fn from(aim: gateway::Aim) -> Aim {
+        match aim {
+            gateway::Aim::Set => Aim::Set,
+            gateway::Aim::Remove => Aim::Remove,
+        }
+    }
+}
+
+/// Times of a code.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "times")]
+struct Times {
+    /// From when on it opens.
+    starts_at: Option<Moment>,
+    /// From when on it opens no more.
+    ends_at: Option<Moment>,
+}
+
+/// The receipt of a group.
+#[must_use]
+pub fn receipt(members: &[MemberReceipt], pins: Pins) -> Receipt {
+    let proven = members.iter().filter(|member| member.proven.is_some()).count();
+    let first = members.first().map(|member| &member.code);
+    let (starts_at, ends_at) = first.map_or((None, None), |code| bounds(code.window));
+    Receipt {
+        common_code_key: first.and_then(|code| code.group.as_ref().map(ToString::to_string)),
+        name: first.and_then(|code| code.name.clone()),
+        starts_at,
+        ends_at,
+        proven,
+        members: members.len(),
+        all_proven: proven == members.len(),
+        receipts: members.iter().map(|m| member(m, pins)).collect(),
+    }
+}
+
+fn member(member: &MemberReceipt, pins: Pins) -> Member {
     let code = &member.code;
     let (starts_at, ends_at) = bounds(code.window);
-    json!({
-        "device_id": code.device,
-        "device_name": member.device_name,
-        "access_code_id": code.code,
-        "code": pins.show(&code.pin),
-        "own_pin": code.own_pin,
-        "status": status_word(code.status),
-        "starts_at": starts_at,
-        "ends_at": ends_at,
-        "proven": member.proven.map(|proven| json!({
-            "how": how_word(proven.how),
-            "at": time::show(proven.at),
-        })),
-        "waiting": waiting(code),
-        "still_on_lock": window_on_lock(code),
-        "hint": hint(code),
-    })
+    Member {
+        device_id: code.device.0,
+        device_name: member.device_name.clone(),
+        access_code_id: code.code.0,
+        code: pins.show(&code.pin),
+        own_pin: code.own_pin,
+        status: code.status.into(),
+        starts_at,
+        ends_at,
+        proven: member.proven.map(|proven| Proof {
+            how: match proven.how {
+                model::How::ReadBack => How::ReadBack,
+                model::How::Acknowledged => How::Acknowledged,
+            },
+            at: Moment(proven.at),
+        }),
+        waiting: waiting(code),
+        still_on_lock: times_on_lock(code),
+        hint: hint(code),
+    }
 }
 
 /// What a member waits for: its row in the queue, or its time.
-fn waiting(code: &CodeView) -> Value {
-    match &code.pending {
-        None => Value::Null,
-        Some(Pending::Deferred { until }) => json!({
-            "aim": aim_word(Aim::Set),
-            "reason": "not_due",
-            "since": time::show(code.created_at),
-            "tries": 0,
-            "next_try": time::show(*until),
-        }),
-        Some(Pending::Queued(row)) => json!({
-            "aim": aim_word(row.aim),
-            "reason": row.reason.word(),
-            "since": time::show(row.since),
-            "tries": row.tries,
-            "next_try": row.next_try.map(time::show),
-        }),
-    }
+fn waiting(code: &CodeView) -> Option<Wait> {
+    Some(match code.pending.as_ref()? {
+        Pending::Deferred { until } => Wait {
+            aim: Aim::Set,
+            reason: "not_due",
+            since: Moment(code.created_at),
+            tries: 0,
+            next_try: Some(Moment(*until)),
+        },
+        Pending::Queued(row) => Wait {
+            aim: row.aim.into(),
+            reason: row.reason.word(),
+            since: Moment(row.since),
+            tries: row.tries,
+            next_try: row.next_try.map(Moment),
+        },
+    })
 }
 
-/// The window that a lock goes on enforcing until it has taken the new one.
-fn window_on_lock(code: &CodeView) -> Value {
-    match &code.pending {
-        Some(Pending::Queued(QueueView {
-            update: Some(change), ..
-        })) if change.window_from != change.window_to => {
-            let (starts_at, ends_at) = bounds(change.window_from);
-            json!({"starts_at": starts_at, "ends_at": ends_at})
-        }
-        _ => Value::Null,
-    }
+fn times_on_lock(code: &CodeView) -> Option<Times> {
+    let Some(Pending::Queued(row)) = &code.pending else {
+        return None;
+    };
+    let change = row.update.as_ref()?;
+    let (starts_at, ends_at) = bounds(change.window_from);
+    (change.window_from != change.window_to).then_some(Times { starts_at, ends_at })
 }
 
-fn hint(code: &CodeView) -> Value {
-    match &code.pending {
-        None => Value::Null,
-        Some(Pending::Deferred { .. }) => Value::from("Nothing to do: it goes onto the lock in time."),
-        Some(Pending::Queued(row)) => Value::from(waiting_hint(row.reason)),
-    }
+fn hint(code: &CodeView) -> Option<&'static str> {
+    Some(match code.pending.as_ref()? {
+        Pending::Deferred { .. } => "Nothing to do: it goes onto the lock in time.",
+        Pending::Queued(row) => waiting_hint(row.reason),
+    })
 }
 
 /// What to do about a command that waits, in a sentence.
@@ -111,88 +224,176 @@ pub fn waiting_hint(reason: Waiting) -> &'static str {
 }
 
 /// A job, member by member.
-#[must_use]
-pub fn job(view: &JobView, pins: Pins) -> Value {
-    let settled = view.members.iter().filter(|member| member.settled).count();
-    let mut told = json!({
-        "job_id": view.id,
-        "verb": view.verb.word(),
-        "phase": phase_word(view.phase),
-        "at": time::show(view.at),
-        "done_at": view.done_at.map(time::show),
-        "settled": settled,
-        "members": view.members.len(),
-        "receipts": view.members.iter().map(|m| job_member(m, pins)).collect::<Vec<_>>(),
-    });
-    if let Answer::Refused(refusal) = &view.answer {
-        told["reason"] = refusal.reason.word().into();
-        told["message"] = refusal.message.clone().into();
-        told["reasons"] = reasons(refusal);
-    }
-    told
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "job")]
+pub struct Job {
+    /// Its id.
+    job_id: String,
+    /// What it asks for.
+    verb: &'static str,
+    /// How far it is.
+    phase: Phase,
+    /// When it was accepted or refused.
+    at: Moment,
+    /// When its last member was done.
+    done_at: Option<Moment>,
+    /// Members of which nothing more is to be done.
+    settled: usize,
+    /// Members in all.
+    members: usize,
+    /// Member by member.
+    receipts: Vec<JobMember>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// The same for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// What each device objects to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasons: Option<Vec<DeviceReason>>,
 }
 
-fn job_member(view: &JobMemberView, pins: Pins) -> Value {
-    let mut told = match &view.now {
-        Some(receipt) => member(receipt, pins),
-        None => json!({"device_id": view.device, "access_code_id": view.code, "status": null}),
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Phase {
+    Rejected,
+    Accepted,
+    Done,
+}
+
+/// One member of a job: its receipt, as long as the code is there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "job_member")]
+struct JobMember {
+    /// How the code is now.
+    #[serde(flatten)]
+    now: JobMemberNow,
+    /// Nothing more is to be done for it.
+    settled: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum JobMemberNow {
+    Here(Box<Member>),
+    Gone {
+        /// Its device.
+        device_id: Uuid,
+        /// Its id.
+        access_code_id: Uuid,
+        /// The code is gone.
+        status: Nothing,
+    },
+}
+
+/// A job.
+#[must_use]
+pub fn job(view: &JobView, pins: Pins) -> Job {
+    let refused = match &view.answer {
+        Answer::Refused(refusal) => Some(refusal),
+        _ => None,
     };
-    told["settled"] = view.settled.into();
-    told
+    Job {
+        job_id: view.id.to_string(),
+        verb: view.verb.word(),
+        phase: match view.phase {
+            gateway::Phase::Rejected => Phase::Rejected,
+            gateway::Phase::Accepted => Phase::Accepted,
+            gateway::Phase::Done => Phase::Done,
+        },
+        at: Moment(view.at),
+        done_at: view.done_at.map(Moment),
+        settled: view.members.iter().filter(|member| member.settled).count(),
+        members: view.members.len(),
+        receipts: view.members.iter().map(|m| job_member(m, pins)).collect(),
+        reason: refused.map(|refusal| refusal.reason.word()),
+        message: refused.map(|refusal| refusal.message.clone()),
+        reasons: refused.map(reasons),
+    }
 }
 
-/// The commands that a device waits for.
+fn job_member(view: &JobMemberView, pins: Pins) -> JobMember {
+    JobMember {
+        now: match &view.now {
+            Some(receipt) => JobMemberNow::Here(Box::new(member(receipt, pins))),
+            None => JobMemberNow::Gone {
+                device_id: view.device.0,
+                access_code_id: view.code.0,
+                status: Nothing,
+            },
+        },
+        settled: view.settled,
+    }
+}
+
+/// What a device waits for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "queue")]
+pub struct Queue {
+    /// The device.
+    device_id: Uuid,
+    /// Commands, most pressing first.
+    queue: Vec<Row>,
+    /// Codes that wait for their time: they have no command yet.
+    upcoming: Vec<Upcoming>,
+}
+
+/// A command that waits.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "queue_row")]
+struct Row {
+    /// The access code.
+    access_code_id: Uuid,
+    /// The code stands on the lock already, with other content.
+    is_update: bool,
+    /// What it waits for.
+    #[serde(flatten)]
+    wait: Wait,
+    /// What to do about it.
+    hint: &'static str,
+}
+
+/// A code that waits for its time.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "upcoming")]
+struct Upcoming {
+    /// The access code.
+    access_code_id: Uuid,
+    /// What is to be reached.
+    aim: Aim,
+    /// When.
+    scheduled_at: Moment,
+}
+
+/// What a device waits for: its commands, and those of its codes that wait for their time.
 #[must_use]
-pub fn queue(rows: &[QueueView]) -> Value {
-    let row = |row: &QueueView| {
-        json!({
-            "access_code_id": row.code,
-            "aim": aim_word(row.aim),
-            "is_update": row.update.is_some(),
-            "reason": row.reason.word(),
-            "since": time::show(row.since),
-            "tries": row.tries,
-            "next_try": row.next_try.map(time::show),
-            "hint": waiting_hint(row.reason),
-        })
+pub fn queue(device: DeviceId, rows: &[QueueView], codes: &[CodeView]) -> Queue {
+    let row = |row: &QueueView| Row {
+        access_code_id: row.code.0,
+        is_update: row.update.is_some(),
+        wait: Wait {
+            aim: row.aim.into(),
+            reason: row.reason.word(),
+            since: Moment(row.since),
+            tries: row.tries,
+            next_try: row.next_try.map(Moment),
+        },
+        hint: waiting_hint(row.reason),
     };
-    rows.iter().map(row).collect()
-}
-
-/// The codes of a device that wait for their time: they have no command yet.
-#[must_use]
-pub fn upcoming(codes: &[CodeView]) -> Value {
-    codes
-        .iter()
-        .filter_map(|code| match &code.pending {
-            Some(Pending::Deferred { until }) => Some(json!({
-                "access_code_id": code.code,
-                "aim": aim_word(Aim::Set),
-                "scheduled_at": time::show(*until),
-            })),
-            Some(Pending::Queued(_)) | None => None,
-        })
-        .collect()
-}
-
-fn aim_word(aim: Aim) -> &'static str {
-    match aim {
-        Aim::Set => "set",
-        Aim::Remove => "remove",
-    }
-}
-
-fn how_word(how: How) -> &'static str {
-    match how {
-        How::ReadBack => "read_back",
-        How::Acknowledged => "acknowledged",
-    }
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Rejected => "rejected",
-        Phase::Accepted => "accepted",
-        Phase::Done => "done",
+    let upcoming = |code: &CodeView| match &code.pending {
+        Some(Pending::Deferred { until }) => Some(Upcoming {
+            access_code_id: code.code.0,
+            aim: Aim::Set,
+            scheduled_at: Moment(*until),
+        }),
+        Some(Pending::Queued(_)) | None => None,
+    };
+    Queue {
+        device_id: device.0,
+        queue: rows.iter().map(row).collect(),
+        upcoming: codes.iter().filter_map(upcoming).collect(),
     }
 }

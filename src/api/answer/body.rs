@@ -1,0 +1,242 @@
+//! The bodies of answers: what was asked for, under Seam's key for it, and `ok`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::word::{Always, Nothing};
+use super::{
+    AccessCode, Attempt, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code, attempt,
+};
+use crate::gateway::Answer;
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $key:ident: $kind:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Serialize, JsonSchema)]
+            #[schemars(inline)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $key: $kind,)*
+                /// It was done, or found.
+                pub ok: Always<true>,
+            }
+        )*
+    };
+}
+
+bodies! {
+    /// There is nothing to tell.
+    Done {}
+    /// An access code.
+    OneCode {
+        /// The access code.
+        access_code: AccessCode,
+    }
+    /// The access codes of one call.
+    Codes {
+        /// The access codes, in the order of the devices.
+        access_codes: Vec<AccessCode>,
+    }
+    /// A page of access codes.
+    CodePage {
+        /// The access codes, by their ids.
+        access_codes: Vec<AccessCode>,
+        /// Where the page stands.
+        pagination: Pagination,
+    }
+    /// A PIN that a device would take.
+    Generated {
+        /// The PIN, and the device.
+        generated_code: GeneratedCode,
+    }
+    /// A device.
+    OneDevice {
+        /// The device.
+        device: Device,
+    }
+    /// A page of devices.
+    DevicePage {
+        /// The devices, by their ids.
+        devices: Vec<Device>,
+        /// Where the page stands.
+        pagination: Pagination,
+    }
+    /// A device, twice.
+    OneLock {
+        /// The device.
+        device: Device,
+        /// The same.
+        lock: Device,
+    }
+    /// Devices, twice.
+    Locks {
+        /// The devices, by their ids.
+        devices: Vec<Device>,
+        /// The same.
+        locks: Vec<Device>,
+    }
+    /// An event.
+    OneEvent {
+        /// The event.
+        event: Event,
+    }
+    /// Events.
+    Events {
+        /// The events, oldest first.
+        events: Vec<Event>,
+    }
+    /// A door command.
+    OneAttempt {
+        /// The door command.
+        action_attempt: Attempt,
+    }
+    /// A page of door commands.
+    AttemptPage {
+        /// The door commands, by their ids.
+        action_attempts: Vec<Attempt>,
+        /// Where the page stands.
+        pagination: Pagination,
+    }
+    /// The site.
+    OneWorkspace {
+        /// The site.
+        workspace: Workspace,
+    }
+    /// The receipt of a group.
+    OneReceipt {
+        /// The receipt.
+        #[serde(flatten)]
+        receipt: Receipt,
+    }
+    /// What a device waits for.
+    OneQueue {
+        /// The queue.
+        #[serde(flatten)]
+        queue: Queue,
+    }
+    /// A job.
+    OneJob {
+        /// The job.
+        job: Job,
+    }
+}
+
+/// Where a page stands.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "pagination")]
+pub struct Pagination {
+    /// There is more.
+    pub has_next_page: bool,
+    /// The `page_cursor` of the next page.
+    pub next_page_cursor: Option<Uuid>,
+    /// The cursor is enough.
+    pub next_page_url: Nothing,
+}
+
+/// A PIN that a device would take.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "generated_code")]
+pub struct GeneratedCode {
+    /// The device.
+    pub device_id: Uuid,
+    /// The PIN.
+    pub code: String,
+}
+
+/// How the gateway is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "readiness")]
+pub struct Readiness {
+    /// New work is taken.
+    pub ok: bool,
+    /// Whether the store is at work.
+    pub store: StoreState,
+    /// The storage is below its reserve.
+    pub storage_low: bool,
+    /// What is seen of the core, unless it has stopped.
+    #[serde(flatten)]
+    pub seen: Option<Seen>,
+}
+
+/// Whether the store is at work.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum StoreState {
+    /// It is.
+    Ok,
+    /// It failed, or the gateway is stopping.
+    Stopped,
+}
+
+/// What is seen of the core.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "readiness_seen")]
+pub struct Seen {
+    /// Devices by their state.
+    pub devices: DeviceCounts,
+    /// Access codes that are not over.
+    pub access_codes: usize,
+    /// Groups of access codes.
+    pub groups: usize,
+    /// Commands that wait for a lock.
+    pub commands_waiting: usize,
+    /// Jobs that are not done.
+    pub jobs_open: usize,
+    /// Answers over MQTT that wait to be sent.
+    pub replies_waiting: usize,
+}
+
+/// Devices by their state.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "device_counts")]
+pub struct DeviceCounts {
+    /// In all.
+    pub total: usize,
+    /// That answer.
+    pub online: usize,
+    /// That do not.
+    pub offline: usize,
+    /// That left this gateway.
+    pub removed: usize,
+    /// That hold something else than was proven.
+    pub drift: usize,
+}
+
+/// The body of the answer to a change.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// Access codes were made.
+    Codes(Codes),
+    /// One access code was made.
+    OneCode(Box<OneCode>),
+    /// A door command is under way.
+    OneAttempt(OneAttempt),
+    /// It is on record.
+    Done(Done),
+    /// Nothing was changed.
+    Refused(super::Refusal),
+}
+
+/// The body of the answer to a change.
+#[must_use]
+pub fn answer(site: &Site, answer: &Answer, pins: Pins) -> Told {
+    match answer {
+        Answer::Created(codes) => Told::Codes(Codes {
+            access_codes: codes.iter().map(|code| access_code(site, code, pins)).collect(),
+            ok: Always,
+        }),
+        Answer::CreatedOne(code) => Told::OneCode(Box::new(OneCode {
+            access_code: access_code(site, code, pins),
+            ok: Always,
+        })),
+        Answer::Attempt(view) => Told::OneAttempt(OneAttempt {
+            action_attempt: attempt(view),
+            ok: Always,
+        }),
+        Answer::Ok => Told::Done(Done { ok: Always }),
+        Answer::Refused(refusal) => Told::Refused(super::refusal(refusal)),
+    }
+}

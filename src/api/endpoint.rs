@@ -1,0 +1,990 @@
+//! The table of endpoints. Routing, the reading of queries, the check of parameters, the OpenAPI
+//! document and the documentation all go by it.
+
+use Effect::{Heeded, Ignored, MatchesNothing};
+use Method::{Delete, Get, Patch, Post, Put};
+
+use super::Scope;
+use super::parameter::{Effect, Kind, Parameter};
+use crate::gateway::Verb;
+
+/// One path, and what it takes.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The path; `{name}` is a parameter.
+    pub path: &'static str,
+    /// The methods that Seam's SDKs of all ages use for it, the plainest first.
+    pub methods: &'static [Method],
+    /// What is asked.
+    pub call: Call,
+    /// Who may ask.
+    pub needs: Needs,
+    /// What may be said with it.
+    pub parameters: &'static [Parameter],
+    /// What it is for, in a sentence.
+    pub about: &'static str,
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// With a query.
+    Get,
+    /// With a body.
+    Post,
+    /// With a body; SDKs repeat it by themselves.
+    Put,
+    /// With a body.
+    Patch,
+    /// With a query.
+    Delete,
+}
+
+/// What is asked. Paths that ask the same twice have two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A change, which becomes a job.
+    Change(Verb),
+    /// One access code.
+    GetCode,
+    /// Access codes, page by page.
+    ListCodes,
+    /// A PIN that a device would take.
+    GenerateCode,
+    /// One device.
+    GetDevice,
+    /// Devices, page by page.
+    ListDevices,
+    /// One device, once more as a lock.
+    GetLock,
+    /// Devices, once more as locks.
+    ListLocks,
+    /// A simulated lock comes within reach.
+    Connect,
+    /// A simulated lock goes out of reach.
+    Disconnect,
+    /// A simulated lock goes for good.
+    Remove,
+    /// One event.
+    GetEvent,
+    /// Events.
+    ListEvents,
+    /// One door command.
+    GetAttempt,
+    /// Door commands, page by page.
+    ListAttempts,
+    /// The site.
+    GetWorkspace,
+    /// Whether somebody is at home.
+    Health,
+    /// Whether new work is taken, and what is wrong if not.
+    Ready,
+    /// The receipt of a group.
+    Receipt,
+    /// What a device waits for.
+    Queue,
+    /// How far a job is.
+    Job,
+    /// The OpenAPI document.
+    Document,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Everybody.
+    Nothing,
+    /// Whoever has a key.
+    Key,
+    /// Whoever has a key with one of these scopes.
+    OneOf(&'static [Scope]),
+}
+
+const CODES: Needs = Needs::OneOf(&[Scope::Codes]);
+const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
+/// Whoever may move a bolt may see what came of it.
+const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
+const SIMULATE: Needs = Needs::OneOf(&[Scope::Operate, Scope::Admin]);
+
+const fn required(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
+    Parameter {
+        name,
+        kind,
+        required: true,
+        effect: Heeded,
+        about,
+    }
+}
+
+const fn optional(name: &'static str, kind: Kind, effect: Effect, about: &'static str) -> Parameter {
+    Parameter {
+        name,
+        kind,
+        required: false,
+        effect,
+        about,
+    }
+}
+
+/// A text of a person, such as a name; Seam states no bound, locks store far fewer characters.
+const NAME: Kind = Kind::Line { least: 0, most: 100 };
+const KEY: Kind = Kind::Line { least: 1, most: 255 };
+const SEARCH: Kind = Kind::Text {
+    least: 1,
+    most: usize::MAX,
+};
+const LIMIT: Kind = Kind::Whole {
+    least: 1,
+    most: u64::MAX,
+};
+const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
+/// Seam's bounds for the lengths that somebody reports.
+const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
+/// Ids of one list. Seam states no bound; more do not fit into a body.
+const SOME_UUIDS: Kind = Kind::List {
+    of: &Kind::Uuid,
+    least: 1,
+    most: usize::MAX,
+};
+const ROUNDING: Kind = Kind::Word(&["1hour", "1day", "1h", "1d"]);
+const TYPES: Kind = Kind::Word(&["ongoing", "time_bound"]);
+/// `behavior_when_code_cannot_be_shared`: refuse, or give PINs of their own.
+pub const BEHAVIORS: [&str; 2] = ["throw", "create_random_code"];
+/// Seam's capability flags that lists can be filtered by; a lock has some of them.
+const FLAGS: Kind = Kind::List {
+    of: &Kind::Word(&[
+        "can_configure_auto_lock",
+        "can_hvac_cool",
+        "can_hvac_heat",
+        "can_hvac_heat_cool",
+        "can_program_offline_access_codes",
+        "can_program_online_access_codes",
+        "can_program_thermostat_programs_as_different_each_day",
+        "can_program_thermostat_programs_as_same_each_day",
+        "can_program_thermostat_programs_as_weekday_weekend",
+        "can_remotely_lock",
+        "can_remotely_unlock",
+        "can_run_thermostat_programs",
+        "can_simulate_connection",
+        "can_simulate_disconnection",
+        "can_simulate_hub_connection",
+        "can_simulate_hub_disconnection",
+        "can_simulate_paid_subscription",
+        "can_simulate_removal",
+        "can_turn_off_hvac",
+        "can_unlock_with_code",
+    ]),
+    least: 0,
+    most: usize::MAX,
+};
+
+const DEVICE_ID: Parameter = required("device_id", Kind::Uuid, "The device.");
+const CODE: Parameter = optional(
+    "code",
+    Kind::Pin,
+    Heeded,
+    "The PIN. Without it, a random one that suits is drawn.",
+);
+const NEW_NAME: Parameter = optional("name", NAME, Heeded, "Name of the guest or the stay.");
+const STARTS_AT: Parameter = optional(
+    "starts_at",
+    Kind::Time,
+    Heeded,
+    "From when on the code opens. Goes together with `ends_at`; without both, the code is ongoing.",
+);
+const ENDS_AT: Parameter = optional(
+    "ends_at",
+    Kind::Time,
+    Heeded,
+    "From when on the code opens no more; after `starts_at`, and in the future.",
+);
+const LENGTH_WISH: Parameter = optional(
+    "preferred_code_length",
+    PREFERRED_LENGTH,
+    Heeded,
+    "Digits of the PIN to draw, where the device takes so many; without effect beside `code`.",
+);
+const ATTEMPT: Parameter = optional(
+    "attempt_for_offline_device",
+    Kind::Flag,
+    Heeded,
+    "Accept the call although a device does not answer at present. Default: true.",
+);
+const NATIVE: Parameter = optional(
+    "prefer_native_scheduling",
+    Kind::Flag,
+    Heeded,
+    "Let a lock that can enforce the times itself do so. Default: true.",
+);
+const EXTERNAL: Parameter = optional(
+    "is_external_modification_allowed",
+    Kind::Flag,
+    Ignored,
+    "Without effect: what others change on a lock is set again.",
+);
+const EXTERNAL_OLD: Parameter = optional(
+    "allow_external_modification",
+    Kind::Flag,
+    Ignored,
+    "Older word for `is_external_modification_allowed`.",
+);
+const BACKUP: Parameter = optional(
+    "use_backup_access_code_pool",
+    Kind::Flag,
+    Ignored,
+    "Without effect: there are no backup codes.",
+);
+const OFFLINE: Parameter = optional(
+    "is_offline_access_code",
+    Kind::Flag,
+    Heeded,
+    "Must not be true: locks here make no codes by themselves.",
+);
+const OFFLINE_OLD: Parameter = optional(
+    "use_offline_access_code",
+    Kind::Flag,
+    Heeded,
+    "Older word for `is_offline_access_code`; must not be true.",
+);
+const ONE_TIME: Parameter = optional(
+    "is_one_time_use",
+    Kind::Flag,
+    Heeded,
+    "Must not be true: no lock here takes a code away after its first use.",
+);
+const MAX_ROUNDING: Parameter = optional(
+    "max_time_rounding",
+    ROUNDING,
+    Ignored,
+    "Without effect: times are not rounded, but to what a lock's own clock can tell.",
+);
+const SYNC: Parameter = optional(
+    "sync",
+    Kind::Flag,
+    Ignored,
+    "Without effect: every answer comes once what it tells is on record.",
+);
+const LIMIT_OF_500: Parameter = optional(
+    "limit",
+    LIMIT,
+    Heeded,
+    "So many at most. Default, and most that is given: 500.",
+);
+const CURSOR: Parameter = optional(
+    "page_cursor",
+    Kind::Uuid,
+    Heeded,
+    "Where to go on: `next_page_cursor` of the page before.",
+);
+
+const fn unknowable(name: &'static str, kind: Kind) -> Parameter {
+    optional(
+        name,
+        kind,
+        MatchesNothing,
+        "Nothing matches: this gateway does not know of it.",
+    )
+}
+
+const CREATE: &[Parameter] = &[
+    DEVICE_ID,
+    CODE,
+    LENGTH_WISH,
+    optional(
+        "common_code_key",
+        KEY,
+        Heeded,
+        "Codes that carry the same key get the same PIN.",
+    ),
+    NEW_NAME,
+    STARTS_AT,
+    ENDS_AT,
+    ATTEMPT,
+    NATIVE,
+    EXTERNAL,
+    EXTERNAL_OLD,
+    BACKUP,
+    OFFLINE,
+    OFFLINE_OLD,
+    ONE_TIME,
+    MAX_ROUNDING,
+    SYNC,
+];
+
+const CREATE_MULTIPLE: &[Parameter] = &[
+    required(
+        "device_ids",
+        SOME_UUIDS,
+        "The devices that get the PIN: at least one, none twice.",
+    ),
+    optional(
+        "code",
+        Kind::Pin,
+        Heeded,
+        "The PIN. Then the codes have no `common_code_key`. Without it, a random one that suits all is drawn.",
+    ),
+    LENGTH_WISH,
+    optional(
+        "behavior_when_code_cannot_be_shared",
+        Kind::Word(&BEHAVIORS),
+        Heeded,
+        "What to do when no PIN suits all devices: `throw` (default) refuses, `create_random_code` gives \
+         those that cannot share a PIN of their own.",
+    ),
+    NEW_NAME,
+    STARTS_AT,
+    ENDS_AT,
+    ATTEMPT,
+    NATIVE,
+    EXTERNAL,
+    EXTERNAL_OLD,
+    BACKUP,
+    OFFLINE,
+    OFFLINE_OLD,
+    ONE_TIME,
+    MAX_ROUNDING,
+    SYNC,
+];
+
+const UPDATE: &[Parameter] = &[
+    required("access_code_id", Kind::Uuid, "The access code."),
+    optional("device_id", Kind::Uuid, Heeded, "Its device; must agree."),
+    optional("code", Kind::Pin, Heeded, "The new PIN."),
+    optional("name", NAME, Heeded, "The new name."),
+    optional(
+        "starts_at",
+        Kind::Time,
+        Heeded,
+        "The new start; without it, the start stays.",
+    ),
+    optional(
+        "ends_at",
+        Kind::Time,
+        Heeded,
+        "The new end; without it, the end stays.",
+    ),
+    optional(
+        "type",
+        TYPES,
+        Heeded,
+        "`ongoing` takes the times away, and goes with none; `time_bound` leaves them.",
+    ),
+    ATTEMPT,
+    optional(
+        "prefer_native_scheduling",
+        Kind::Flag,
+        Heeded,
+        "Whether a lock that can enforce the times itself does so; without it, that stays.",
+    ),
+    optional(
+        "is_managed",
+        Kind::Flag,
+        Heeded,
+        "Must not be false: a code of this gateway stays one.",
+    ),
+    optional(
+        "preferred_code_length",
+        PREFERRED_LENGTH,
+        Ignored,
+        "Without effect: an update draws no PIN.",
+    ),
+    EXTERNAL,
+    EXTERNAL_OLD,
+    BACKUP,
+    OFFLINE,
+    OFFLINE_OLD,
+    ONE_TIME,
+    MAX_ROUNDING,
+    SYNC,
+];
+
+const UPDATE_MULTIPLE: &[Parameter] = &[
+    required("common_code_key", KEY, "The key of the group."),
+    optional("name", NAME, Heeded, "The new name."),
+    optional(
+        "starts_at",
+        Kind::Time,
+        Heeded,
+        "The new start; without it, the start stays.",
+    ),
+    optional(
+        "ends_at",
+        Kind::Time,
+        Heeded,
+        "The new end; without it, the end stays.",
+    ),
+];
+
+const DELETE: &[Parameter] = &[
+    required("access_code_id", Kind::Uuid, "The access code."),
+    optional("device_id", Kind::Uuid, Heeded, "Its device; must agree."),
+    SYNC,
+];
+
+const GET_CODE: &[Parameter] = &[
+    optional("access_code_id", Kind::Uuid, Heeded, "The access code."),
+    optional(
+        "device_id",
+        Kind::Uuid,
+        Heeded,
+        "Its device; with `code`, in place of `access_code_id`.",
+    ),
+    optional(
+        "code",
+        Kind::TEXT,
+        Heeded,
+        "Its PIN; with `device_id`. Asks for a key that may see PINs.",
+    ),
+];
+
+const LIST_CODES: &[Parameter] = &[
+    optional(
+        "device_id",
+        Kind::Uuid,
+        Heeded,
+        "Codes of this device. This, or one of the ids below, is needed.",
+    ),
+    optional("access_code_ids", Kind::UUIDS, Heeded, "These codes."),
+    optional(
+        "search",
+        SEARCH,
+        Heeded,
+        "Codes with this in their name, id or, for a key that may see them, PIN.",
+    ),
+    optional(
+        "limit",
+        LIMIT,
+        Heeded,
+        "So many at most. Default, and most that is given: 55000.",
+    ),
+    CURSOR,
+    unknowable("access_grant_id", Kind::Uuid),
+    unknowable("access_grant_key", Kind::TEXT),
+    unknowable("access_method_id", Kind::Uuid),
+    unknowable("customer_key", Kind::TEXT),
+    unknowable("user_identifier_key", Kind::TEXT),
+];
+
+const GET_DEVICE: &[Parameter] = &[
+    optional("device_id", Kind::Uuid, Heeded, "The device."),
+    optional(
+        "name",
+        Kind::TEXT,
+        Heeded,
+        "Its name, as its owner or the configuration says it.",
+    ),
+];
+
+const LIST_DEVICES: &[Parameter] = &[
+    optional("device_ids", Kind::UUIDS, Heeded, "These devices."),
+    optional("device_type", Kind::TEXT, Heeded, "Devices of this type."),
+    optional(
+        "device_types",
+        Kind::TEXTS,
+        Heeded,
+        "Devices of one of these types.",
+    ),
+    optional(
+        "manufacturer",
+        Kind::TEXT,
+        Heeded,
+        "Devices of this manufacturer; those here are of `unknown`.",
+    ),
+    optional(
+        "connected_account_id",
+        Kind::Uuid,
+        Heeded,
+        "Devices of this account: of this gateway, or none.",
+    ),
+    optional(
+        "connected_account_ids",
+        Kind::UUIDS,
+        Heeded,
+        "Devices of one of these accounts.",
+    ),
+    optional(
+        "created_before",
+        Kind::Time,
+        Heeded,
+        "Devices that the gateway knew before.",
+    ),
+    optional(
+        "custom_metadata_has",
+        Kind::Notes { erasable: false },
+        Heeded,
+        "Devices with all these notes.",
+    ),
+    optional("include_if", FLAGS, Heeded, "Devices that can do all of this."),
+    optional("exclude_if", FLAGS, Heeded, "Devices that can do none of this."),
+    optional("search", SEARCH, Heeded, "Devices with this in their name or id."),
+    LIMIT_OF_500,
+    CURSOR,
+    unknowable("connect_webview_id", Kind::Uuid),
+    unknowable("customer_key", Kind::TEXT),
+    unknowable("space_id", Kind::Uuid),
+    unknowable("unstable_location_id", Kind::Uuid),
+    unknowable("user_identifier_key", Kind::TEXT),
+];
+
+const UPDATE_DEVICE: &[Parameter] = &[
+    DEVICE_ID,
+    optional(
+        "name",
+        NAME,
+        Heeded,
+        "The new name; an empty one goes back to the configuration's.",
+    ),
+    optional(
+        "properties",
+        Kind::Object(&[optional(
+            "name",
+            NAME,
+            Heeded,
+            "The same, where there is no `name`.",
+        )]),
+        Heeded,
+        "Older place of the name.",
+    ),
+    optional(
+        "custom_metadata",
+        Kind::Notes { erasable: true },
+        Heeded,
+        "Notes to keep with the device; `null` takes one away, and those that are not named stay.",
+    ),
+    optional(
+        "is_managed",
+        Kind::Flag,
+        Heeded,
+        "Must not be false: a device of this gateway stays one.",
+    ),
+    optional(
+        "backup_access_code_pool_enabled",
+        Kind::Flag,
+        Heeded,
+        "Must not be true: there are no backup codes.",
+    ),
+];
+
+const REPORT_CONSTRAINTS: &[Parameter] = &[
+    DEVICE_ID,
+    optional(
+        "supported_code_lengths",
+        Kind::List {
+            of: &LENGTH,
+            least: 1,
+            most: usize::MAX,
+        },
+        Heeded,
+        "Numbers of digits that the lock takes.",
+    ),
+    optional(
+        "min_code_length",
+        LENGTH,
+        Heeded,
+        "The same as a range, together with `max_code_length`.",
+    ),
+    optional(
+        "max_code_length",
+        LENGTH,
+        Heeded,
+        "The same as a range, together with `min_code_length`.",
+    ),
+];
+
+const DOOR: &[Parameter] = &[DEVICE_ID, SYNC];
+
+const GET_EVENT: &[Parameter] = &[
+    optional(
+        "event_id",
+        Kind::Uuid,
+        Heeded,
+        "The event. This, or one of the others, is needed.",
+    ),
+    optional("event_type", Kind::TEXT, Heeded, "The newest event of this type."),
+    optional(
+        "device_id",
+        Kind::Uuid,
+        Heeded,
+        "The newest event of this device.",
+    ),
+];
+
+const LIST_EVENTS: &[Parameter] = &[
+    optional(
+        "since",
+        Kind::Time,
+        Heeded,
+        "Events from then on. This or `between` is needed.",
+    ),
+    optional(
+        "between",
+        Kind::List {
+            of: &Kind::Time,
+            least: 2,
+            most: 2,
+        },
+        Heeded,
+        "Events after the first time and before the second.",
+    ),
+    optional("device_id", Kind::Uuid, Heeded, "Events of this device."),
+    optional(
+        "device_ids",
+        Kind::UUIDS,
+        Heeded,
+        "Events of one of these devices.",
+    ),
+    optional(
+        "access_code_id",
+        Kind::Uuid,
+        Heeded,
+        "Events of this access code.",
+    ),
+    optional(
+        "access_code_ids",
+        Kind::UUIDS,
+        Heeded,
+        "Events of one of these access codes.",
+    ),
+    optional("event_type", Kind::TEXT, Heeded, "Events of this type."),
+    optional(
+        "event_types",
+        Kind::TEXTS,
+        Heeded,
+        "Events of one of these types.",
+    ),
+    optional("event_ids", Kind::UUIDS, Heeded, "These events."),
+    optional(
+        "connected_account_id",
+        Kind::Uuid,
+        Heeded,
+        "Events of this account: of this gateway, or none.",
+    ),
+    LIMIT_OF_500,
+    optional(
+        "unstable_offset",
+        Kind::Whole {
+            least: 0,
+            most: u64::MAX,
+        },
+        Heeded,
+        "Leaves out so many first.",
+    ),
+    unknowable("access_grant_id", Kind::Uuid),
+    unknowable("access_grant_ids", Kind::UUIDS),
+    unknowable("access_method_id", Kind::Uuid),
+    unknowable("access_method_ids", Kind::UUIDS),
+    unknowable("acs_access_group_id", Kind::Uuid),
+    unknowable("acs_credential_id", Kind::Uuid),
+    unknowable("acs_encoder_id", Kind::Uuid),
+    unknowable("acs_entrance_id", Kind::Uuid),
+    unknowable("acs_system_id", Kind::Uuid),
+    unknowable("acs_system_ids", Kind::UUIDS),
+    unknowable("acs_user_id", Kind::Uuid),
+    unknowable("connect_webview_id", Kind::Uuid),
+    unknowable("customer_key", Kind::TEXT),
+    unknowable("space_id", Kind::Uuid),
+    unknowable("space_ids", Kind::UUIDS),
+    unknowable("user_identity_id", Kind::Uuid),
+];
+
+const GET_ATTEMPT: &[Parameter] = &[required("action_attempt_id", Kind::Uuid, "The door command.")];
+
+const LIST_ATTEMPTS: &[Parameter] = &[
+    optional("action_attempt_ids", Kind::UUIDS, Heeded, "These door commands."),
+    optional("device_id", Kind::Uuid, Heeded, "Door commands of this device."),
+    LIMIT_OF_500,
+    CURSOR,
+];
+
+const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
+const QUEUE: &[Parameter] = &[DEVICE_ID];
+const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
+
+/// Every endpoint: Seam's, then our own.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        path: "/access_codes/create_multiple",
+        methods: &[Post, Put],
+        call: Call::Change(Verb::CreateMultiple),
+        needs: CODES,
+        parameters: CREATE_MULTIPLE,
+        about: "Puts one PIN on many devices.",
+    },
+    Endpoint {
+        path: "/access_codes/update_multiple",
+        methods: &[Post, Patch],
+        call: Call::Change(Verb::UpdateMultiple),
+        needs: CODES,
+        parameters: UPDATE_MULTIPLE,
+        about: "Gives all codes of a group other times or another name.",
+    },
+    Endpoint {
+        path: "/access_codes/create",
+        methods: &[Post],
+        call: Call::Change(Verb::Create),
+        needs: CODES,
+        parameters: CREATE,
+        about: "Puts a PIN on one device.",
+    },
+    Endpoint {
+        path: "/access_codes/update",
+        methods: &[Post, Patch, Put],
+        call: Call::Change(Verb::Update),
+        needs: CODES,
+        parameters: UPDATE,
+        about: "Gives an access code another PIN, other times or another name.",
+    },
+    Endpoint {
+        path: "/access_codes/delete",
+        methods: &[Post, Delete],
+        call: Call::Change(Verb::Delete),
+        needs: CODES,
+        parameters: DELETE,
+        about: "Takes an access code away.",
+    },
+    Endpoint {
+        path: "/access_codes/get",
+        methods: &[Post, Get],
+        call: Call::GetCode,
+        needs: CODES,
+        parameters: GET_CODE,
+        about: "An access code, by its id or by its device and PIN.",
+    },
+    Endpoint {
+        path: "/access_codes/list",
+        methods: &[Post, Get],
+        call: Call::ListCodes,
+        needs: CODES,
+        parameters: LIST_CODES,
+        about: "Access codes that are not over, page by page.",
+    },
+    Endpoint {
+        path: "/access_codes/generate_code",
+        methods: &[Post, Get],
+        call: Call::GenerateCode,
+        needs: CODES,
+        parameters: &[DEVICE_ID],
+        about: "A PIN that a device would take now. Nothing is reserved by it.",
+    },
+    Endpoint {
+        path: "/access_codes/report_device_constraints",
+        methods: &[Post],
+        call: Call::Change(Verb::ReportConstraints),
+        needs: CODES,
+        parameters: REPORT_CONSTRAINTS,
+        about: "Tells how many digits a lock takes that does not say so itself.",
+    },
+    Endpoint {
+        path: "/devices/get",
+        methods: &[Post, Get],
+        call: Call::GetDevice,
+        needs: CODES,
+        parameters: GET_DEVICE,
+        about: "A device, by its id or by its name.",
+    },
+    Endpoint {
+        path: "/devices/list",
+        methods: &[Post, Get],
+        call: Call::ListDevices,
+        needs: CODES,
+        parameters: LIST_DEVICES,
+        about: "Devices, page by page.",
+    },
+    Endpoint {
+        path: "/devices/update",
+        methods: &[Post, Patch],
+        call: Call::Change(Verb::UpdateDevice),
+        needs: CODES,
+        parameters: UPDATE_DEVICE,
+        about: "Gives a device another name, or notes of its owner.",
+    },
+    Endpoint {
+        path: "/devices/simulate/connect",
+        methods: &[Post],
+        call: Call::Connect,
+        needs: SIMULATE,
+        parameters: &[DEVICE_ID],
+        about: "Brings a simulated lock within reach.",
+    },
+    Endpoint {
+        path: "/devices/simulate/disconnect",
+        methods: &[Post],
+        call: Call::Disconnect,
+        needs: SIMULATE,
+        parameters: &[DEVICE_ID],
+        about: "Takes a simulated lock out of reach.",
+    },
+    Endpoint {
+        path: "/devices/simulate/remove",
+        methods: &[Post],
+        call: Call::Remove,
+        needs: SIMULATE,
+        parameters: &[DEVICE_ID],
+        about: "Takes a simulated lock away for good.",
+    },
+    Endpoint {
+        path: "/locks/get",
+        methods: &[Post, Get],
+        call: Call::GetLock,
+        needs: CODES,
+        parameters: GET_DEVICE,
+        about: "The same as `/devices/get`, and once more as `lock`.",
+    },
+    Endpoint {
+        path: "/locks/list",
+        methods: &[Post, Get],
+        call: Call::ListLocks,
+        needs: CODES,
+        parameters: LIST_DEVICES,
+        about: "The same as `/devices/list`, and once more as `locks`, without word of further pages.",
+    },
+    Endpoint {
+        path: "/locks/lock_door",
+        methods: &[Post],
+        call: Call::Change(Verb::LockDoor),
+        needs: OPERATE,
+        parameters: DOOR,
+        about: "Moves a bolt out.",
+    },
+    Endpoint {
+        path: "/locks/unlock_door",
+        methods: &[Post],
+        call: Call::Change(Verb::UnlockDoor),
+        needs: OPERATE,
+        parameters: DOOR,
+        about: "Moves a bolt in.",
+    },
+    Endpoint {
+        path: "/events/get",
+        methods: &[Post, Get],
+        call: Call::GetEvent,
+        needs: CODES,
+        parameters: GET_EVENT,
+        about: "An event.",
+    },
+    Endpoint {
+        path: "/events/list",
+        methods: &[Post, Get],
+        call: Call::ListEvents,
+        needs: CODES,
+        parameters: LIST_EVENTS,
+        about: "Events, oldest first.",
+    },
+    Endpoint {
+        path: "/action_attempts/get",
+        methods: &[Post, Get],
+        call: Call::GetAttempt,
+        needs: CODES_OR_OPERATE,
+        parameters: GET_ATTEMPT,
+        about: "How far a door command is.",
+    },
+    Endpoint {
+        path: "/action_attempts/list",
+        methods: &[Post, Get],
+        call: Call::ListAttempts,
+        needs: CODES_OR_OPERATE,
+        parameters: LIST_ATTEMPTS,
+        about: "Door commands, page by page.",
+    },
+    Endpoint {
+        path: "/workspaces/get",
+        methods: &[Post, Get],
+        call: Call::GetWorkspace,
+        needs: Needs::Key,
+        parameters: &[],
+        about: "The site that this gateway belongs to.",
+    },
+    Endpoint {
+        path: "/health",
+        methods: &[Get],
+        call: Call::Health,
+        needs: Needs::Nothing,
+        parameters: &[],
+        about: "Whether somebody is at home.",
+    },
+    Endpoint {
+        path: "/readyz",
+        methods: &[Get],
+        call: Call::Ready,
+        needs: Needs::Nothing,
+        parameters: &[],
+        about: "Whether new work is taken, and what is wrong if not.",
+    },
+    Endpoint {
+        path: "/openapi.json",
+        methods: &[Get],
+        call: Call::Document,
+        needs: Needs::Nothing,
+        parameters: &[],
+        about: "This document.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/groups/{common_code_key}",
+        methods: &[Get],
+        call: Call::Receipt,
+        needs: CODES,
+        parameters: RECEIPT,
+        about: "The receipt of a group: what is proven, and what is waited for.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/devices/{device_id}/queue",
+        methods: &[Get],
+        call: Call::Queue,
+        needs: CODES,
+        parameters: QUEUE,
+        about: "What a device waits for, most pressing first; and what waits for its time.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/jobs/{job_id}",
+        methods: &[Get],
+        call: Call::Job,
+        needs: CODES,
+        parameters: JOB,
+        about: "How far a job is.",
+    },
+];
+
+/// The parameters of a change.
+#[must_use]
+pub fn parameters(verb: Verb) -> &'static [Parameter] {
+    let endpoint = ENDPOINTS
+        .iter()
+        .find(|endpoint| endpoint.call == Call::Change(verb));
+    endpoint.map_or(&[], |endpoint| endpoint.parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_has_its_parameters() {
+        for verb in [
+            Verb::Create,
+            Verb::CreateMultiple,
+            Verb::Update,
+            Verb::UpdateMultiple,
+            Verb::Delete,
+            Verb::UpdateDevice,
+            Verb::ReportConstraints,
+            Verb::LockDoor,
+            Verb::UnlockDoor,
+        ] {
+            assert!(!parameters(verb).is_empty(), "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut paths: Vec<_> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), ENDPOINTS.len());
+        for endpoint in ENDPOINTS {
+            let mut names: Vec<_> = endpoint.parameters.iter().map(|p| p.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), endpoint.parameters.len(), "{}", endpoint.path);
+        }
+    }
+}
