@@ -20,7 +20,8 @@ def scenario():
     # It waits for the end by itself.
     done = seam.locks.unlock_door(device_id=FRONT)
     same((done.action_type, done.status), ("UNLOCK_DOOR", "success"), "unlocked")
-    same(done.error, None, "no error")
+    # The older SDK has an empty object for a null.
+    insist(not done.error, "no error", done)
     same(lock(FRONT)["locked"], False, "the truth of the lock")
     same(seam.devices.get(device_id=FRONT).properties.locked, False, "and what is known of it")
     done = seam.locks.lock_door(device_id=FRONT, wait_for_action_attempt=True)
@@ -28,7 +29,7 @@ def scenario():
     # Or not.
     begun = seam.locks.unlock_door(device_id=FRONT, wait_for_action_attempt=False)
     same((begun.action_type, begun.status), ("UNLOCK_DOOR", "pending"), "under way")
-    same((begun.result, begun.error), (None, None), "nothing to tell yet")
+    insist(not begun.result and not begun.error, "nothing to tell yet", begun)
     done = seam.action_attempts.get(
         action_attempt_id=begun.action_attempt_id,
         wait_for_action_attempt={"timeout": 30.0, "polling_interval": 0.1},

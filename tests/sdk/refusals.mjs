@@ -21,7 +21,7 @@ const invalidInput = async () => {
   const [soon, later, past] = [await time(3600), await time(7200), await time(-3600)]
   const report = (what) => () => codes.reportDeviceConstraints({ device_id: CELLAR, ...what })
   for (const [what, call, field, says] of [
-    ['no devices', create({ device_ids: [] }), 'device_ids', 'at least one'],
+    ['no devices', create({ device_ids: [] }), 'device_ids', 'at least 1'],
     ['a device twice', create({ device_ids: [FRONT, BACK, FRONT] }), 'device_ids', FRONT],
     ['no UUID', create({ device_ids: ['the front door'] }), 'device_ids', 'the front door'],
     ['letters', create({ code: '12a4' }), 'code', '4 to 12 digits'],

@@ -22,7 +22,7 @@ def invalid_input(seam):
         return lambda: codes.create_multiple(**{"device_ids": [FRONT, BACK], **what})
 
     for what, call, field, says in (
-        ("no devices", create(device_ids=[]), "device_ids", "at least one"),
+        ("no devices", create(device_ids=[]), "device_ids", "at least 1"),
         ("a device twice", create(device_ids=[FRONT, BACK, FRONT]), "device_ids", FRONT),
         ("no UUID", create(device_ids=["the front door"]), "device_ids", "the front door"),
         ("letters", create(code="12a4"), "code", "4 to 12 digits"),

@@ -52,12 +52,12 @@ def linked(seam):
 
 
 def updated(seam, one, two):
-    def get(code):
-        return seam.access_codes.get(access_code_id=code.access_code_id)
+    def get(which):
+        return seam.access_codes.get(access_code_id=which.access_code_id)
 
-    def update(code, **what):
-        same(seam.access_codes.update(access_code_id=code.access_code_id, **what), None, "update")
-        return get(code)
+    def update(which, **what):
+        same(seam.access_codes.update(access_code_id=which.access_code_id, **what), None, "update")
+        return get(which)
 
     # Its name.
     code = update(one, name="Grandmother")
