@@ -35,7 +35,9 @@ fn id(nth: usize) -> String {
 impl Full {
     fn with(locks: usize, codes_each: usize) -> Full {
         let more = "capacity = 100\nlatency = \"1ms\"";
-        let devices: Vec<String> = (0..locks).map(|n| device(&id(n), "Door", "write-only", more)).collect();
+        let devices: Vec<String> = (0..locks)
+            .map(|n| device(&id(n), "Door", "write-only", more))
+            .collect();
         let mut rig = Rig::new(&devices);
         let limits = "\n[limits]\ncodes = 50000\njobs = 50000\ncreations_per_minute = 60000\n";
         let mut config = std::fs::read_to_string(rig.config()).unwrap();
@@ -158,9 +160,17 @@ fn compare(what: &str, few: &mut Full, many: &mut Full) {
 fn main() {
     let mut few = Full::with(2, 50);
     let mut many = Full::with(100, 100);
-    compare("10,000 codes on 100 locks against 100 codes on 2", &mut few, &mut many);
+    compare(
+        "10,000 codes on 100 locks against 100 codes on 2",
+        &mut few,
+        &mut many,
+    );
     drop(many);
     let mut few = Full::with(2, 50);
     let mut crowded = Full::with(1, 10_000);
-    compare("10,000 codes on one lock against 100 codes on 2", &mut few, &mut crowded);
+    compare(
+        "10,000 codes on one lock against 100 codes on 2",
+        &mut few,
+        &mut crowded,
+    );
 }

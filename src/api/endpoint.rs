@@ -4,7 +4,13 @@
 use Effect::{Heeded, Ignored, MatchesNothing};
 use Method::{Delete, Get, Patch, Post, Put};
 
+use schemars::{Schema, SchemaGenerator};
+
 use super::Scope;
+use super::answer::{
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
+    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
+};
 use super::parameter::{Effect, Kind, Parameter};
 use crate::gateway::Verb;
 
@@ -21,9 +27,14 @@ pub struct Endpoint {
     pub needs: Needs,
     /// What may be said with it.
     pub parameters: &'static [Parameter],
+    /// The shape of its answer.
+    pub answer: Shape,
     /// What it is for, in a sentence.
     pub about: &'static str,
 }
+
+/// What describes a shape.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,10 +144,9 @@ const SEARCH: Kind = Kind::Text {
     least: 1,
     most: usize::MAX,
 };
-const LIMIT: Kind = Kind::Whole {
-    least: 1,
-    most: u64::MAX,
-};
+const LIMIT: Kind = Kind::Whole { least: 1, most: MANY };
+/// More than there can ever be.
+const MANY: u64 = 1_000_000_000;
 const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
 /// Seam's bounds for the lengths that somebody reports.
 const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
@@ -236,19 +246,19 @@ const BACKUP: Parameter = optional(
 );
 const OFFLINE: Parameter = optional(
     "is_offline_access_code",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Must not be true: locks here make no codes by themselves.",
 );
 const OFFLINE_OLD: Parameter = optional(
     "use_offline_access_code",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Older word for `is_offline_access_code`; must not be true.",
 );
 const ONE_TIME: Parameter = optional(
     "is_one_time_use",
-    Kind::Flag,
+    Kind::Only(false),
     Heeded,
     "Must not be true: no lock here takes a code away after its first use.",
 );
@@ -378,7 +388,7 @@ const UPDATE: &[Parameter] = &[
     ),
     optional(
         "is_managed",
-        Kind::Flag,
+        Kind::Only(true),
         Heeded,
         "Must not be false: a code of this gateway stays one.",
     ),
@@ -553,13 +563,13 @@ const UPDATE_DEVICE: &[Parameter] = &[
     ),
     optional(
         "is_managed",
-        Kind::Flag,
+        Kind::Only(true),
         Heeded,
         "Must not be false: a device of this gateway stays one.",
     ),
     optional(
         "backup_access_code_pool_enabled",
-        Kind::Flag,
+        Kind::Only(false),
         Heeded,
         "Must not be true: there are no backup codes.",
     ),
@@ -662,10 +672,7 @@ const LIST_EVENTS: &[Parameter] = &[
     LIMIT_OF_500,
     optional(
         "unstable_offset",
-        Kind::Whole {
-            least: 0,
-            most: u64::MAX,
-        },
+        Kind::Whole { least: 0, most: MANY },
         Heeded,
         "Leaves out so many first.",
     ),
@@ -708,6 +715,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::CreateMultiple),
         needs: CODES,
         parameters: CREATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<Codes>,
         about: "Puts one PIN on many devices.",
     },
     Endpoint {
@@ -716,6 +724,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UpdateMultiple),
         needs: CODES,
         parameters: UPDATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives all codes of a group other times or another name.",
     },
     Endpoint {
@@ -724,6 +733,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Create),
         needs: CODES,
         parameters: CREATE,
+        answer: SchemaGenerator::subschema_for::<OneCode>,
         about: "Puts a PIN on one device.",
     },
     Endpoint {
@@ -732,6 +742,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Update),
         needs: CODES,
         parameters: UPDATE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives an access code another PIN, other times or another name.",
     },
     Endpoint {
@@ -740,6 +751,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::Delete),
         needs: CODES,
         parameters: DELETE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes an access code away.",
     },
     Endpoint {
@@ -748,6 +760,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetCode,
         needs: CODES,
         parameters: GET_CODE,
+        answer: SchemaGenerator::subschema_for::<OneCode>,
         about: "An access code, by its id or by its device and PIN.",
     },
     Endpoint {
@@ -756,6 +769,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListCodes,
         needs: CODES,
         parameters: LIST_CODES,
+        answer: SchemaGenerator::subschema_for::<CodePage>,
         about: "Access codes that are not over, page by page.",
     },
     Endpoint {
@@ -764,6 +778,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GenerateCode,
         needs: CODES,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Generated>,
         about: "A PIN that a device would take now. Nothing is reserved by it.",
     },
     Endpoint {
@@ -772,6 +787,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::ReportConstraints),
         needs: CODES,
         parameters: REPORT_CONSTRAINTS,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Tells how many digits a lock takes that does not say so itself.",
     },
     Endpoint {
@@ -780,6 +796,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetDevice,
         needs: CODES,
         parameters: GET_DEVICE,
+        answer: SchemaGenerator::subschema_for::<OneDevice>,
         about: "A device, by its id or by its name.",
     },
     Endpoint {
@@ -788,6 +805,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListDevices,
         needs: CODES,
         parameters: LIST_DEVICES,
+        answer: SchemaGenerator::subschema_for::<DevicePage>,
         about: "Devices, page by page.",
     },
     Endpoint {
@@ -796,6 +814,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UpdateDevice),
         needs: CODES,
         parameters: UPDATE_DEVICE,
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Gives a device another name, or notes of its owner.",
     },
     Endpoint {
@@ -804,6 +823,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Connect,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Brings a simulated lock within reach.",
     },
     Endpoint {
@@ -812,6 +832,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Disconnect,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes a simulated lock out of reach.",
     },
     Endpoint {
@@ -820,6 +841,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Remove,
         needs: SIMULATE,
         parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Takes a simulated lock away for good.",
     },
     Endpoint {
@@ -828,6 +850,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetLock,
         needs: CODES,
         parameters: GET_DEVICE,
+        answer: SchemaGenerator::subschema_for::<OneLock>,
         about: "The same as `/devices/get`, and once more as `lock`.",
     },
     Endpoint {
@@ -836,6 +859,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListLocks,
         needs: CODES,
         parameters: LIST_DEVICES,
+        answer: SchemaGenerator::subschema_for::<Locks>,
         about: "The same as `/devices/list`, and once more as `locks`, without word of further pages.",
     },
     Endpoint {
@@ -844,6 +868,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::LockDoor),
         needs: OPERATE,
         parameters: DOOR,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "Moves a bolt out.",
     },
     Endpoint {
@@ -852,6 +877,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Change(Verb::UnlockDoor),
         needs: OPERATE,
         parameters: DOOR,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "Moves a bolt in.",
     },
     Endpoint {
@@ -860,6 +886,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetEvent,
         needs: CODES,
         parameters: GET_EVENT,
+        answer: SchemaGenerator::subschema_for::<OneEvent>,
         about: "An event.",
     },
     Endpoint {
@@ -868,6 +895,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListEvents,
         needs: CODES,
         parameters: LIST_EVENTS,
+        answer: SchemaGenerator::subschema_for::<Events>,
         about: "Events, oldest first.",
     },
     Endpoint {
@@ -876,6 +904,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetAttempt,
         needs: CODES_OR_OPERATE,
         parameters: GET_ATTEMPT,
+        answer: SchemaGenerator::subschema_for::<OneAttempt>,
         about: "How far a door command is.",
     },
     Endpoint {
@@ -884,6 +913,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::ListAttempts,
         needs: CODES_OR_OPERATE,
         parameters: LIST_ATTEMPTS,
+        answer: SchemaGenerator::subschema_for::<AttemptPage>,
         about: "Door commands, page by page.",
     },
     Endpoint {
@@ -892,6 +922,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::GetWorkspace,
         needs: Needs::Key,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneWorkspace>,
         about: "The site that this gateway belongs to.",
     },
     Endpoint {
@@ -900,6 +931,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Health,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Done>,
         about: "Whether somebody is at home.",
     },
     Endpoint {
@@ -908,6 +940,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Ready,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Readiness>,
         about: "Whether new work is taken, and what is wrong if not.",
     },
     Endpoint {
@@ -916,6 +949,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Document,
         needs: Needs::Nothing,
         parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Document>,
         about: "This document.",
     },
     Endpoint {
@@ -924,6 +958,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Receipt,
         needs: CODES,
         parameters: RECEIPT,
+        answer: SchemaGenerator::subschema_for::<OneReceipt>,
         about: "The receipt of a group: what is proven, and what is waited for.",
     },
     Endpoint {
@@ -932,6 +967,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Queue,
         needs: CODES,
         parameters: QUEUE,
+        answer: SchemaGenerator::subschema_for::<OneQueue>,
         about: "What a device waits for, most pressing first; and what waits for its time.",
     },
     Endpoint {
@@ -940,6 +976,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         call: Call::Job,
         needs: CODES,
         parameters: JOB,
+        answer: SchemaGenerator::subschema_for::<OneJob>,
         about: "How far a job is.",
     },
 ];

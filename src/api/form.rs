@@ -90,6 +90,12 @@ impl<'a> Form<'a> {
         self.given(name).is_some()
     }
 
+    /// Whether a parameter says `true`, right or wrong.
+    #[must_use]
+    pub fn says_true(&self, name: &str) -> bool {
+        self.given(name) == Some(&Value::Bool(true))
+    }
+
     /// Whether anything is asked for that this gateway cannot know.
     #[must_use]
     pub fn matches_nothing(&self) -> bool {

@@ -63,6 +63,8 @@ pub enum Kind {
     },
     /// True or false.
     Flag,
+    /// One truth value: the other cannot be had here.
+    Only(bool),
     /// One of these words.
     Word(&'static [&'static str]),
     /// Several of a kind.
@@ -126,12 +128,13 @@ impl Kind {
             }
             Kind::Whole { least, most } => {
                 let fits = whole(value).is_some_and(|n| (least..=most).contains(&&n));
-                (!fits).then(|| match *most {
-                    u64::MAX => format!("must be a whole number of at least {least}"),
-                    most => format!("must be a whole number from {least} to {most}"),
-                })
+                (!fits).then(|| format!("must be a whole number from {least} to {most}"))
             }
             Kind::Flag => unless(value.is_boolean(), "must be true or false"),
+            Kind::Only(possible) => match value.as_bool() {
+                Some(said) => (said != *possible).then(|| format!("must not be {said}")),
+                None => Some("must be true or false".to_owned()),
+            },
             Kind::List { of, least, most } => {
                 let Some(items) = value.as_array() else {
                     return Some("must be a list".to_owned());
@@ -222,11 +225,9 @@ impl Kind {
             }),
             Kind::Uuid => json!({"type": "string", "format": "uuid"}),
             Kind::Time => json!({"type": "string", "format": "date-time"}),
-            Kind::Whole { least, most } => match *most {
-                u64::MAX => json!({"type": "integer", "minimum": least}),
-                most => json!({"type": "integer", "minimum": least, "maximum": most}),
-            },
+            Kind::Whole { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
             Kind::Flag => json!({"type": "boolean"}),
+            Kind::Only(possible) => json!({"type": "boolean", "const": possible}),
             Kind::Word(words) => json!({"type": "string", "enum": words}),
             Kind::List { of, least, most } => bounded(
                 json!({"type": "array", "items": of.schema()}),
@@ -260,7 +261,7 @@ impl Kind {
         }
         let value = match self {
             Kind::Whole { .. } => text.parse::<u64>().ok().map(Value::from),
-            Kind::Flag => flag(text, strict).map(Value::from),
+            Kind::Flag | Kind::Only(_) => flag(text, strict).map(Value::from),
             Kind::Notes { .. } => flag(text, true).map(Value::from),
             _ => None,
         };
@@ -307,7 +308,7 @@ pub fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let number = value
             .as_f64()
-            .filter(|n| n.fract() == 0.0 && (0.0..1e9).contains(n))?;
+            .filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n))?;
         format!("{number:.0}").parse().ok()
     })
 }
@@ -319,10 +320,7 @@ pub fn object_schema(parameters: &[Parameter]) -> Value {
     for parameter in parameters {
         let mut schema = parameter.kind.schema();
         if !parameter.required {
-            schema["type"] = json!([schema["type"], "null"]);
-            if let Some(Value::Array(words)) = schema.get_mut("enum") {
-                words.push(Value::Null);
-            }
+            schema = json!({"anyOf": [schema, {"type": "null"}]});
         }
         schema["description"] = parameter.about.into();
         properties.insert(parameter.name.to_owned(), schema);

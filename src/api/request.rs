@@ -30,7 +30,7 @@ pub fn parse(verb: Verb, body: &Value) -> Result<Request, Refusal> {
         Verb::Update => update(&mut form).map(Request::Update),
         Verb::UpdateMultiple => update_multiple(&mut form).map(Request::UpdateMultiple),
         Verb::Delete => delete(&form).map(Request::Delete),
-        Verb::UpdateDevice => update_device(&mut form).map(Request::UpdateDevice),
+        Verb::UpdateDevice => update_device(&form).map(Request::UpdateDevice),
         Verb::ReportConstraints => report_constraints(&mut form).map(Request::ReportConstraints),
         Verb::LockDoor => door(&form, Deed::Lock).map(Request::Door),
         Verb::UnlockDoor => door(&form, Deed::Unlock).map(Request::Door),
@@ -134,17 +134,6 @@ fn create_multiple(form: &mut Form<'_>) -> Result<Option<CreateMultiple>, Refusa
 }
 
 fn update(form: &mut Form<'_>) -> Option<Update> {
-    const NEVER: [&str; 3] = [
-        "is_offline_access_code",
-        "use_offline_access_code",
-        "is_one_time_use",
-    ];
-    for name in NEVER {
-        if form.flag(name) == Some(true) {
-            form.wrong(name, "is not possible on the devices of this gateway");
-        }
-    }
-    stays_managed(form);
     let times = new_times(form);
     Some(Update {
         code: CodeId(form.uuid("access_code_id")?),
@@ -160,8 +149,10 @@ fn update(form: &mut Form<'_>) -> Option<Update> {
 fn new_times(form: &mut Form<'_>) -> NewTimes {
     let (starts_at, ends_at) = (form.time("starts_at"), form.time("ends_at"));
     in_order(form, starts_at, ends_at);
-    if form.text("type") != Some("ongoing") {
-        return NewTimes::Bound { starts_at, ends_at };
+    match form.text("type") {
+        Some("ongoing") => {}
+        None if starts_at.is_none() && ends_at.is_none() => return NewTimes::Keep,
+        _ => return NewTimes::Bound { starts_at, ends_at },
     }
     for name in ["starts_at", "ends_at"] {
         if form.has(name) {
@@ -189,11 +180,7 @@ fn delete(form: &Form<'_>) -> Option<Delete> {
     })
 }
 
-fn update_device(form: &mut Form<'_>) -> Option<UpdateDevice> {
-    stays_managed(form);
-    if form.flag("backup_access_code_pool_enabled") == Some(true) {
-        form.wrong("backup_access_code_pool_enabled", "there are no backup codes");
-    }
+fn update_device(form: &Form<'_>) -> Option<UpdateDevice> {
     let older_place = || {
         let name = form.object("properties")?.get("name")?;
         name.as_str().map(str::to_owned)
@@ -258,7 +245,7 @@ fn may_be_kept(form: &Form<'_>, devices: &[DeviceId]) -> Result<(), Refusal> {
         ("use_offline_access_code", "cannot make offline access codes"),
         ("is_one_time_use", "cannot take a code away after one use"),
     ];
-    let asked = |(name, _): &&(&str, &str)| form.flag(name) == Some(true);
+    let asked = |(name, _): &&(&str, &str)| form.says_true(name);
     let Some((name, what)) = CANNOT.iter().find(asked).filter(|_| !devices.is_empty()) else {
         return Ok(());
     };
@@ -278,15 +265,6 @@ fn may_be_kept(form: &Form<'_>, devices: &[DeviceId]) -> Result<(), Refusal> {
         format!("not possible on {}", named.join(", ")),
     ));
     Err(refusal)
-}
-
-fn stays_managed(form: &mut Form<'_>) {
-    if form.flag("is_managed") == Some(false) {
-        form.wrong(
-            "is_managed",
-            "must not be false: this gateway does not let go of what it manages",
-        );
-    }
 }
 
 fn device(form: &Form<'_>) -> Option<DeviceId> {

@@ -49,9 +49,8 @@ impl IntoResponse for Refused {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = json(status, answer::text(&answer::refusal(&refusal)));
         if matches!(refusal.reason, Reason::Busy | Reason::RateLimited) {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            let seconds = HeaderValue::from(refusal.retry_after_s.unwrap_or(1));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
     }

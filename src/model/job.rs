@@ -116,9 +116,11 @@ pub struct Update {
 /// What becomes of the times of an access code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewTimes {
+    /// They stay as they are.
+    Keep,
     /// They go: the code is ongoing from now on.
     Ongoing,
-    /// What is `None` stays; nothing changes if both are.
+    /// What is `None` stays, if there is any.
     Bound {
         /// New start.
         starts_at: Option<Timestamp>,

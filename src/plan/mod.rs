@@ -305,10 +305,7 @@ pub fn update(
 pub fn update_one(job: &Update, code: &Moved<'_>, now: Timestamp) -> Result<Window, Refusal> {
     let window = match job.times {
         NewTimes::Ongoing => Window::Ongoing,
-        NewTimes::Bound {
-            starts_at: None,
-            ends_at: None,
-        } => code.window,
+        NewTimes::Keep => code.window,
         NewTimes::Bound { starts_at, ends_at } => merged(starts_at, ends_at, code.window)?,
     };
     let moves = window != code.window;

@@ -144,6 +144,18 @@ pub struct GeneratedCode {
     pub code: String,
 }
 
+/// The OpenAPI document.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(
+    dead_code,
+    reason = "says how a document looks that is put together elsewhere"
+)]
+pub struct Document {
+    /// The version of OpenAPI.
+    openapi: String,
+}
+
 /// How the gateway is.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "readiness")]

@@ -51,7 +51,7 @@ pub struct Device {
     can_program_offline_access_codes: Always<false>,
     /// Its bolt can be moved out by radio.
     can_remotely_lock: bool,
-    /// Its bolt can be moved in by radio.
+    /// Its bolt can be moved in by radio, and the operator allows it.
     can_remotely_unlock: bool,
     /// It has a keypad.
     can_unlock_with_code: Always<true>,
@@ -248,7 +248,8 @@ pub fn can(view: &DeviceView, flag: &str) -> bool {
     match flag {
         "can_unlock_with_code" => true,
         "can_program_online_access_codes" => !view.removed,
-        "can_remotely_lock" | "can_remotely_unlock" => view.capabilities.door && !view.removed,
+        "can_remotely_lock" => view.capabilities.door && !view.removed,
+        "can_remotely_unlock" => view.capabilities.door && view.remote_unlock && !view.removed,
         "can_simulate_connection" | "can_simulate_disconnection" | "can_simulate_removal" => view.simulated,
         _ => false,
     }

@@ -28,8 +28,8 @@ use crate::model::Pin;
 
 pub use attempt::{Attempt, attempt};
 pub use body::{
-    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Done, Events, Generated, GeneratedCode, Locks,
-    OneAttempt, OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace,
+    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Generated, GeneratedCode,
+    Locks, OneAttempt, OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace,
     Pagination, Readiness, Seen, StoreState, Told, answer,
 };
 pub use code::{AccessCode, access_code, matches};

@@ -121,10 +121,7 @@ impl World {
                     device: None,
                     pin: None,
                     name: None,
-                    times: NewTimes::Bound {
-                        starts_at: None,
-                        ends_at: None,
-                    },
+                    times: NewTimes::Keep,
                     attempt_offline: true,
                     prefer_native: None,
                 };
