@@ -1,7 +1,7 @@
 // Door commands, and what the SDK makes of an action attempt.
 
 import {
-  BACK, FRONT, NOBODY, client, fault, insist, lock, play, refused, same, sdk, time, words,
+  BACK, FRONT, NOBODY, advance, client, fault, insist, lock, play, refused, same, sdk, time, words,
 } from './stage.mjs'
 
 const fails = async (what, call, kind) => {
@@ -74,6 +74,8 @@ await play(async () => {
       locks.unlockDoor({ device_id: BACK }, { waitForActionAttempt: { timeout: 1, pollingInterval: 10 } }),
     'SeamActionAttemptTimeoutError',
   )
+  // The SDK asks on behind our back until it has ended.
+  await advance(60)
 
   const events = await seam.events.list({
     since,

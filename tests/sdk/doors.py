@@ -2,7 +2,7 @@
 
 from seam import SeamActionAttemptFailedError, SeamActionAttemptTimeoutError
 
-from stage import BACK, FRONT, NOBODY, client, fault, insist, lock, play, refused, same, time
+from stage import BACK, FRONT, NOBODY, advance, client, fault, insist, lock, play, refused, same, time
 
 
 def fails(what, call, kind):
@@ -68,6 +68,8 @@ def scenario():
         ),
         SeamActionAttemptTimeoutError,
     )
+    # Until that, too, has ended.
+    advance(60)
 
     events = seam.events.list(since=since, event_types=["lock.locked", "lock.unlocked"], device_id=FRONT)
     kinds = [event.event_type for event in events]

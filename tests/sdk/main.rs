@@ -87,9 +87,14 @@ fn single_codes(sdk: &Sdk) {
     sdk.play("single_codes", &Rig::start(&house()), &[]);
 }
 
-/// Door commands, and those that wait for them.
+/// Door commands, and those that wait for them. They do so in real time, so that the gateway does not
+/// wait for long for a lock that does not answer.
 fn doors(sdk: &Sdk) {
-    sdk.play("doors", &Rig::start(&two_doors()), &[]);
+    let rig = Rig::start(&[
+        device(FRONT, "Front door", "slots", ""),
+        device(BACK, "Back door", "slots", "patience = \"1s\""),
+    ]);
+    sdk.play("doors", &rig, &[]);
 }
 
 /// Every refusal is the SDK's own error.
