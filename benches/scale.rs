@@ -77,6 +77,7 @@ impl Full {
     }
 
     /// One call on the open line, and how long it took.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
     fn call(&mut self, path: &str, body: &Value) -> Duration {
         let body = body.to_string();
         let request = format!(

@@ -203,10 +203,24 @@ impl Rig {
 
     /// `kill`, and how the program ended.
     pub fn terminate(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("it runs");
-        let kill = Command::new("kill").arg(process.id().to_string()).status();
+        self.signal("TERM");
+        self.process.take().expect("it runs").wait().unwrap()
+    }
+
+    /// Does something while the gateway's process stands still: what is sent to it meanwhile, it
+    /// finds all at once.
+    pub fn while_it_stands_still(&self, deed: impl FnOnce()) {
+        self.signal("STOP");
+        deed();
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        let kill = Command::new("kill")
+            .args(["-s", signal, &process.id().to_string()])
+            .status();
         assert!(kill.unwrap().success());
-        process.wait().unwrap()
     }
 
     /// POST with the key that may do everything.
