@@ -109,7 +109,10 @@ fn a_new_pin_takes_the_place_of_the_old_one() {
         (&waiting["code"], &waiting["status"]),
         (&json!("739154"), &json!("setting"))
     );
-    assert_eq!(waiting["pending_mutations"][0]["mutation_code"], "updating_code");
+    let pending = &waiting["pending_mutations"][0];
+    assert_eq!(pending["mutation_code"], "updating_code");
+    assert_eq!(pending["from"]["code"], old);
+    assert_eq!(pending["to"]["code"], "739154");
     assert_eq!(rig.pins_on(FRONT), [old]);
     rig.advance(30);
     assert_eq!(code(&rig, id)["status"], "setting");

@@ -266,7 +266,8 @@ impl Gateway {
             .proof()
             .filter(|_| row.aim == Aim::Set)
             .map(|proof| Change {
-                pin: proof.content.pin != wanted.pin,
+                pin_from: proof.content.pin.clone(),
+                pin_to: wanted.pin.clone(),
                 name_from: proof.content.name.clone(),
                 name_to: wanted.name.clone(),
                 window_from: proof.content.window,

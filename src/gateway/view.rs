@@ -153,8 +153,10 @@ pub struct QueueView {
 /// What an update changes on the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The PIN differs.
-    pub pin: bool,
+    /// PIN on the lock now.
+    pub pin_from: Pin,
+    /// PIN that it is to have.
+    pub pin_to: Pin,
     /// Name on the lock now.
     pub name_from: Option<String>,
     /// Name that it is to have.

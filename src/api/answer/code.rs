@@ -279,7 +279,7 @@ fn pending_mutations(code: &CodeView, pins: Pins) -> Vec<Mutation> {
         }
         Some(Pending::Queued(row)) => match (row.aim, &row.update) {
             (Aim::Remove, _) => vec![one(Deleting, "The code is being taken off the lock.", row.since)],
-            (Aim::Set, Some(change)) if differs(change) => updates(code, change, pins)
+            (Aim::Set, Some(change)) if differs(change) => updates(change, pins)
                 .map(|(mutation_code, message, from, to)| Mutation {
                     from: Some(from),
                     to: Some(to),
@@ -292,19 +292,20 @@ fn pending_mutations(code: &CodeView, pins: Pins) -> Vec<Mutation> {
 }
 
 fn differs(change: &Change) -> bool {
-    change.pin || change.name_from != change.name_to || change.window_from != change.window_to
+    change.pin_from != change.pin_to
+        || change.name_from != change.name_to
+        || change.window_from != change.window_to
 }
 
 type Told = (MutationCode, &'static str, Side, Side);
 
 /// Code, message, from and to of everything that an update changes on the lock.
-fn updates(code: &CodeView, change: &Change, pins: Pins) -> impl Iterator<Item = Told> {
-    let pin = change.pin.then(|| {
-        // The PIN before is nobody's any more, and is not shown.
-        let (from, to) = (None, pins.show(&code.pin));
+fn updates(change: &Change, pins: Pins) -> impl Iterator<Item = Told> {
+    let pin = (change.pin_from != change.pin_to).then(|| {
+        let (from, to) = (pins.show(&change.pin_from), pins.show(&change.pin_to));
         (
             MutationCode::UpdatingCode,
-            "The lock is being given another PIN.",
+            "The lock is being given another PIN; until then the one before may open.",
             Side::Code { code: from },
             Side::Code { code: to },
         )
