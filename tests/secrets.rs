@@ -275,6 +275,9 @@ impl Life {
         }
         paths.push(format!("/lockbridge/v1/groups/{key}"));
         paths.push("/lockbridge/v1/jobs/drawn-8".to_owned());
+        // What happened tells PINs too: those that were set, changed and deleted.
+        paths.push("/events/list?since=2020-01-01T00:00:00Z".to_owned());
+        paths.push("/openapi.json".to_owned());
         for path in paths {
             self.blind(blind, "GET", &path, &Value::Null);
         }
@@ -383,6 +386,7 @@ impl Life {
         self.rig
             .post("/devices/simulate/disconnect", json!({"device_id": BACK}))
             .ok();
+        self.change_pins(&blind);
         self.rig.advance(600);
         self.look_around(&blind, &group);
 
@@ -414,6 +418,36 @@ impl Life {
         }
         let data = self.rig.data_dir();
         self.files(&data);
+    }
+
+    /// Single codes get other PINs, on a door out of reach and on others, and some are refused.
+    fn change_pins(&mut self, blind: &str) {
+        const UPDATE: &str = "/access_codes/update";
+        let everything = self.rig.bearer();
+        for (door, new) in [(BACK, "16273849"), (CELLAR, "29384756")] {
+            let answer = self
+                .rig
+                .post("/access_codes/create", json!({"device_id": door}))
+                .ok();
+            let code = &answer["access_code"];
+            let id = code["access_code_id"].clone();
+            self.secret(code["code"].as_str().unwrap());
+            self.secret(new);
+            self.rig.advance(60);
+            self.rig
+                .post(UPDATE, json!({"access_code_id": id, "code": new}))
+                .ok();
+            let body = json!({"access_code_id": id});
+            self.blind(blind, "POST", "/access_codes/get", &body);
+            self.refused(
+                &everything,
+                UPDATE,
+                &json!({"access_code_id": id, "code": "918273645"}),
+            );
+            let other = json!({"job_id": format!("recode-{door}"), "access_code_id": id, "code": "38495067"});
+            self.secret("38495067");
+            self.over_mqtt("update", &other);
+        }
     }
 
     fn files(&mut self, folder: &Path) {
