@@ -240,9 +240,10 @@ impl Plan {
                     });
                 }
                 6 => {
-                    // Digits that every lock takes.
-                    let digits: Vec<u8> = (0..6).map(|_| rng.random_range(b'3'..=b'9')).collect();
-                    let pin = Pin::from_digits(&digits).map(Change::Pin);
+                    // Digits that every lock takes, and so few PINs for one stay that former ones come back.
+                    let digits =
+                        format!("9{:03}3{}", 333 + of, rng.random_range(3..6)).replace(['0', '1', '2'], "8");
+                    let pin = Pin::parse(&digits).map(Change::Pin);
                     let to = match rng.random_range(0..4) {
                         0 => Change::Ongoing,
                         1 => Change::Ends(span(rng, 60, 48 * HOUR)),
@@ -295,10 +296,15 @@ impl Plan {
                     lasts: span(rng, 10, 3 * HOUR),
                 });
             }
-            for nth in 0..3 {
+            let mut asked = at(rng);
+            for nth in 0..4 {
+                // Now and then two at once.
+                if nth != 1 {
+                    asked = at(rng);
+                }
                 items.push(Item::Door {
                     job: 1_000_000 + u32::try_from(lock).unwrap_or(0) * 10 + nth,
-                    at: at(rng),
+                    at: asked,
                     lock,
                     deed: if rng.random() { Deed::Lock } else { Deed::Unlock },
                 });

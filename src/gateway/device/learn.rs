@@ -75,9 +75,12 @@ impl Device {
         }
         if silent {
             self.silence.unanswered(desk.now.mono, jitter, ours);
+            let idle = self.codes.values().all(|code| code.row.is_none());
             if self.capabilities().read_back != ReadBack::None {
-                // So that it is known when it answers again, although nothing else may wait for it.
-                self.next_check = Some(desk.now.mono);
+                // So that it is known when it answers again, although nothing else waits for it.
+                if idle {
+                    self.next_check = Some(desk.now.mono);
+                }
             } else if !ours {
                 // Nothing would ever ask it again.
                 return;
@@ -214,6 +217,8 @@ impl Device {
         match finding {
             Finding::Proven(_) => {
                 code.let_go();
+                // When it is wanted again, that is a new beginning.
+                code.record.denied = 0;
                 code.store(desk.ledger);
                 desk.tell(EventKind::CodeRemoved, self.spec.device, Some(id), Detail::None);
                 self.slot_was_freed(desk.now);

@@ -165,7 +165,7 @@ impl World {
         let item = self.plan.items.iter().find(|item| number(item) == Some(job));
         let codes = match (item, answer) {
             (_, Answer::Attempt(view)) => {
-                self.doors.insert(view.attempt, self.now);
+                self.doors.insert(view.attempt, (self.now, self.doors.len()));
                 Vec::new()
             }
             (_, Answer::Created(views)) => {

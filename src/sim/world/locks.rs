@@ -7,12 +7,13 @@ use rand::RngExt;
 use super::{What, World};
 use crate::gateway::Event;
 use crate::lock::sim::{ByHand, Fault, FaultKind};
-use crate::model::{CallId, Finding, Outcome, Pin, ReadBack, Slot, Step};
+use crate::model::{AttemptId, CallId, DeviceId, Finding, Outcome, Pin, ReadBack, Slot, Step};
+use crate::sim::oracle::Violation;
 use crate::sim::plan::{Item, Stage, stream};
 
-/// A bolt moves within this of being asked for, or never: the wait for the radio, and the work of the same
-/// lock that goes first.
-const DOOR_PATIENCE: Duration = Duration::from_secs(15 + 160);
+/// A bolt moves within this of being asked for, or never: the wait for the radio, and other commands on a
+/// slow lock.
+const DOOR_PATIENCE: Duration = Duration::from_secs(15 + 20);
 
 impl World {
     /// Begins one step of an exchange: the lock does it half its latency later.
@@ -55,13 +56,8 @@ impl World {
             format!("lock {lock} {what} -> {found}")
         });
         if let Step::Door { attempt, .. } = step {
-            let asked = self.doors.get(&attempt).copied().unwrap_or_default();
-            let late = asked + DOOR_PATIENCE < self.now;
-            let seen = || format!("lock {lock} moves its bolt long after somebody asked for it");
-            self.note_verdict(
-                late.then(|| self.clock().violation("I12", seen()))
-                    .map_or(Ok(()), Err),
-            );
+            let verdict = self.judge_door(device, attempt);
+            self.note_verdict(verdict);
         }
         if performed.changed {
             let table = self.locks[lock].table();
@@ -78,6 +74,24 @@ impl World {
                 What::StepEnd(life, call, index, performed.finding),
             );
         }
+    }
+
+    /// A bolt moves soon after it was asked to, and in the order of asking.
+    fn judge_door(&mut self, lock: DeviceId, attempt: AttemptId) -> Result<(), Violation> {
+        let Some((asked, nth)) = self.doors.get(&attempt).copied() else {
+            return Ok(());
+        };
+        let before = self.last_door.insert(lock, nth);
+        let seen = if asked + DOOR_PATIENCE < self.now {
+            "long after somebody asked for it"
+        } else if before.is_some_and(|before| nth < before) {
+            "for a command that another has overtaken"
+        } else {
+            return Ok(());
+        };
+        Err(self
+            .clock()
+            .violation("I12", format!("lock {lock} moves its bolt {seen}")))
     }
 
     pub(super) fn step_end(&mut self, life: u64, call: CallId, index: usize, finding: Finding) {

@@ -87,8 +87,10 @@ pub struct World {
     next_token: u64,
     /// Group key and codes of each booking that was answered.
     booked: BTreeMap<u32, (Option<GroupKey>, Vec<CodeId>)>,
-    /// When each door command was asked for.
-    doors: BTreeMap<AttemptId, Mono>,
+    /// When each door command was asked for, and the how-many-eth it was.
+    doors: BTreeMap<AttemptId, (Mono, usize)>,
+    /// The last door command that each lock was asked for.
+    last_door: BTreeMap<DeviceId, usize>,
     counts: BTreeMap<(Stage, u32), u32>,
     oracle: Oracle,
     judge_at: Mono,
@@ -120,6 +122,7 @@ impl World {
             next_token: 0,
             booked: BTreeMap::new(),
             doors: BTreeMap::new(),
+            last_door: BTreeMap::new(),
             counts: BTreeMap::new(),
             oracle: Oracle::default(),
             judge_at: Mono(u64::MAX),
