@@ -861,3 +861,66 @@ fn the_rest_of_what_can_be_asked() {
     let device = rig.post("/devices/get", json!({"device_id": FRONT})).ok();
     assert_eq!(device["device"]["properties"]["locked"], true);
 }
+
+#[test]
+fn who_may_not_see_pins_may_not_try_them_either() {
+    let rig = Rig::start(&two_doors());
+    let booked = rig.post(CREATE, json!({"device_ids": [FRONT, BACK]})).ok();
+    let code = &booked["access_codes"][0];
+    let blind = bearer(&rig.make_key("blind", "codes"));
+    let before = rig.everything();
+    for (path, body) in [
+        (CREATE, json!({"device_ids": [FRONT], "code": code["code"]})),
+        (
+            "/access_codes/create",
+            json!({"device_id": FRONT, "code": code["code"]}),
+        ),
+        (
+            "/access_codes/create",
+            json!({"device_id": FRONT, "code": "4711", "common_code_key": code["common_code_key"]}),
+        ),
+        (
+            "/access_codes/update",
+            json!({"access_code_id": code["access_code_id"], "code": "4711"}),
+        ),
+        ("/access_codes/generate_code", json!({"device_id": FRONT})),
+        (
+            "/access_codes/get",
+            json!({"device_id": FRONT, "code": code["code"]}),
+        ),
+    ] {
+        rig.call("POST", path, &blind, &body.to_string())
+            .refused(403, "forbidden", "pins");
+    }
+    assert_eq!(rig.everything(), before);
+    // Without a PIN of its own it books as ever, and finds nothing by one.
+    let answer = rig.call(
+        "POST",
+        CREATE,
+        &blind,
+        &json!({"device_ids": [FRONT]}).to_string(),
+    );
+    assert_eq!(answer.ok()["access_codes"][0]["code"], Value::Null);
+    let search = json!({"device_id": FRONT, "search": code["code"]}).to_string();
+    let found = rig.call("POST", "/access_codes/list", &blind, &search).ok();
+    assert_eq!(found["access_codes"], json!([]));
+}
+
+#[test]
+fn a_code_that_is_over_leaves_every_list() {
+    let rig = Rig::start(&two_doors());
+    let stay = json!({"device_id": FRONT, "starts_at": rig.time(0), "ends_at": rig.time(600)});
+    let booked = rig.post("/access_codes/create", stay).ok();
+    let id = &booked["access_code"]["access_code_id"];
+    rig.advance(700);
+    for filter in [
+        json!({"device_id": FRONT}),
+        json!({"access_code_ids": [id]}),
+        json!({"device_id": FRONT, "access_code_ids": [id]}),
+    ] {
+        let listed = rig.post("/access_codes/list", filter).ok();
+        assert_eq!(listed["access_codes"], json!([]));
+    }
+    let got = rig.post("/access_codes/get", json!({"access_code_id": id})).ok();
+    assert_eq!(got["access_code"]["status"], "unset");
+}

@@ -529,6 +529,19 @@ fn door_commands_do_not_use_up_the_room_for_bookings() {
 }
 
 #[test]
+fn jobs_that_are_done_make_room() {
+    let mut site = Site::with("slots");
+    for n in 0..Settings::default().limits.jobs / 2 + 10 {
+        site.pass(Duration::from_secs(2));
+        let code = site.create(None, Window::Ongoing, None).code;
+        site.settle();
+        let answer = site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+        assert_eq!(answer, Answer::Ok, "round {n}");
+        site.settle();
+    }
+}
+
+#[test]
 fn a_key_that_is_used_for_guest_after_guest() {
     let mut site = Site::with("slots");
     let first = site.create(None, until(HOUR), Some("room 7"));

@@ -11,7 +11,7 @@ use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
     OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
 };
-use super::parameter::{Effect, Kind, Parameter};
+use super::parameter::{Effect, Kind, MOST_ITEMS, Parameter};
 use crate::gateway::Verb;
 
 /// One path, and what it takes.
@@ -140,21 +140,18 @@ const fn optional(name: &'static str, kind: Kind, effect: Effect, about: &'stati
 /// A text of a person, such as a name; Seam states no bound, locks store far fewer characters.
 const NAME: Kind = Kind::Line { least: 0, most: 100 };
 const KEY: Kind = Kind::Line { least: 1, most: 255 };
-const SEARCH: Kind = Kind::Text {
-    least: 1,
-    most: usize::MAX,
-};
+const SEARCH: Kind = Kind::Text { least: 1, most: 255 };
 const LIMIT: Kind = Kind::Whole { least: 1, most: MANY };
 /// More than there can ever be.
 const MANY: u64 = 1_000_000_000;
 const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
 /// Seam's bounds for the lengths that somebody reports.
 const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
-/// Ids of one list. Seam states no bound; more do not fit into a body.
+/// Ids of one list. Seam states no bound.
 const SOME_UUIDS: Kind = Kind::List {
     of: &Kind::Uuid,
     least: 1,
-    most: usize::MAX,
+    most: MOST_ITEMS,
 };
 const ROUNDING: Kind = Kind::Word(&["1hour", "1day", "1h", "1d"]);
 const TYPES: Kind = Kind::Word(&["ongoing", "time_bound"]);
@@ -185,7 +182,7 @@ const FLAGS: Kind = Kind::List {
         "can_unlock_with_code",
     ]),
     least: 0,
-    most: usize::MAX,
+    most: MOST_ITEMS,
 };
 
 const DEVICE_ID: Parameter = required("device_id", Kind::Uuid, "The device.");
@@ -582,7 +579,7 @@ const REPORT_CONSTRAINTS: &[Parameter] = &[
         Kind::List {
             of: &LENGTH,
             least: 1,
-            most: usize::MAX,
+            most: MOST_ITEMS,
         },
         Heeded,
         "Numbers of digits that the lock takes.",

@@ -107,7 +107,8 @@ impl<'a> Form<'a> {
     }
 
     fn given(&self, name: &str) -> Option<&'a Value> {
-        self.body.get(name).filter(|value| !value.is_null())
+        let known = self.parameters.iter().any(|parameter| parameter.name == name);
+        self.body.get(name).filter(|value| known && !value.is_null())
     }
 
     fn right(&self, name: &str) -> Option<&'a Value> {

@@ -85,6 +85,10 @@ pub enum Kind {
     Object(&'static [Parameter]),
 }
 
+/// Items of a list that others are held against: far more than a person writes.
+pub const MOST_ITEMS: usize = 1_000;
+/// Characters of a wrong id that are told again.
+const LONGEST_ID: usize = 64;
 /// Lengths of a PIN that Seam's schema knows.
 const PIN_LENGTHS: std::ops::RangeInclusive<usize> = 4..=12;
 /// The same in words, and as a pattern.
@@ -102,17 +106,17 @@ impl Kind {
         least: 0,
         most: usize::MAX,
     };
-    /// Any number of UUIDs.
+    /// UUIDs.
     pub const UUIDS: Kind = Kind::List {
         of: &Kind::Uuid,
         least: 0,
-        most: usize::MAX,
+        most: MOST_ITEMS,
     };
-    /// Any number of texts.
+    /// Texts.
     pub const TEXTS: Kind = Kind::List {
         of: &Kind::TEXT,
         least: 0,
-        most: usize::MAX,
+        most: MOST_ITEMS,
     };
 
     /// What is wrong with a value; `None` if nothing is.
@@ -150,7 +154,7 @@ impl Kind {
                 let (n, item, problem) = (1..).zip(items).find_map(number_and_problem)?;
                 Some(match (of, item.as_str()) {
                     // An id is no secret, and its writer finds it faster than its number.
-                    (Kind::Uuid, Some(text)) => format!("`{text}` {problem}"),
+                    (Kind::Uuid, Some(text)) if text.len() <= LONGEST_ID => format!("`{text}` {problem}"),
                     _ => format!("number {n} {problem}"),
                 })
             }

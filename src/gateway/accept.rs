@@ -78,6 +78,7 @@ impl Gateway {
             Door::Http { .. } => JobId::from_uuid(new_uuid(rng)),
             Door::Mqtt { job, .. } => job.clone(),
         };
+        self.jobs.make_room(self.settings.limits.jobs, &mut self.ledger);
         let planned = match &ask.request {
             Ok(request) => self
                 .room_for(now, request, &ask.door)
@@ -113,6 +114,8 @@ impl Gateway {
     /// At a limit new work is refused (I10).
     fn room_for(&self, now: Now, request: &Request, door: &Door) -> Result<(), Refusal> {
         let of_doors = matches!(request, Request::Door(_));
+        // No limit keeps a code on a door.
+        let takes_away = matches!(request, Request::Delete(_));
         if self.storage_low && !of_doors {
             return Err(Refusal::new(
                 Reason::StorageFull,
@@ -127,7 +130,7 @@ impl Gateway {
         };
         let full = if self.owners.len() + new_codes > limits.codes {
             "access codes"
-        } else if !of_doors && self.jobs.with_members() >= limits.jobs {
+        } else if !of_doors && !takes_away && self.jobs.with_members() >= limits.jobs {
             "jobs"
         } else if matches!(door, Door::Mqtt { .. }) && self.replies.len() >= limits.replies {
             "answers that wait for the broker"
@@ -165,6 +168,7 @@ impl Gateway {
             done_at,
             progress,
             answered: false,
+            nameless: matches!(ask.door, Door::Http { handle: None }),
         };
         job.store(&mut self.ledger);
         self.changed(Subject::Job(job.id.clone()));

@@ -25,6 +25,8 @@ pub(crate) struct Jobs {
     unsaved: BTreeSet<JobId>,
     /// Jobs that are not done, by the codes that they wait for.
     watching: BTreeMap<CodeId, BTreeSet<JobId>>,
+    /// Done, and without a name of their caller's: the first that go when there is no room.
+    spare: VecDeque<JobId>,
     /// Those without members, oldest first: refused ones, and what was asked of doors and devices under a
     /// handle. Only the newest are kept.
     brief: VecDeque<JobId>,
@@ -131,6 +133,9 @@ impl Jobs {
         if job.members.is_empty() {
             self.brief.push_back(job.id.clone());
         }
+        if job.phase() == Phase::Done && job.nameless {
+            self.spare.push_back(job.id.clone());
+        }
         if job.phase() == Phase::Accepted {
             for member in job.members.iter().filter(|m| !m.settled) {
                 let watchers = self.watching.entry(member.code).or_default();
@@ -138,6 +143,19 @@ impl Jobs {
             }
         }
         self.all.insert(job.id.clone(), job);
+    }
+
+    /// Forgets jobs that are done and that nobody can name, the first done first, until one more job has room.
+    pub fn make_room(&mut self, most: usize, ledger: &mut Ledger) {
+        while self.with_members() >= most {
+            let Some(first) = self.spare.pop_front() else {
+                break;
+            };
+            // It may have been old enough to go by itself.
+            if self.all.contains_key(&first) {
+                self.forget(&first, ledger);
+            }
+        }
     }
 
     /// Forgets the oldest jobs without members beyond `most`.
@@ -178,6 +196,9 @@ impl Jobs {
             if job.members.iter().all(|m| m.settled) {
                 job.done_at = Some(now);
                 done.push(id.clone());
+                if job.nameless {
+                    self.spare.push_back(id.clone());
+                }
             }
             job.store(ledger);
             if let Some(watchers) = self.watching.get_mut(&code) {

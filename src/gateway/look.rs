@@ -26,6 +26,14 @@ impl Gateway {
         self.ledger.last()
     }
 
+    /// One access code, as long as it is in lists: not over, or not yet off its lock.
+    #[must_use]
+    pub fn listed(&self, id: CodeId, now: Now) -> Option<CodeView> {
+        let device = self.owner(id)?;
+        let code = device.codes.get(&id).filter(|code| !is_past(code, now))?;
+        Some(self.code_view(device, code, now))
+    }
+
     /// One access code, as long as it is on record.
     #[must_use]
     pub fn code(&self, id: CodeId, now: Now) -> Option<CodeView> {
@@ -144,10 +152,7 @@ impl Gateway {
     ) -> Option<impl Iterator<Item = CodeView>> {
         let device = self.devices.get(&device)?;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let listed = move |code: &&Code| {
-            let over = code.record.window.end() <= now.wall;
-            !(over && code.record.confirmed == Confirmed::Absent)
-        };
+        let listed = move |code: &&Code| !is_past(code, now);
         let codes = device.codes.range((from, Bound::Unbounded)).map(|(_, code)| code);
         Some(
             codes
@@ -317,6 +322,11 @@ impl Gateway {
             external: record.external,
         }
     }
+}
+
+/// Its end has come, and its lock does not hold it any more.
+fn is_past(code: &Code, now: Now) -> bool {
+    code.record.window.end() <= now.wall && code.record.confirmed == Confirmed::Absent
 }
 
 fn status(code: &Code, native: bool, now: Timestamp) -> Status {

@@ -192,6 +192,9 @@ pub(crate) struct JobRecord {
     /// told from a new request.
     #[serde(default)]
     pub answered: bool,
+    /// Nobody can ask for it by a name of their own: it is kept while there is room.
+    #[serde(default)]
+    pub nameless: bool,
 }
 
 /// One code of a job.

@@ -48,6 +48,10 @@ pub async fn job(
     handle: Option<String>,
     body: &Value,
 ) -> Result<Response, Refused> {
+    // A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
+    if body.get("code").is_some_and(|code| !code.is_null()) {
+        who.may(Scope::Pins)?;
+    }
     let incoming = Incoming {
         caller: who.caller.clone(),
         verb,
@@ -138,7 +142,7 @@ pub async fn list(api: &Api, who: &Who, mut form: Form<'_>) -> Outcome {
                 let views = ids
                     .into_iter()
                     .filter(|id| page.has_yet(*id))
-                    .filter_map(|id| gateway.code(CodeId(id), now))
+                    .filter_map(|id| gateway.listed(CodeId(id), now))
                     .filter(|view| device.is_none_or(|device| device == view.device));
                 Some(page.take(views.filter(matches), id))
             }
@@ -168,8 +172,9 @@ struct Wanted {
     nothing: bool,
 }
 
-/// A PIN that a device would take. It is nobody's yet, so that every key may see it.
-pub async fn generate(api: &Api, form: Form<'_>) -> Outcome {
+/// A PIN that a device would take. What is never drawn is taken, so that it asks for a key that may see PINs.
+pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
+    who.may(Scope::Pins)?;
     let device = form.uuid("device_id").map(DeviceId);
     form.close()?;
     let device = device.ok_or_else(no_such_device)?;

@@ -8,7 +8,7 @@ use super::who::Who;
 use crate::api::answer::{self, Always, Events, OneEvent, Site, event};
 use crate::api::form::Form;
 use crate::api::time;
-use crate::model::{Event, Reason, Timestamp};
+use crate::model::{Event, EventKind, Reason, Timestamp};
 
 /// Events of one answer, unless the caller wants fewer (Seam's number).
 const MOST: usize = 500;
@@ -43,6 +43,9 @@ pub async fn list(api: &Api, who: &Who, mut form: Form<'_>) -> Outcome {
         form.wrong("since", "give since or between");
     }
     let wanted = Wanted::read(&form, api);
+    if wanted.between.is_some_and(|(after, before)| before <= after) {
+        form.wrong("between", "must be two times, the earlier first");
+    }
     let number = |name| form.whole(name).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let (limit, offset) = (
         number("limit").unwrap_or(MOST).min(MOST),
@@ -64,6 +67,14 @@ pub async fn list(api: &Api, who: &Who, mut form: Form<'_>) -> Outcome {
     }))
 }
 
+/// What words stand for, before many events are held against them; unknown ones match nothing.
+fn kinds<T: AsRef<str>>(words: &[T]) -> Vec<EventKind> {
+    words
+        .iter()
+        .filter_map(|word| answer::event_kind(word.as_ref()))
+        .collect()
+}
+
 /// Which events are wanted: all conditions hold.
 struct Wanted {
     site: Site,
@@ -72,7 +83,7 @@ struct Wanted {
     ids: Option<Vec<Uuid>>,
     devices: [Option<Vec<Uuid>>; 2],
     codes: [Option<Vec<Uuid>>; 2],
-    types: [Option<Vec<String>>; 2],
+    kinds: [Option<Vec<EventKind>>; 2],
     nothing: bool,
 }
 
@@ -91,9 +102,9 @@ impl Wanted {
             ids: form.uuids("event_ids"),
             devices: uuids("device_id", "device_ids"),
             codes: uuids("access_code_id", "access_code_ids"),
-            types: [
-                form.text("event_type").map(|one| vec![one.to_owned()]),
-                form.texts("event_types"),
+            kinds: [
+                form.text("event_type").map(|word| kinds(&[word])),
+                form.texts("event_types").map(|words| kinds(&words)),
             ],
             nothing: form.matches_nothing() || form.uuid("connected_account_id").is_some_and(elsewhere),
         }
@@ -111,8 +122,7 @@ impl Wanted {
                 .is_none_or(|(after, before)| after < event.at && event.at < before)
             && among(&self.devices, event.device.map(|device| device.0))
             && among(&self.codes, answer::event_code(event))
-            && (self.types.iter().flatten())
-                .all(|types| types.iter().any(|word| answer::is_of_type(event, word)))
+            && (self.kinds.iter().flatten()).all(|kinds| kinds.contains(&event.kind))
             && self
                 .ids
                 .as_ref()

@@ -50,6 +50,8 @@ use crate::shell::Guests;
 
 /// Connections that are open at once through one door.
 const PLACES: usize = 256;
+/// Far more than any request needs for its head: a query is part of it.
+const LARGEST_HEAD: usize = 64 * 1024;
 /// When the system gives no connection: most likely files ran out, and one that ends gives one back.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -164,6 +166,7 @@ impl Host {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.timeout)
+            .max_buf_size(LARGEST_HEAD)
             .serve_connection(TokioIo::new(line), service);
         let mut connection = pin!(connection);
         let ended = tokio::select! {

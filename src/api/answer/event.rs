@@ -150,10 +150,10 @@ pub fn event_code(event: &model::Event) -> Option<Uuid> {
     }
 }
 
-/// Whether an event is of a type, by its word.
+/// The kind of events that a word stands for; `None` if none here is called so.
 #[must_use]
-pub fn is_of_type(event: &model::Event, word: &str) -> bool {
-    serde_json::to_value(event.kind).is_ok_and(|kind| kind == word)
+pub fn event_kind(word: &str) -> Option<EventKind> {
+    serde_json::from_value(word.into()).ok()
 }
 
 /// An event.
