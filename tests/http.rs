@@ -868,6 +868,7 @@ fn who_may_not_see_pins_may_not_try_them_either() {
     let booked = rig.post(CREATE, json!({"device_ids": [FRONT, BACK]})).ok();
     let code = &booked["access_codes"][0];
     let blind = bearer(&rig.make_key("blind", "codes"));
+    rig.advance(600);
     let before = rig.everything();
     for (path, body) in [
         (CREATE, json!({"device_ids": [FRONT], "code": code["code"]})),
