@@ -145,8 +145,8 @@ impl Kind {
                 };
                 if !(least..=most).contains(&&items.len()) {
                     return Some(match (*least, *most) {
-                        (least, usize::MAX) => format!("must hold at least {least}"),
                         (least, most) if least == most => format!("must hold {least}"),
+                        (least, _) if items.len() < least => format!("must hold at least {least}"),
                         (_, most) => format!("must hold at most {most}"),
                     });
                 }
