@@ -211,8 +211,20 @@ impl Rig {
     /// finds all at once.
     pub fn while_it_stands_still(&self, deed: impl FnOnce()) {
         self.signal("STOP");
+        // Its threads stop one by one.
+        while !self.stands_still() {}
         deed();
         self.signal("CONT");
+    }
+
+    fn stands_still(&self) -> bool {
+        let process = self.process.as_ref().expect("it runs");
+        let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+        let stopped = |stat: String| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'));
+        // A thread that has ended meanwhile runs no more.
+        let mut states =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        states.all(stopped)
     }
 
     fn signal(&self, signal: &str) {
