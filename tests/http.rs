@@ -351,6 +351,13 @@ fn what_is_wrong_is_refused_and_changes_nothing() {
             "invalid_input",
             "Idempotency-Key",
         ),
+        (
+            format!("{}idempotency-key: Häuschen\r\n", rig.bearer()),
+            everything.as_str(),
+            400,
+            "invalid_input",
+            "Idempotency-Key",
+        ),
     ] {
         rig.call("POST", CREATE, &headers, body)
             .refused(status, kind, says);

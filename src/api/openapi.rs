@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Refusal;
 use super::endpoint::{Call, ENDPOINTS, Endpoint, Method, Needs};
 use super::parameter::{Kind, Parameter, object_schema};
+use crate::gateway::Verb;
 
 /// Where the shapes stand in the document.
 const SHAPES: &str = "/components/schemas";
@@ -99,13 +100,13 @@ fn word(method: Method) -> &'static str {
 
 fn operation(endpoint: &Endpoint, method: Method, shapes: &mut SchemaGenerator) -> Value {
     let path: Vec<&str> = endpoint.path.split('/').filter(|part| !part.is_empty()).collect();
-    let name = |part: &str| part.replace(['{', '}', '.'], "_");
-    let id: Vec<String> = path.iter().map(|part| name(part)).collect();
-    let is_in_path = |parameter: &&Parameter| path.contains(&format!("{{{}}}", parameter.name).as_str());
-    let (in_path, free): (Vec<_>, Vec<_>) = endpoint.parameters.iter().partition(is_in_path);
+    let (in_path, free): (Vec<_>, Vec<_>) = endpoint
+        .parameters
+        .iter()
+        .partition(|parameter| is_in_path(endpoint, parameter.name));
     let mut parameters: Vec<Value> = in_path.into_iter().map(path_parameter).collect();
     let mut operation = json!({
-        "operationId": format!("{}_{}", id.join("_"), word(method)),
+        "operationId": operation_id(endpoint, method),
         "summary": endpoint.about,
         "tags": [path.first()],
         "responses": responses(endpoint, shapes),
@@ -134,13 +135,23 @@ fn operation(endpoint: &Endpoint, method: Method, shapes: &mut SchemaGenerator) 
             "name": "Idempotency-Key",
             "in": "header",
             "description": "The caller's own name for this change: said again, it gives the first answer.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         }));
     }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
     operation
+}
+
+fn operation_id(endpoint: &Endpoint, method: Method) -> String {
+    let path = endpoint.path.trim_start_matches('/');
+    let path = path.replace('/', "_").replace(['{', '}', '.'], "_");
+    format!("{path}_{}", word(method))
+}
+
+fn is_in_path(endpoint: &Endpoint, name: &str) -> bool {
+    endpoint.path.split('/').any(|part| part == format!("{{{name}}}"))
 }
 
 fn path_parameter(parameter: &Parameter) -> Value {
@@ -182,7 +193,12 @@ fn responses(endpoint: &Endpoint, shapes: &mut SchemaGenerator) -> Value {
     };
     let shape = (endpoint.answer)(shapes).to_value();
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), answer("Done, or found.", &shape, headers));
+    let mut done = answer("Done, or found.", &shape, headers);
+    let links = links(endpoint);
+    if !links.is_empty() {
+        done["links"] = links.into();
+    }
+    responses.insert("200".to_owned(), done);
     for (status, _) in REFUSALS {
         if may_be_refused(endpoint, status) {
             let refusal = json!({"$ref": format!("#/components/responses/{status}")});
@@ -193,6 +209,57 @@ fn responses(endpoint: &Endpoint, shapes: &mut SchemaGenerator) -> Value {
         responses.insert("503".to_owned(), answer("No new work is taken.", &shape, headers));
     }
     responses.into()
+}
+
+/// Where to go on from an answer: with what it names, to every call that asks for that.
+fn links(endpoint: &Endpoint) -> Map<String, Value> {
+    let mut links = Map::new();
+    for (name, place) in named(endpoint.call) {
+        for next in ENDPOINTS {
+            // There it is one way of two, and so not required.
+            let wants = |p: &&Parameter| p.required || next.call == Call::GetCode;
+            let asks = |name: &str| next.parameters.iter().filter(wants).any(|p| p.name == name);
+            let (one, several) = (name.to_string(), format!("{name}s"));
+            let with = match (asks(&one), asks(&several)) {
+                (true, _) => json!({one: place}),
+                (false, true) => json!({several: [place]}),
+                (false, false) => continue,
+            };
+            for method in next.methods {
+                let id = operation_id(next, *method);
+                let carrier = match method {
+                    Method::Get | Method::Delete => "parameters",
+                    Method::Post | Method::Put | Method::Patch => "requestBody",
+                };
+                links.insert(id.clone(), json!({"operationId": id, carrier: with}));
+            }
+        }
+    }
+    links
+}
+
+/// What an answer names, and where it stands there.
+fn named(call: Call) -> &'static [(&'static str, &'static str)] {
+    match call {
+        Call::Change(Verb::Create) => &[
+            ("access_code_id", "$response.body#/access_code/access_code_id"),
+            ("job_id", "$response.header.lockbridge-job-id"),
+        ],
+        Call::Change(Verb::CreateMultiple) => &[
+            ("access_code_id", "$response.body#/access_codes/0/access_code_id"),
+            (
+                "common_code_key",
+                "$response.body#/access_codes/0/common_code_key",
+            ),
+            ("job_id", "$response.header.lockbridge-job-id"),
+        ],
+        Call::Change(Verb::LockDoor | Verb::UnlockDoor) => &[(
+            "action_attempt_id",
+            "$response.body#/action_attempt/action_attempt_id",
+        )],
+        Call::GetDevice => &[("device_id", "$response.body#/device/device_id")],
+        _ => &[],
+    }
 }
 
 fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {

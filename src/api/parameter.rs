@@ -85,8 +85,8 @@ pub enum Kind {
     Object(&'static [Parameter]),
 }
 
-/// Items of a list that others are held against: far more than a person writes.
-pub const MOST_ITEMS: usize = 1_000;
+/// Items of a list: all lists of one call, full, still fit into a query.
+pub const MOST_ITEMS: usize = 200;
 /// Characters of a wrong id that are told again.
 const LONGEST_ID: usize = 64;
 /// Lengths of a PIN that Seam's schema knows.

@@ -30,12 +30,12 @@ pub fn handle(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let Some(header) = headers.get(NAME) else {
         return Ok(None);
     };
-    let text = std::str::from_utf8(header.as_bytes()).unwrap_or_default();
-    match text.chars().count() {
-        1..=255 => Ok(Some(text.to_owned())),
+    // ASCII alone: of other characters, one client sends these bytes and another those.
+    match header.to_str() {
+        Ok(text) if (1..=255).contains(&text.len()) && !text.contains('\t') => Ok(Some(text.to_owned())),
         _ => Err(Refused(Refusal::invalid(
             NAME,
-            "must be a text of 1 to 255 characters",
+            "must be a text of 1 to 255 printable ASCII characters",
         ))),
     }
 }

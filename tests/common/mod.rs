@@ -189,6 +189,11 @@ impl Rig {
         &self.address
     }
 
+    /// The process that runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// All that the gateway said on stderr so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()

@@ -39,6 +39,12 @@ const SOME_UUIDS: Kind = Kind::List {
     least: 1,
     most: MOST_ITEMS,
 };
+/// Ids that nothing here is called by.
+const FEW_UUIDS: Kind = Kind::List {
+    of: &Kind::Uuid,
+    least: 0,
+    most: 50,
+};
 const ROUNDING: Kind = Kind::Word(&["1hour", "1day", "1h", "1d"]);
 const TYPES: Kind = Kind::Word(&["ongoing", "time_bound"]);
 /// `behavior_when_code_cannot_be_shared`: refuse, or give PINs of their own.
@@ -560,20 +566,20 @@ pub(super) const LIST_EVENTS: &[Parameter] = &[
         "Leaves out so many first.",
     ),
     unknowable("access_grant_id", Kind::Uuid),
-    unknowable("access_grant_ids", Kind::UUIDS),
+    unknowable("access_grant_ids", FEW_UUIDS),
     unknowable("access_method_id", Kind::Uuid),
-    unknowable("access_method_ids", Kind::UUIDS),
+    unknowable("access_method_ids", FEW_UUIDS),
     unknowable("acs_access_group_id", Kind::Uuid),
     unknowable("acs_credential_id", Kind::Uuid),
     unknowable("acs_encoder_id", Kind::Uuid),
     unknowable("acs_entrance_id", Kind::Uuid),
     unknowable("acs_system_id", Kind::Uuid),
-    unknowable("acs_system_ids", Kind::UUIDS),
+    unknowable("acs_system_ids", FEW_UUIDS),
     unknowable("acs_user_id", Kind::Uuid),
     unknowable("connect_webview_id", Kind::Uuid),
     unknowable("customer_key", Kind::TEXT),
     unknowable("space_id", Kind::Uuid),
-    unknowable("space_ids", Kind::UUIDS),
+    unknowable("space_ids", FEW_UUIDS),
     unknowable("user_identity_id", Kind::Uuid),
 ];
 
