@@ -80,10 +80,11 @@ fn run(rig: &Rig, seed: u64, seconds: u32) {
     let ours = root.join("tests/schemathesis");
     let here = rig.config().with_file_name("schemathesis.toml");
     std::fs::copy(ours.join("schemathesis.toml"), &here).unwrap();
+    // One quoted word a line.
     let (mut codes, mut jobs) = (String::new(), String::new());
     for n in (0..STAY).cycle().take(CODES / 5) {
         let made = rig.post("/access_codes/create", json!({"device_id": id(n)}));
-        jobs += &format!("{}\n", made.header("lockbridge-job-id").unwrap());
+        jobs += &format!("{:?}\n", made.header("lockbridge-job-id").unwrap());
         codes += &format!("{}\n", made.ok()["access_code"]["access_code_id"]);
     }
     std::fs::write(here.with_file_name("codes.txt"), codes).unwrap();
