@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::answer;
 use crate::model::{Reason, Refusal};
-use crate::shell::Unanswered;
+use crate::shell::{Stopping, Unanswered};
 
 /// A success: always 200, always an object with `ok: true`.
 pub struct Told(String);
@@ -30,9 +30,27 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<Unanswered> for Refused {
-    fn from(unanswered: Unanswered) -> Refused {
-        Refused(Refusal::new(Reason::Busy, unanswered.to_string()))
+impl From<Stopping> for Refused {
+    fn from(stopping: Stopping) -> Refused {
+        refused(Reason::Busy, &stopping.to_string())
+    }
+}
+
+/// Marks a response that must not be sent: the connection is ended instead.
+#[derive(Clone, Copy)]
+pub struct Silence;
+
+/// No answer at all, where each would be a guess.
+pub fn silence() -> Response {
+    axum::Extension(Silence).into_response()
+}
+
+/// What is told to who asked for a change, and got none.
+pub fn unanswered(unanswered: Unanswered) -> Result<Response, Refused> {
+    match unanswered {
+        Unanswered::Busy => Err(refused(Reason::Busy, &unanswered.to_string())),
+        Unanswered::Stopping(stopping) => Err(stopping.into()),
+        Unanswered::Unknown => Ok(silence()),
     }
 }
 

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::Api;
-use super::answer::{Outcome, Refused, refused, told};
+use super::answer::{Outcome, Refused, refused, told, unanswered};
 use super::devices::no_such_device;
 use super::keys::Scope;
 use super::page::Page;
@@ -59,7 +59,10 @@ pub async fn job(
         hash: request::hash(verb, body),
         request: request::parse(verb, body),
     };
-    let (id, answer) = api.core.ask(incoming).await?;
+    let (id, answer) = match api.core.ask(incoming).await {
+        Ok(answered) => answered,
+        Err(none) => return unanswered(none),
+    };
     if let Answer::Refused(refusal) = answer {
         return Err(Refused(refusal));
     }

@@ -13,8 +13,8 @@
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
 //! is durable. It refuses whoever shows no key, bodies over 64 kB, and whatever it cannot read,
-//! each with a reason in Seam's envelope. Nothing that was committed is answered with a 5xx, but for
-//! a gateway that is stopping: Seam's SDKs would send it again, and then get the first result.
+//! each with a reason in Seam's envelope. Nothing that was committed is answered with a 5xx: where the
+//! gateway stops and nobody knows whether it was, the connection ends without an answer.
 
 mod answer;
 mod attempts;

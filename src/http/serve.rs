@@ -17,7 +17,6 @@
 //! That is as far as a server can see: what is lost further on counts as arrived. A caller who
 //! closes only its own half of the connection counts as gone.
 
-use std::convert::Infallible;
 use std::future::{Future, Pending, pending};
 use std::io;
 use std::mem::MaybeUninit;
@@ -44,6 +43,7 @@ use tokio::sync::watch;
 use tokio::time::Timeout;
 
 use super::Api;
+use super::answer::Silence;
 use super::who::Peer;
 use crate::model::JobId;
 use crate::shell::Guests;
@@ -152,8 +152,8 @@ impl Host {
             request.extensions_mut().insert(peer);
             let (response, say_taken) = (router.call(request), say_taken.clone());
             async move {
-                let response = response.await?;
-                Ok::<_, Infallible>(Answer::of(response, say_taken))
+                let Ok(response) = response.await;
+                Answer::of(response, say_taken).ok_or(Unsaid)
             }
         });
         let line = Line {
@@ -182,6 +182,11 @@ impl Host {
     }
 }
 
+/// A response that must not be sent. hyper ends the connection on it.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no answer that would be true")]
+struct Unsaid;
+
 /// Whether a caller was gone before it was let in.
 fn is_its_own_fault(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -199,9 +204,13 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(mut response: Response, say_taken: Sender<JobId>) -> hyper::Response<Answer> {
+    /// `None` if the response must not be sent.
+    fn of(mut response: Response, say_taken: Sender<JobId>) -> Option<hyper::Response<Answer>> {
+        if response.extensions().get::<Silence>().is_some() {
+            return None;
+        }
         let job = response.extensions_mut().remove::<JobOfAnswer>();
-        response.map(|body| Answer { body, job, say_taken })
+        Some(response.map(|body| Answer { body, job, say_taken }))
     }
 }
 
@@ -468,6 +477,16 @@ mod tests {
         };
         let (_, told, ()) = tokio::join!(host.clone().attend(stream, PEER), call, meanwhile);
         assert!(told.ends_with("at last"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_knows_is_not_said() {
+        let unknown = Router::new().route("/", get(async || super::super::answer::silence()));
+        let (host, _, _stopper) = host(unknown, LONG);
+        let (stream, mut caller) = UnixStream::pair().unwrap();
+        caller.write_all(request("", "").as_bytes()).await.unwrap();
+        let (_, told) = tokio::join!(host.attend(stream, PEER), rest(caller));
+        assert_eq!(told, "");
     }
 
     #[tokio::test]

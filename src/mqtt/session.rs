@@ -28,7 +28,7 @@ use super::body::{self, Frame, Item};
 use super::link::{Happening, Link, Message, Number};
 use crate::gateway::{Event, Subject};
 use crate::model::Mono;
-use crate::shell::{Core, Unanswered};
+use crate::shell::{Core, Stopping};
 use inbox::Judged;
 use outbox::{Sent, nothing};
 
@@ -117,7 +117,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Takes what has happened by now, before the next look at the core: that may wait for the card.
-    async fn take_all(&mut self, first: Happening) -> Result<(), Unanswered> {
+    async fn take_all(&mut self, first: Happening) -> Result<(), Stopping> {
         self.take(first).await?;
         while self.asking.len() < ASKING {
             let Some(next) = self.link.next().now_or_never() else {
@@ -135,14 +135,14 @@ impl<L: Link> Session<L> {
         }
     }
 
-    async fn take(&mut self, happening: Happening) -> Result<(), Unanswered> {
+    async fn take(&mut self, happening: Happening) -> Result<(), Stopping> {
         match happening {
             Happening::Up { window } => self.begin(window).await?,
             Happening::Down => self.window = None,
             // The link ends by itself only when nobody needs it.
             Happening::Over => {
                 self.window = None;
-                return Err(Unanswered::Stopping);
+                return Err(Stopping);
             }
             Happening::Came(delivery) => self.judge(&delivery),
             Happening::Taken(number) => {
@@ -156,7 +156,7 @@ impl<L: Link> Session<L> {
     }
 
     /// A new connection: nothing of the one before counts.
-    async fn begin(&mut self, window: usize) -> Result<(), Unanswered> {
+    async fn begin(&mut self, window: usize) -> Result<(), Stopping> {
         self.window = Some(window);
         self.on_their_way.clear();
         self.refused.clear();
@@ -169,7 +169,7 @@ impl<L: Link> Session<L> {
         self.show_all().await
     }
 
-    async fn show_all(&mut self) -> Result<(), Unanswered> {
+    async fn show_all(&mut self) -> Result<(), Stopping> {
         self.answers_wait = true;
         let now = self.core.clock().now().mono;
         // What only an earlier connection has seen may be gone by now, and must be taken away.
@@ -185,14 +185,14 @@ impl<L: Link> Session<L> {
     async fn follow(
         &mut self,
         changed: Result<Arc<BTreeSet<Subject>>, broadcast::error::RecvError>,
-    ) -> Result<(), Unanswered> {
+    ) -> Result<(), Stopping> {
         if self.window.is_none() {
             return Ok(());
         }
         let changed = match changed {
             Ok(changed) => changed,
             Err(broadcast::error::RecvError::Lagged(_)) => return self.show_all().await,
-            Err(broadcast::error::RecvError::Closed) => return Err(Unanswered::Stopping),
+            Err(broadcast::error::RecvError::Closed) => return Err(Stopping),
         };
         let now = self.core.clock().now().mono;
         for subject in changed.iter() {

@@ -73,15 +73,23 @@ pub struct Incoming {
     pub request: Result<Request, Refusal>,
 }
 
-/// Why the core gave no answer.
+/// The gateway stops, by itself or because its store failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway is stopping")]
+pub struct Stopping;
+
+/// Why the core gave no answer to a request for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
     /// Too many requests wait already. Nothing was changed.
     #[error("the gateway has too many requests waiting; try again")]
     Busy,
-    /// The gateway stops. Whether the request was carried out is not known.
-    #[error("the gateway is stopping")]
-    Stopping,
+    /// The core was not asked. Nothing was changed.
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
+    /// The core was asked, and stopped before it answered: nobody knows whether it is done.
+    #[error("the gateway stopped before it answered")]
+    Unknown,
 }
 
 enum Message {
@@ -118,52 +126,46 @@ impl Core {
             .try_send(Message::Ask(Box::new(incoming), answer))
             .map_err(|e| match e {
                 mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
-                mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping,
+                mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping(Stopping),
             })?;
-        answered.await.map_err(|_| Unanswered::Stopping)
+        answered.await.map_err(|_| Unanswered::Unknown)
     }
 
     /// Waits for room in the queue of requests, in the order of the calls: for a caller who cannot
     /// be told to come again, and holds back what comes after.
     ///
     /// # Errors
-    /// [`Unanswered::Stopping`]
-    pub async fn room(&self) -> Result<Room, Unanswered> {
+    /// [`Stopping`]
+    pub async fn room(&self) -> Result<Room, Stopping> {
         let permit = self.inbox.clone().reserve_owned().await;
-        permit.map(Room).map_err(|_| Unanswered::Stopping)
+        permit.map(Room).map_err(|_| Stopping)
     }
 
     /// Looks at the core's state. No reader sees what a power cut could still take back: the result
     /// comes once all that it rests on is durable.
     ///
     /// # Errors
-    /// [`Unanswered::Stopping`]
+    /// [`Stopping`]
     pub async fn look<R: Send + 'static>(
         &self,
         look: impl FnOnce(&Gateway, Now) -> R + Send + 'static,
-    ) -> Result<R, Unanswered> {
+    ) -> Result<R, Stopping> {
         let (result, looked) = oneshot::channel();
         let look: Look = Box::new(move |gateway, now| {
             let seen = look(gateway, now);
             // The asker may have gone; then nobody needs to know.
             Box::new(move || drop(result.send(seen)))
         });
-        self.inbox
-            .send(Message::Look(look))
-            .await
-            .map_err(|_| Unanswered::Stopping)?;
-        looked.await.map_err(|_| Unanswered::Stopping)
+        self.inbox.send(Message::Look(look)).await.map_err(|_| Stopping)?;
+        looked.await.map_err(|_| Stopping)
     }
 
     /// Tells the core of something that happened.
     ///
     /// # Errors
-    /// [`Unanswered::Stopping`]
-    pub async fn tell(&self, event: Event) -> Result<(), Unanswered> {
-        self.inbox
-            .send(Message::Tell(event))
-            .await
-            .map_err(|_| Unanswered::Stopping)
+    /// [`Stopping`]
+    pub async fn tell(&self, event: Event) -> Result<(), Stopping> {
+        self.inbox.send(Message::Tell(event)).await.map_err(|_| Stopping)
     }
 
     /// Says that an answer went out to a caller who was still there. The core knows of it before any
@@ -183,14 +185,14 @@ impl Core {
     /// its time. Returns when nothing is left to do.
     ///
     /// # Errors
-    /// [`Unanswered::Stopping`]
-    pub async fn advance(&self, span: Duration) -> Result<(), Unanswered> {
+    /// [`Stopping`]
+    pub async fn advance(&self, span: Duration) -> Result<(), Stopping> {
         let (done, arrived) = oneshot::channel();
         self.inbox
             .send(Message::Advance(span, done))
             .await
-            .map_err(|_| Unanswered::Stopping)?;
-        arrived.await.map_err(|_| Unanswered::Stopping)
+            .map_err(|_| Stopping)?;
+        arrived.await.map_err(|_| Stopping)
     }
 
     /// The gateway's clock.
@@ -213,11 +215,11 @@ impl Room {
     /// Asks for a change; answered once it is durable (I1).
     ///
     /// # Errors
-    /// [`Unanswered::Stopping`]
-    pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
+    /// [`Stopping`]
+    pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Stopping> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Message::Ask(Box::new(incoming), answer));
-        answered.await.map_err(|_| Unanswered::Stopping)
+        answered.await.map_err(|_| Stopping)
     }
 }
 

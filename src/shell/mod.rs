@@ -7,5 +7,5 @@ mod core;
 mod tasks;
 
 pub use self::committer::Committer;
-pub use self::core::{Core, Incoming, Parts, Room, Unanswered, ear, start};
+pub use self::core::{Core, Incoming, Parts, Room, Stopping, Unanswered, ear, start};
 pub use self::tasks::{Guests, keep};

@@ -8,7 +8,7 @@ use crate::mqtt::body;
 use crate::mqtt::command::{self, Command, Stray};
 use crate::mqtt::link::{Delivery, Link, Receipt};
 use crate::mqtt::topic::Topic;
-use crate::shell::{Core, Incoming, Unanswered};
+use crate::shell::{Core, Incoming, Stopping};
 
 /// A command that was dealt with.
 pub struct Judged {
@@ -94,7 +94,7 @@ async fn ask(core: Core, receipt: Receipt, mut incoming: Incoming, expires: Opti
         }
         room.ask(incoming).await
     };
-    let answered: Result<_, Unanswered> = answered.await;
+    let answered: Result<_, Stopping> = answered.await;
     let stray = match &answered {
         // Not on record under its id, which is another request's.
         Ok((job, Answer::Refused(refusal))) if refusal.reason == Reason::JobIdReused => Some(Stray {

@@ -11,7 +11,7 @@ use crate::model::Mono;
 use crate::mqtt::body::{self, Item, Picture};
 use crate::mqtt::link::{Link, Message, NotTaken, Number};
 use crate::mqtt::topic::Topic;
-use crate::shell::Unanswered;
+use crate::shell::Stopping;
 
 /// Before a message that the broker refused is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Sends what there is to send, until the window is full. Answers go first: somebody waits.
-    pub(super) async fn send(&mut self) -> Result<(), Unanswered> {
+    pub(super) async fn send(&mut self) -> Result<(), Stopping> {
         while let Some(space) = self.space() {
             if self.answers_wait {
                 self.send_answers(space).await?;
@@ -82,7 +82,7 @@ impl<L: Link> Session<L> {
         (space > 0).then_some(space)
     }
 
-    async fn send_answers(&mut self, space: usize) -> Result<(), Unanswered> {
+    async fn send_answers(&mut self, space: usize) -> Result<(), Stopping> {
         let most = space.min(LOOK);
         let on_their_way = self.on_their_way.values().filter_map(|sent| match sent {
             Sent::Answer(seq) => Some(*seq),
@@ -117,7 +117,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Shows what is due; `false` if nothing is.
-    async fn show_some(&mut self, space: usize) -> Result<bool, Unanswered> {
+    async fn show_some(&mut self, space: usize) -> Result<bool, Stopping> {
         let now = self.core.clock().now().mono;
         let due = std::iter::from_fn(|| self.agenda.take(now));
         let due: Vec<Item> = due.take(space.min(LOOK)).collect();
