@@ -60,7 +60,17 @@ fn the_samples_examples_are_sound_and_show_the_profile() {
     );
     assert_eq!(config.devices[0].radio.0, "sim");
     let mqtt = config.mqtt.as_ref().unwrap();
-    assert_eq!((mqtt.host.as_str(), mqtt.port), ("127.0.0.1", 1883));
+    assert_eq!((mqtt.host.as_str(), mqtt.port), ("broker.example", 8883));
+    let tls = mqtt.tls.as_ref().unwrap();
+    assert_eq!(tls.ca, Path::new("/etc/ssl/certs/ca-certificates.crt"));
+    assert_eq!(
+        tls.identity.as_ref().unwrap().key,
+        Path::new("/etc/lockbridge/mqtt.key")
+    );
+    assert_eq!(
+        config.http.identity.as_ref().unwrap().cert,
+        Path::new("/etc/lockbridge/tls.crt")
+    );
     assert_eq!(mqtt.password.as_ref().unwrap().expose(), "swordfish");
     assert!(!config.describe().contains("swordfish") && !format!("{config:?}").contains("swordfish"));
     let plain = parse(&format!("{MINIMAL}[mqtt]\nurl = \"mqtt://localhost:1883\""))
@@ -69,6 +79,11 @@ fn the_samples_examples_are_sound_and_show_the_profile() {
         .unwrap();
     assert_eq!(plain.reply_prefix, "lockbridge/s/reply/");
     assert_eq!(plain.show_names, mqtt.show_names);
+    assert_eq!(
+        (plain.keep_alive, plain.backoff_max),
+        (mqtt.keep_alive, mqtt.backoff_max)
+    );
+    assert!(plain.tls.is_none());
 }
 
 #[test]
@@ -79,8 +94,8 @@ fn the_sample_shows_every_key() {
         .map(|(key, _)| key)
         .collect();
     let raw = include_str!("../src/config/raw.rs");
-    // Those that are refused as not supported yet are told of in prose.
-    let later = ["tls_cert", "tls_key", "ca", "cert", "key"];
+    // Shown in prose: beside its example there is that of `username`.
+    let prose = ["username_file"];
     let keys = raw.match_indices(": Option<").map(|(at, _)| {
         raw[..at]
             .rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_'))
@@ -88,7 +103,7 @@ fn the_sample_shows_every_key() {
             .unwrap()
     });
     let mut seen = 0;
-    for key in keys.filter(|key| !["mqtt", "zwave", "ble"].contains(key) && !later.contains(key)) {
+    for key in keys.filter(|key| !["mqtt", "zwave", "ble"].contains(key) && !prose.contains(key)) {
         assert!(shown.contains(&key), "the sample does not show `{key}`");
         seen += 1;
     }
@@ -170,11 +185,31 @@ fn mistakes_are_told_with_place_and_cure() {
         ),
         (
             after("[http]\ntls_cert = \"c\""),
-            "`tls_cert` in [http]: TLS is not supported yet",
+            "`tls_cert` in [http]: needs tls_key too",
+        ),
+        (
+            after("[http]\ntls_key = \"k\""),
+            "`tls_key` in [http]: needs tls_cert too",
+        ),
+        (
+            after("[http]\ntls_cert = \"$CREDENTIALS_DIRECTORY/c\"\ntls_key = \"k\""),
+            "`tls_cert` in [http]: $CREDENTIALS_DIRECTORY is not set",
         ),
         (
             after("[mqtt]\nurl = \"mqtts://b:8883\""),
-            "mqtts:// is not supported yet",
+            "`ca` in [mqtt]: is missing: the file of the authorities",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]:1883\"\nca = \"c\""),
+            "must begin with mqtts://",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]:1883\"\nkeep_alive = \"1s\""),
+            "1s is not within 5s to 1h",
+        ),
+        (
+            after("[mqtt]\nurl = \"mqtt://[::1]:1883\"\nusername = \"u\"\nusername_file = \"/dev/null\""),
+            "`username_file` in [mqtt]",
         ),
         (
             after("[mqtt]\nurl = \"mqtt://b.example:1883\""),

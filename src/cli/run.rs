@@ -65,9 +65,9 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     let seed = rng.random();
 
     // The doors, not yet opened: whatever fails, fails before anything is asked of a lock.
-    let network = TcpListener::bind(config.listen)
+    let network = TcpListener::bind(config.http.listen)
         .await
-        .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", config.listen)))?;
+        .map_err(|error| Failure::other(format!("cannot listen on {}: {error}", config.http.listen)))?;
     let address = network.local_addr()?;
     let (local, socket) = socket::listen(&config.data_dir, runtime_dir().as_deref())
         .map_err(|error| Failure::other(format!("cannot make the Unix socket: {error}")))?;
@@ -114,8 +114,8 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
     let doors = async {
         tokio::join!(
-            http::serve(network, Arc::clone(&api), config.http_timeout, stopping.clone()),
-            http::serve(local, Arc::clone(&api), config.http_timeout, stopping.clone()),
+            http::serve(network, Arc::clone(&api), config.http.timeout, stopping.clone()),
+            http::serve(local, Arc::clone(&api), config.http.timeout, stopping.clone()),
         )
     };
     tokio::pin!(doors);

@@ -10,7 +10,7 @@ use crate::model::{Limits, Settings};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{Config, ConfigError, Mqtt, Secret, Untrusted, device, span};
+use super::{BrokerTls, Config, ConfigError, Http, Identity, Mqtt, Secret, Untrusted, device, span};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";
@@ -18,6 +18,10 @@ const DATA_DIR: &str = "/var/lib/lockbridge";
 const LISTEN: &str = "127.0.0.1:8480";
 /// Long enough for a caller that makes one call after another, short enough for those who wait.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Two signs of life are so far apart: a dead link is noticed within twice that.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Often enough for whoever repaired a broker and waits to see it work.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Room for the store to tidy itself up, and for the system to log why it is in trouble.
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.
@@ -64,13 +68,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .gateway
             .data_dir
             .map_or_else(|| PathBuf::from(DATA_DIR), PathBuf::from),
-        http_timeout: top("[http]").span(
-            "timeout",
-            raw.http.timeout.clone(),
-            HTTP_TIMEOUT,
-            &(Duration::from_secs(1)..=MINUTE * 10),
-        )?,
-        listen: listen(&top("[http]"), raw.http)?,
+        http: http(&top("[http]"), raw.http)?,
         mqtt: raw
             .mqtt
             .map(|typed| mqtt(&top("[mqtt]"), typed, &site))
@@ -83,7 +81,11 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             None | Some(raw::Untrusted::Hold) => Untrusted::Hold,
             Some(raw::Untrusted::Proceed) => Untrusted::Proceed,
         },
-        key_file: raw.store.key_file.map(PathBuf::from),
+        key_file: raw
+            .store
+            .key_file
+            .map(|typed| file(&top("[store]"), "key_file", &typed))
+            .transpose()?,
         reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
             << 20,
         sim_links: top("[sim]").number("links", raw.sim.links, SIM_LINKS, &(1..=64))?,
@@ -162,12 +164,14 @@ fn level(section: &Section<'_>, key: &str, typed: Option<String>) -> Checked<Str
     Ok(name)
 }
 
-fn listen(section: &Section<'_>, http: raw::Http) -> Checked<SocketAddr> {
-    for (key, typed) in [("tls_cert", &http.tls_cert), ("tls_key", &http.tls_key)] {
-        if typed.is_some() {
-            return Err(section.wrong(key, NO_TLS));
-        }
-    }
+fn http(section: &Section<'_>, http: raw::Http) -> Checked<Http> {
+    let timeout = section.span(
+        "timeout",
+        http.timeout,
+        HTTP_TIMEOUT,
+        &(Duration::from_secs(1)..=MINUTE * 10),
+    )?;
+    let identity = identity(section, ["tls_cert", "tls_key"], [http.tls_cert, http.tls_key])?;
     let typed = http.listen.as_deref().unwrap_or(LISTEN);
     let address: SocketAddr = typed.parse().map_err(|_| {
         section.wrong(
@@ -175,46 +179,91 @@ fn listen(section: &Section<'_>, http: raw::Http) -> Checked<SocketAddr> {
             format!("\"{typed}\" is not an address and a port, as in \"{LISTEN}\""),
         )
     })?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && identity.is_none() && http.allow_plaintext != Some(true) {
         let problem = format!(
-            "{address} can be reached from other machines, which needs tls_cert and tls_key, and TLS is not \
-             supported yet; listen on {LISTEN} behind a proxy that speaks TLS"
+            "{address} can be reached from other machines, which needs tls_cert and tls_key; without them keys \
+             and PINs would go there in the clear: if that network is yours alone, set allow_plaintext = true"
         );
         return Err(section.wrong("listen", problem));
     }
-    Ok(address)
+    Ok(Http {
+        listen: address,
+        timeout,
+        identity,
+    })
 }
 
-const NO_TLS: &str = "TLS is not supported yet by this version; take the key out";
+/// A certificate and its key, which are given together.
+fn identity(section: &Section<'_>, keys: [&str; 2], files: [Option<String>; 2]) -> Checked<Option<Identity>> {
+    let [cert, key] = files;
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(Identity {
+            cert: file(section, keys[0], &cert)?,
+            key: file(section, keys[1], &key)?,
+        })),
+        (Some(_), None) => Err(section.wrong(keys[0], format!("needs {} too", keys[1]))),
+        (None, Some(_)) => Err(section.wrong(keys[1], format!("needs {} too", keys[0]))),
+    }
+}
+
+/// Begins a path in the folder where systemd puts what `LoadCredential=` names.
+const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
+
+/// The path of a file that somebody else wrote.
+fn file(section: &Section<'_>, key: &str, typed: &str) -> Checked<PathBuf> {
+    let Some(name) = typed.strip_prefix(CREDENTIALS) else {
+        return Ok(PathBuf::from(typed));
+    };
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) => Ok(PathBuf::from(folder).join(name)),
+        None => Err(section.wrong(
+            key,
+            "$CREDENTIALS_DIRECTORY is not set; systemd sets it for services with LoadCredential=",
+        )),
+    }
+}
 
 fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
-    for (key, file) in [("ca", &typed.ca), ("cert", &typed.cert), ("key", &typed.key)] {
-        if file.is_some() {
-            return Err(section.wrong(key, NO_TLS));
-        }
-    }
     let url = section.needed("url", typed.url)?;
-    if url.starts_with("mqtts://") {
-        return Err(section.wrong(
-            "url",
-            "mqtts:// is not supported yet by this version; use a broker on this machine",
-        ));
-    }
     // Not quoted: somebody may have put a password into it.
-    let form = "is not of the form mqtt://host:port; user and password have keys of their own";
-    let (host, port) = broker(&url).ok_or_else(|| section.wrong("url", form))?;
+    let form =
+        "is not of the form mqtt://host:port or mqtts://host:port; user and password have keys of their own";
+    let (secret, host, port) = broker(&url).ok_or_else(|| section.wrong("url", form))?;
+    let identity = identity(section, ["cert", "key"], [typed.cert, typed.key])?;
+    let tls = match (secret, typed.ca) {
+        (true, Some(ca)) => Some(BrokerTls {
+            ca: file(section, "ca", &ca)?,
+            identity,
+        }),
+        (true, None) => {
+            let problem = "is missing: the file of the authorities that may vouch for the broker; for a broker with \
+                           a public certificate, /etc/ssl/certs/ca-certificates.crt";
+            return Err(section.wrong("ca", problem));
+        }
+        (false, None) if identity.is_none() => None,
+        (false, _) => {
+            return Err(section.wrong("url", "must begin with mqtts:// for ca, cert and key to count"));
+        }
+    };
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !local && typed.allow_plaintext != Some(true) {
+    if !local && tls.is_none() && typed.allow_plaintext != Some(true) {
         let problem = format!(
-            "{host} is another machine, and PINs would go there in the clear; if that network is yours alone, set allow_plaintext = true"
+            "{host} is another machine, and PINs would go there in the clear; write mqtts://, or, if that network is yours alone, set allow_plaintext = true"
         );
         return Err(section.wrong("url", problem));
     }
-    let password = typed
-        .password_file
-        .map(|file| password(section, Path::new(&file)))
-        .transpose()?;
-    if password.is_some() && typed.username.is_none() {
+    let first_line = |key, typed: Option<String>| {
+        typed
+            .map(|typed| first_line(section, key, &file(section, key, &typed)?))
+            .transpose()
+    };
+    let username = match (typed.username, first_line("username_file", typed.username_file)?) {
+        (Some(_), Some(_)) => return Err(section.wrong("username_file", "says what username says already")),
+        (username, from_file) => username.or_else(|| from_file.map(|name| name.expose().to_owned())),
+    };
+    let password = first_line("password_file", typed.password_file)?;
+    if password.is_some() && username.is_none() {
         return Err(section.wrong("password_file", "needs a username too"));
     }
     let reply_prefix = typed
@@ -234,38 +283,54 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
     Ok(Mqtt {
         host,
         port,
-        username: typed.username,
+        tls,
+        // The client takes no less than five seconds, and MQTT has sixteen bits for it.
+        keep_alive: section.span(
+            "keep_alive",
+            typed.keep_alive,
+            KEEP_ALIVE,
+            &(Duration::from_secs(5)..=MINUTE * 60),
+        )?,
+        backoff_max: section.span(
+            "backoff_max",
+            typed.backoff_max,
+            BACKOFF_MAX,
+            &(Duration::from_secs(1)..=MINUTE * 60),
+        )?,
+        username,
         password,
         reply_prefix,
         show_names: typed.names == Some(raw::Names::Show),
     })
 }
 
-/// Host and port of `mqtt://host:port`; an IPv6 address stands in brackets.
-fn broker(url: &str) -> Option<(String, u16)> {
-    let (host, port) = url
-        .strip_prefix("mqtt://")?
-        .trim_end_matches('/')
-        .rsplit_once(':')?;
+/// Whether `mqtts://host:port` or `mqtt://host:port`, with host and port; an IPv6 address stands in brackets.
+fn broker(url: &str) -> Option<(bool, String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let secret = match scheme {
+        "mqtts" => true,
+        "mqtt" => false,
+        _ => return None,
+    };
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-' || c == '_');
     match bare {
         Some(ip) => ip.parse::<std::net::Ipv6Addr>().ok()?,
         None if host.is_empty() || host.contains(odd) => return None,
-        None => return Some((host.to_owned(), port)),
+        None => return Some((secret, host.to_owned(), port)),
     };
-    Some((bare?.to_owned(), port))
+    Some((secret, bare?.to_owned(), port))
 }
 
 /// The first line of a file.
-fn password(section: &Section<'_>, file: &Path) -> Checked<Secret> {
+fn first_line(section: &Section<'_>, key: &str, file: &Path) -> Checked<Secret> {
     let text = std::fs::read_to_string(file).map(Secret::new);
-    let text =
-        text.map_err(|error| section.wrong("password_file", format!("{}: {error}", file.display())))?;
+    let text = text.map_err(|error| section.wrong(key, format!("{}: {error}", file.display())))?;
     match text.expose().lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
-        _ => Err(section.wrong("password_file", format!("{} is empty", file.display()))),
+        _ => Err(section.wrong(key, format!("{} is empty", file.display()))),
     }
 }
 

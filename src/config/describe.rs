@@ -24,8 +24,17 @@ impl Display for Description<'_> {
             None => writeln!(f, "store key    at its default place")?,
         }
         writeln!(f, "reserve      {} MB", config.reserve >> 20)?;
-        let timeout = span::print(config.http_timeout);
-        writeln!(f, "http         {}, time-out {timeout}", config.listen)?;
+        let http = &config.http;
+        let timeout = span::print(http.timeout);
+        match &http.identity {
+            Some(identity) => writeln!(
+                f,
+                "https        {}, time-out {timeout}, as {}",
+                http.listen,
+                identity.cert.display()
+            )?,
+            None => writeln!(f, "http         {}, time-out {timeout}", http.listen)?,
+        }
         self.mqtt(f)?;
         self.settings(f)?;
         let untrusted = match config.untrusted {
@@ -78,7 +87,23 @@ impl Description<'_> {
             ""
         };
         let names = if mqtt.show_names { "show" } else { "hide" };
-        writeln!(f, "mqtt         {}:{} as {user}{password}", mqtt.host, mqtt.port)?;
+        let how = match &mqtt.tls {
+            Some(tls) => format!("mqtts, vouched for by {}", tls.ca.display()),
+            None => "mqtt".to_owned(),
+        };
+        writeln!(
+            f,
+            "mqtt         {}:{} as {user}{password}; {how}",
+            mqtt.host, mqtt.port
+        )?;
+        if let Some(identity) = mqtt.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
+            writeln!(f, "mqtt as      {}", identity.cert.display())?;
+        }
+        let (alive, most) = (span::print(mqtt.keep_alive), span::print(mqtt.backoff_max));
+        writeln!(
+            f,
+            "mqtt link    a sign of life every {alive}, pauses up to {most}"
+        )?;
         writeln!(f, "mqtt replies below {}; names: {names}", mqtt.reply_prefix)
     }
 

@@ -34,10 +34,8 @@ pub struct Config {
     pub gateway: String,
     /// Where everything is kept.
     pub data_dir: PathBuf,
-    /// Where HTTP is served.
-    pub listen: SocketAddr,
-    /// How long a caller over HTTP may keep the gateway waiting.
-    pub http_timeout: Duration,
+    /// Where and how HTTP is served.
+    pub http: Http,
     /// The broker, if there is one.
     pub mqtt: Option<Mqtt>,
     /// Times and bounds that the core goes by.
@@ -54,13 +52,48 @@ pub struct Config {
     pub devices: Vec<Device>,
 }
 
+/// Where and how HTTP is served.
+#[derive(Debug, PartialEq)]
+pub struct Http {
+    /// The address.
+    pub listen: SocketAddr,
+    /// How long a caller may keep the gateway waiting.
+    pub timeout: Duration,
+    /// Who the gateway is; without it HTTP goes in the clear.
+    pub identity: Option<Identity>,
+}
+
+/// Files, in PEM, with which one side of a connection shows who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The certificate, with those that lead from it to a known authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How the connection to the broker is kept secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerTls {
+    /// The file, in PEM, of the authorities that may vouch for the broker.
+    pub ca: PathBuf,
+    /// Who the gateway is, if the broker asks.
+    pub identity: Option<Identity>,
+}
+
 /// The broker, and how to log in.
 #[derive(Debug, PartialEq)]
 pub struct Mqtt {
-    /// Name or address.
+    /// Name or address; also what the broker's certificate must be for.
     pub host: String,
     /// Port.
     pub port: u16,
+    /// With `mqtts://`.
+    pub tls: Option<BrokerTls>,
+    /// Time between two signs of life.
+    pub keep_alive: Duration,
+    /// Longest pause between two attempts to connect.
+    pub backoff_max: Duration,
     /// User, if it asks for one.
     pub username: Option<String>,
     /// Password, as read from its file.

@@ -37,6 +37,7 @@ section! {
     Http {
         listen: Option<String>,
         timeout: Option<String>,
+        allow_plaintext: Option<bool>,
         tls_cert: Option<String>,
         tls_key: Option<String>,
     }
@@ -46,12 +47,15 @@ section! {
         url: Option<String>,
         allow_plaintext: Option<bool>,
         username: Option<String>,
+        username_file: Option<String>,
         password_file: Option<String>,
         ca: Option<String>,
         cert: Option<String>,
         key: Option<String>,
         reply_prefix: Option<String>,
         names: Option<Names>,
+        keep_alive: Option<String>,
+        backoff_max: Option<String>,
     }
 }
 section! {

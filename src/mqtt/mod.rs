@@ -18,8 +18,6 @@ mod rumqtt;
 mod session;
 mod topic;
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -30,9 +28,6 @@ use body::Frame;
 use rumqtt::Broker;
 use session::Session;
 use topic::Tree;
-
-/// Two signs of life are so far apart: a dead link is noticed within twice that.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The running link to a broker.
 pub struct Mqtt {
@@ -58,7 +53,8 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
             .username
             .as_ref()
             .map(|user| (user.clone(), password.to_owned())),
-        keep_alive: KEEP_ALIVE,
+        keep_alive: config.keep_alive,
+        backoff_max: config.backoff_max,
         will: (frame.tree.status(), body::status_word(false)),
     };
     let (stop, stopped) = watch::channel(false);

@@ -51,8 +51,6 @@ const LARGEST_PACKET: u32 = 262_144;
 const SESSION: u32 = 7 * 86_400;
 /// From the first packet of TCP to the broker's word that we are connected.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
 /// What a packet has beside topic, payload and correlation data, at most.
@@ -71,6 +69,8 @@ pub struct Broker {
     pub credentials: Option<(String, String)>,
     /// Time between two signs of life.
     pub keep_alive: Duration,
+    /// Longest pause between two attempts.
+    pub backoff_max: Duration,
     /// What the broker publishes for us, retained, when it hears nothing more.
     pub will: (Topic, &'static str),
 }
@@ -111,6 +111,7 @@ pub fn connect(
     let poller = Poller {
         options: options(broker),
         keep_alive: broker.keep_alive,
+        backoff_max: broker.backoff_max,
         clock,
         say,
     };
@@ -241,6 +242,7 @@ fn seconds(span: Duration) -> u32 {
 struct Poller {
     options: MqttOptions,
     keep_alive: Duration,
+    backoff_max: Duration,
     clock: Clock,
     say: mpsc::Sender<Said>,
 }
@@ -276,7 +278,7 @@ impl Poller {
                 Some(held) if held >= STABLE => 0,
                 _ => failures.saturating_add(1),
             };
-            let pause = pause(failures, rng.random());
+            let pause = pause(failures, self.backoff_max, rng.random());
             tracing::warn!(%why, ?pause, "no connection to the MQTT broker; trying again");
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
@@ -290,10 +292,10 @@ impl Poller {
     }
 }
 
-/// Doubles from a second to a minute; the second half of it is left to chance, so that many
+/// Doubles from a second to the longest; the second half of it is left to chance, so that many
 /// gateways do not come back to a broker at the same moment.
-fn pause(failures: u32, chance: f64) -> Duration {
-    let whole = Duration::from_secs(1_u64 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE);
+fn pause(failures: u32, longest: Duration, chance: f64) -> Duration {
+    let whole = Duration::from_secs(1_u64 << failures.saturating_sub(1).min(12)).min(longest);
     whole.mul_f64(0.5 + chance / 2.0)
 }
 
