@@ -84,6 +84,7 @@ fn the_samples_examples_are_sound_and_show_the_profile() {
         (mqtt.keep_alive, mqtt.backoff_max)
     );
     assert!(plain.tls.is_none());
+    assert_eq!(plain.discovery_prefix, mqtt.discovery_prefix);
 }
 
 #[test]

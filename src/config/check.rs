@@ -280,6 +280,18 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
         );
         return Err(section.wrong("reply_prefix", problem));
     }
+    let discovery_prefix = typed
+        .discovery_prefix
+        .unwrap_or_else(|| "homeassistant".to_owned());
+    if discovery_prefix.is_empty()
+        || discovery_prefix.starts_with(['/', '$'])
+        || discovery_prefix.ends_with('/')
+        || discovery_prefix.contains(['+', '#', '\0'])
+        || discovery_prefix.split('/').count() > 2
+    {
+        let problem = format!("\"{discovery_prefix}\" is not one or two levels of a topic");
+        return Err(section.wrong("discovery_prefix", problem));
+    }
     Ok(Mqtt {
         host,
         port,
@@ -300,6 +312,7 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
         username,
         password,
         reply_prefix,
+        discovery_prefix,
         show_names: typed.names == Some(raw::Names::Show),
     })
 }

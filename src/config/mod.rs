@@ -100,8 +100,10 @@ pub struct Mqtt {
     pub password: Option<Secret>,
     /// Where callers may ask to be answered.
     pub reply_prefix: String,
-    /// Whether names of guests are shown in retained topics.
+    /// Whether names of guests are shown to everybody who reads the broker.
     pub show_names: bool,
+    /// Where Home Assistant looks for devices.
+    pub discovery_prefix: String,
 }
 
 /// What to go by while the clock is not trusted (I9).

@@ -54,6 +54,7 @@ section! {
         key: Option<String>,
         reply_prefix: Option<String>,
         names: Option<Names>,
+        discovery_prefix: Option<String>,
         keep_alive: Option<String>,
         backoff_max: Option<String>,
     }

@@ -30,7 +30,7 @@ pub struct Ask {
 /// Over which door a request came, with what only that door knows.
 #[derive(Clone, Debug)]
 pub enum Door {
-    /// HTTP: the gateway names the job.
+    /// HTTP, and words on a device's own MQTT topic: the gateway names the job.
     Http {
         /// `Idempotency-Key`.
         handle: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::device::{Device, DeviceSpec};
 use super::doors::Doors;
 use super::jobs::Jobs;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, SENT_KEY};
 use super::rates::Rates;
 use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
 use super::{Gateway, Radio};
@@ -44,6 +44,12 @@ impl Gateway {
                 uuid::Uuid::from_slice(&key).map_err(|_| Fail::Damaged("a device key is no UUID".into()))?;
             device_records.insert(DeviceId(id), decode("devices", &value)?);
         }
+        let sent = content
+            .take(Tree::Meta)
+            .into_iter()
+            .find(|(key, _)| key == SENT_KEY)
+            .map(|(_, value)| decode("meta", &value))
+            .transpose()?;
         let mut records: Vec<Record> = Vec::new();
         for (_, value) in content.take(Tree::Codes) {
             records.push(decode("codes", &value)?);
@@ -85,7 +91,7 @@ impl Gateway {
             rates: Rates::default(),
             replies: BTreeMap::new(),
             next_reply: 1,
-            ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events),
+            ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events, sent),
             flights: BTreeMap::new(),
             next_call: CallId(0),
             storage_low: false,

@@ -22,7 +22,16 @@ pub(crate) struct Ledger {
     events: VecDeque<Event>,
     next_seq: u64,
     most_events: usize,
+    /// An event was added since this was last asked.
+    told: bool,
+    /// The last event that the broker has.
+    sent: u64,
+    /// Whether that is on record; until then nobody has asked for it.
+    sent_is_kept: bool,
 }
+
+/// Key in [`Tree::Meta`] of the last event that the broker has.
+pub(crate) const SENT_KEY: &[u8] = b"events-sent";
 
 /// What every decision about a device needs at hand.
 pub(crate) struct Desk<'a> {
@@ -40,7 +49,9 @@ impl Desk<'_> {
 }
 
 impl Ledger {
-    pub fn new(vault: Vault, events: VecDeque<Event>, most_events: usize) -> Ledger {
+    /// `sent` is the last event that the broker has; without a broker until now, it gets what happens
+    /// from here on.
+    pub fn new(vault: Vault, events: VecDeque<Event>, most_events: usize, sent: Option<u64>) -> Ledger {
         let next_seq = events.back().map_or(1, |e| e.seq + 1);
         Ledger {
             vault,
@@ -52,6 +63,9 @@ impl Ledger {
             events,
             next_seq,
             most_events,
+            told: false,
+            sent: sent.unwrap_or(next_seq - 1).min(next_seq - 1),
+            sent_is_kept: sent.is_some(),
         }
     }
 
@@ -88,6 +102,7 @@ impl Ledger {
             detail,
         };
         self.next_seq += 1;
+        self.told = true;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
         self.events.push_back(event);
         while self.events.len() > self.most_events.max(1) {
@@ -95,6 +110,26 @@ impl Ledger {
                 self.remove(Tree::Events, &oldest.seq.to_be_bytes());
             }
         }
+    }
+
+    /// The broker has every event up to this one.
+    pub fn events_sent(&mut self, seq: u64) {
+        let sent = seq.clamp(self.sent, self.next_seq - 1);
+        if sent > self.sent || !self.sent_is_kept {
+            self.sent = sent;
+            self.sent_is_kept = true;
+            self.put(Tree::Meta, SENT_KEY, &sent);
+        }
+    }
+
+    /// The last event that the broker has.
+    pub fn last_sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether an event was added since this was last asked.
+    pub fn take_told(&mut self) -> bool {
+        std::mem::take(&mut self.told)
     }
 
     pub fn events(&self) -> &VecDeque<Event> {

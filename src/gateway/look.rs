@@ -233,10 +233,15 @@ impl Gateway {
 
     /// Events after `seq`, oldest first; those pruned by now are left out.
     pub fn events_after(&self, seq: u64) -> impl Iterator<Item = &Event> {
-        self.ledger
-            .events()
-            .iter()
-            .skip_while(move |event| event.seq <= seq)
+        let events = self.ledger.events();
+        let from = events.partition_point(|event| event.seq <= seq);
+        events.range(from..)
+    }
+
+    /// The last event that the broker has.
+    #[must_use]
+    pub fn events_sent(&self) -> u64 {
+        self.ledger.last_sent()
     }
 
     fn job_view(&self, job: &JobRecord, now: Now) -> JobView {

@@ -68,6 +68,10 @@ pub enum Event {
     Removed(DeviceId),
     /// An answer over MQTT is with its caller.
     ReplySent(u64),
+    /// The broker has every event up to this one. From the first time on its place is kept.
+    EventsSent(u64),
+    /// Somebody wants the codes of a lock checked now.
+    Verify(DeviceId),
     /// The answer to a request over HTTP went out to a caller who was still there.
     Answered(JobId),
     /// The storage went below its reserve, or is above it again.
@@ -113,6 +117,8 @@ pub enum Subject {
     Group(GroupKey),
     /// Answers that wait to be sent.
     Replies,
+    /// What happened.
+    Events,
 }
 
 struct Radio {
@@ -158,6 +164,8 @@ impl Gateway {
             Event::Lost(id) => self.with_device(now, id, Device::lost),
             Event::Removed(id) => self.with_device(now, id, Device::remove),
             Event::ReplySent(seq) => self.reply_sent(seq),
+            Event::EventsSent(seq) => self.ledger.events_sent(seq),
+            Event::Verify(id) => self.with_device(now, id, Device::verify),
             Event::Answered(job) => self.jobs.answered(&job),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer => {}
@@ -166,6 +174,9 @@ impl Gateway {
         self.expire_doors(now);
         self.dispatch(now);
         self.prune(now);
+        if self.ledger.take_told() {
+            self.changed(Subject::Events);
+        }
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
         }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::command::Stray;
+use super::command::Aside;
 use super::link::Message;
 use super::topic::{Topic, Tree};
 use crate::api::answer::{self, Pins, Site};
 use crate::api::time;
 use crate::gateway::view::{DeviceView, JobView, Pending};
 use crate::gateway::{Answer, Gateway, Phase, Reply, Waiting};
-use crate::model::{DeviceId, GroupKey, JobId, Now, Timestamp};
+use crate::model::{Detail, DeviceId, Edit, Event, GroupKey, JobId, Now, Timestamp};
 
 /// Of the bodies below; raised only if a key ever had to change its meaning.
 const SCHEMA: u32 = 1;
@@ -59,6 +59,8 @@ pub struct Frame {
     pub show_names: bool,
     /// When it was started.
     pub started_at: Timestamp,
+    /// Where Home Assistant says that it has come up.
+    pub birth: String,
 }
 
 impl Item {
@@ -163,13 +165,20 @@ pub fn reply(frame: &Frame, gateway: &Gateway, reply: &Reply, now: Now) -> Optio
     })
 }
 
-/// The answer to what could not be put on record; `None` if it cannot be sent anywhere.
-pub fn stray(stray: Stray) -> Option<Message> {
-    let to = stray.to?;
-    let mut told = answer::value(&answer::refusal(&stray.refusal));
-    told["job_id"] = json!(stray.job);
-    told["phase"] = json!(Phase::Rejected);
-    told["reasons"] = answer::value(&answer::all_reasons(&stray.refusal));
+/// The answer that no job carries; `None` if nobody wants it.
+pub fn aside(aside: Aside) -> Option<Message> {
+    let to = aside.to?;
+    let (mut told, phase, reasons) = match &aside.told {
+        Ok(()) => (json!({ "ok": true }), Phase::Accepted, json!([])),
+        Err(refusal) => (
+            answer::value(&answer::refusal(refusal)),
+            Phase::Rejected,
+            answer::value(&answer::all_reasons(refusal)),
+        ),
+    };
+    told["job_id"] = json!(aside.job);
+    told["phase"] = json!(phase);
+    told["reasons"] = reasons;
     Some(Message {
         topic: Topic::parse(&to.topic)?,
         payload: bytes(&told),
@@ -177,6 +186,38 @@ pub fn stray(stray: Stray) -> Option<Message> {
         expiry: Some(ANSWER_LIFE),
         correlation: to.correlation,
     })
+}
+
+/// What happened, for everybody: without PINs, and without names unless they may be shown.
+pub fn event(frame: &Frame, event: &Event) -> Message {
+    let mut event = event.clone();
+    if let Detail::Changes(edits) = &mut event.detail
+        && !frame.show_names
+    {
+        edits.retain(|edit| !matches!(edit, Edit::Name { .. }));
+    }
+    let mut told = answer::value(&answer::event(&frame.site, &event, Pins::Hidden));
+    if let Some(told) = told.as_object_mut() {
+        told.remove("code");
+    }
+    told["seq"] = json!(event.seq);
+    happened(frame.tree.event(event.device), &told)
+}
+
+/// That events are gone which nobody sent.
+pub fn events_lost(frame: &Frame, from: u64, to: u64) -> Message {
+    let told = json!({ "event_type": "lockbridge.events_lost", "from": from, "to": to });
+    happened(frame.tree.event(None), &told)
+}
+
+fn happened(topic: Topic, told: &Value) -> Message {
+    Message {
+        topic,
+        payload: bytes(told),
+        retain: false,
+        expiry: None,
+        correlation: None,
+    }
 }
 
 fn job_state(view: &JobView) -> Value {

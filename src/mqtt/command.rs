@@ -4,20 +4,23 @@
 //! that id as an answer is, and comes again for the same message. What cannot be put on record is
 //! refused here. No message is so wrong that it is not acknowledged: it would come back for ever.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::link::Delivery;
-use super::topic::{Topic, Tree, VERBS};
+use super::topic::{Inward, Topic, Tree, VERBS, VERIFY};
 use crate::api::form::Form;
 use crate::api::parameter::{Effect, Kind, Parameter};
 use crate::api::request;
 use crate::gateway::{Door, ReplyTo, Verb};
-use crate::model::{Caller, JobId, Reason, Refusal};
+use crate::model::{Caller, Deed, DeviceId, DoorCommand, JobId, Reason, Refusal, Request};
 use crate::shell::Incoming;
 
 /// Longest correlation data that is echoed: it is stored with the answer. Callers send a counter
 /// or a UUID.
 const LONGEST_CORRELATION: usize = 256;
+
+/// Who asks over MQTT: the broker knows who that is, and we do not.
+const CALLER: &str = "mqtt";
 
 /// What says how a command travels, beside what it asks for.
 const ENVELOPE: &[Parameter] = &[
@@ -44,28 +47,77 @@ const ENVELOPE: &[Parameter] = &[
     },
 ];
 
+/// What a check of codes takes.
+const CHECK: &[Parameter] = &[
+    Parameter {
+        name: "device_id",
+        kind: Kind::Uuid,
+        required: false,
+        effect: Effect::Heeded,
+        about: "The device whose codes are checked; without it, all.",
+    },
+    Parameter {
+        name: "job_id",
+        kind: Kind::TEXT,
+        required: false,
+        effect: Effect::Heeded,
+        about: "Comes back in the answer.",
+    },
+    Parameter {
+        name: "reply_to",
+        kind: Kind::TEXT,
+        required: false,
+        effect: Effect::Heeded,
+        about: "Where the answer goes, for clients that cannot set a response topic.",
+    },
+];
+
 /// What a message comes to. No `Debug`: it may hold a PIN.
 pub enum Command {
     /// Nothing: it is the empty message that takes a retained one away.
     Nothing,
     /// A request for the core, be it only to be refused.
     Ask(Incoming),
+    /// The codes of a device, or of all, are to be checked.
+    Verify {
+        /// Which device.
+        device: Option<DeviceId>,
+        /// What is told once that is under way.
+        answer: Aside,
+    },
     /// Nothing that could be put on record.
-    Refuse(Stray),
+    Refuse(Aside),
 }
 
-/// A refusal that no job carries.
-pub struct Stray {
-    /// The id, if it is one.
+/// An answer that no job carries.
+pub struct Aside {
+    /// The id that the caller gave, if it is one.
     pub job: Option<JobId>,
     /// Where the answer goes, if anywhere.
     pub to: Option<ReplyTo>,
-    /// Why.
-    pub refusal: Refusal,
+    /// What it is.
+    pub told: Result<(), Refusal>,
 }
 
-/// Reads a message.
-pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
+/// A word on a device's own topic, as Home Assistant sends them: `LOCK` or `UNLOCK`. Nobody is
+/// answered, as nobody says where; what comes of it is seen in the device's state and events.
+pub fn word(payload: &[u8], device: DeviceId) -> Option<Incoming> {
+    let (verb, deed) = match payload {
+        b"LOCK" => (Verb::LockDoor, Deed::Lock),
+        b"UNLOCK" => (Verb::UnlockDoor, Deed::Unlock),
+        _ => return None,
+    };
+    Some(Incoming {
+        caller: Caller(CALLER.into()),
+        verb,
+        door: Door::Http { handle: None },
+        hash: request::hash(verb, &json!({ "device_id": device })),
+        request: Ok(Request::Door(DoorCommand { device, deed })),
+    })
+}
+
+/// Reads a message on a topic of commands.
+pub fn read(delivery: &Delivery, tree: &Tree, inward: Inward) -> Command {
     if delivery.payload.is_empty() {
         return Command::Nothing;
     }
@@ -78,17 +130,36 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
             return stray(None, reply(delivery, tree, response), refusal);
         }
     };
-    let mut form = match Form::open(ENVELOPE, &body) {
+    let takes = match inward {
+        Inward::Verify => CHECK,
+        _ => ENVELOPE,
+    };
+    let mut form = match Form::open(takes, &body) {
         Ok(form) => form,
         Err(refusal) => return stray(None, reply(delivery, tree, response), refusal),
     };
     let reply_to = form.text("reply_to");
     let to = reply(delivery, tree, response.or(reply_to));
     let job = form.text("job_id");
-    let Some(job) = job.and_then(JobId::parse) else {
-        if job.is_some() {
-            form.wrong("job_id", "must be 1 to 64 of A to Z, a to z, 0 to 9, _ and -");
-        }
+    let parsed = job.and_then(JobId::parse);
+    if job.is_some() && parsed.is_none() {
+        form.wrong("job_id", "must be 1 to 64 of A to Z, a to z, 0 to 9, _ and -");
+    }
+    if inward == Inward::Verify {
+        let device = form.uuid("device_id").map(DeviceId);
+        let (to, allowed) = split(to);
+        let told = not_retained(delivery).and(allowed).and_then(|()| form.close());
+        let answer = Aside {
+            job: parsed,
+            to,
+            told,
+        };
+        return match answer.told {
+            Ok(()) => Command::Verify { device, answer },
+            Err(_) => Command::Refuse(answer),
+        };
+    }
+    let Some(job) = parsed else {
         let refusal = form.close().err();
         return stray(
             None,
@@ -96,25 +167,22 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
             refusal.unwrap_or_else(|| Refusal::invalid("job_id", "is wrong")),
         );
     };
-    let Some(verb) = tree.verb(&delivery.topic) else {
+    let Inward::Command(verb) = inward else {
         let known = VERBS.map(Verb::word).join(", ");
         let refusal = Refusal::new(
             Reason::NotFound,
-            format!("there is no such command; there are {known}"),
+            format!("there is no such command; there are {known}, {VERIFY}"),
         );
         return stray(Some(job), to, refusal);
     };
     let progress = form.flag("progress").unwrap_or(false);
-    let (reply, allowed) = match to {
-        Ok(reply) => (reply, Ok(())),
-        Err(refusal) => (None, Err(refusal)),
-    };
+    let (reply, allowed) = split(to);
     let request = not_retained(delivery)
         .and(allowed)
         .and_then(|()| form.close())
         .and_then(|()| request::parse(verb, &body));
     Command::Ask(Incoming {
-        caller: Caller("mqtt".into()),
+        caller: Caller(CALLER.into()),
         verb,
         door: Door::Mqtt { job, reply, progress },
         hash: request::hash(verb, &body),
@@ -122,9 +190,20 @@ pub fn read(delivery: &Delivery, tree: &Tree) -> Command {
     })
 }
 
+/// Where an answer may go, and whether it may go where it was wanted.
+fn split(to: Result<Option<ReplyTo>, Refusal>) -> (Option<ReplyTo>, Result<(), Refusal>) {
+    match to {
+        Ok(to) => (to, Ok(())),
+        Err(refusal) => (None, Err(refusal)),
+    }
+}
+
 fn stray(job: Option<JobId>, to: Result<Option<ReplyTo>, Refusal>, refusal: Refusal) -> Command {
-    let to = to.unwrap_or_default();
-    Command::Refuse(Stray { job, to, refusal })
+    Command::Refuse(Aside {
+        job,
+        to: to.unwrap_or_default(),
+        told: Err(refusal),
+    })
 }
 
 /// A command that the broker keeps would be done again at every connection.
@@ -183,8 +262,12 @@ mod tests {
         }
     }
 
+    fn read(delivery: &Delivery) -> Command {
+        super::read(delivery, &tree(), tree().inward(&delivery.topic))
+    }
+
     fn asked(delivery: &Delivery) -> (Incoming, Option<Reason>) {
-        match read(delivery, &tree()) {
+        match read(delivery) {
             Command::Ask(incoming) => {
                 let reason = incoming.request.as_ref().err().map(|refusal| refusal.reason);
                 (incoming, reason)
@@ -193,9 +276,12 @@ mod tests {
         }
     }
 
-    fn refused(delivery: &Delivery) -> Stray {
-        match read(delivery, &tree()) {
-            Command::Refuse(stray) => stray,
+    fn refused(delivery: &Delivery) -> (Aside, Refusal) {
+        match read(delivery) {
+            Command::Refuse(mut aside) => {
+                let refusal = std::mem::replace(&mut aside.told, Ok(())).unwrap_err();
+                (aside, refusal)
+            }
             _ => panic!("not refused"),
         }
     }
@@ -234,9 +320,35 @@ mod tests {
             Some(Reason::InvalidInput),
             "it says no device"
         );
-        let stray = refused(&delivery("unlock_door", &create));
-        assert_eq!(stray.refusal.reason, Reason::NotFound);
-        assert!(stray.refusal.message.contains("create, create_multiple, update"));
+        let (_, refusal) = refused(&delivery("unlock_door", &create));
+        assert_eq!(refusal.reason, Reason::NotFound);
+        assert!(refusal.message.contains("create, create_multiple, update"));
+    }
+
+    #[test]
+    fn a_check_needs_no_id_and_takes_one() {
+        const DOOR: &str = "8e94044d-a4d1-4691-9f7e-e97d3e8a0b73";
+        for (body, all, job) in [
+            ("{}".to_owned(), true, None),
+            (format!(r#"{{"device_id":"{DOOR}"}}"#), false, None),
+            (r#"{"job_id":"j1"}"#.to_owned(), true, Some("j1")),
+        ] {
+            let Command::Verify { device, answer } = read(&delivery("verify", &body)) else {
+                panic!("{body}")
+            };
+            assert_eq!(
+                (device.is_none(), answer.job.as_ref().map(JobId::as_str)),
+                (all, job),
+                "{body}"
+            );
+        }
+        let kept = Delivery {
+            retained: true,
+            ..delivery("verify", "{}")
+        };
+        assert_eq!(refused(&kept).1.reason, Reason::RetainedCommand);
+        let (_, refusal) = refused(&delivery("verify", r#"{"device_id":"front"}"#));
+        assert_eq!(refusal.reason, Reason::InvalidInput);
     }
 
     #[test]
@@ -278,7 +390,7 @@ mod tests {
             retained: true,
             ..delivery("delete", "")
         };
-        assert!(matches!(read(&cleared, &tree()), Command::Nothing));
+        assert!(matches!(read(&cleared), Command::Nothing));
     }
 
     #[test]
@@ -297,18 +409,12 @@ mod tests {
                 response_topic: Some(MINE.into()),
                 ..delivery("create_multiple", payload)
             };
-            let stray = refused(&message);
-            assert_eq!(stray.refusal.reason, reason, "{payload}");
-            assert!(stray.job.is_none() && stray.to.is_some(), "{payload}");
+            let (aside, refusal) = refused(&message);
+            assert_eq!(refusal.reason, reason, "{payload}");
+            assert!(aside.job.is_none() && aside.to.is_some(), "{payload}");
         }
         let deep = "[".repeat(100_000);
-        assert_eq!(
-            refused(&delivery("delete", &deep)).refusal.reason,
-            Reason::InvalidJson
-        );
-        assert_eq!(
-            refused(&delivery("delet", DELETE)).refusal.reason,
-            Reason::NotFound
-        );
+        assert_eq!(refused(&delivery("delete", &deep)).1.reason, Reason::InvalidJson);
+        assert_eq!(refused(&delivery("delet", DELETE)).1.reason, Reason::NotFound);
     }
 }

@@ -12,12 +12,17 @@ use super::topic::Topic;
 
 /// A client of a broker.
 pub trait Link: Send {
-    /// Asks for what is published to a filter, with QoS 1: messages published by others only, and
-    /// with the retain flag that they were published with.
+    /// Asks for what is published to a filter.
     ///
     /// # Errors
     /// [`NotTaken`]
-    fn subscribe(&mut self, filter: &str) -> Result<(), NotTaken>;
+    fn subscribe(&mut self, filter: &str, wanted: Wanted) -> Result<(), NotTaken>;
+
+    /// Asks for it no more.
+    ///
+    /// # Errors
+    /// [`NotTaken`]
+    fn unsubscribe(&mut self, filter: &str) -> Result<(), NotTaken>;
 
     /// Hands a message over; what comes of it is told under the number that is returned.
     ///
@@ -34,6 +39,18 @@ pub trait Link: Send {
 
     /// What happens next. May be given up and asked for again; nothing is lost by that.
     fn next(&mut self) -> impl Future<Output = Happening> + Send;
+}
+
+/// What is wanted of what is published to a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What others publish, be it while we are away: with QoS 1, and with the retain flag that it was
+    /// published with.
+    Always,
+    /// What others publish while we are there: with QoS 0, and with the retain flag likewise.
+    Now,
+    /// What the broker keeps, be it from ourselves: with QoS 1, and marked as retained only if it was kept.
+    Kept,
 }
 
 /// Names a message that was handed over, on the present connection.

@@ -43,6 +43,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         site: Site::new(site, gateway),
         show_names: config.show_names,
         started_at: core.clock().now().wall,
+        birth: format!("{}/status", config.discovery_prefix),
     };
     let password = config.password.as_ref().map_or("", |secret| secret.expose());
     let broker = Broker {
@@ -60,7 +61,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
     let (stop, stopped) = watch::channel(false);
     let task = shell::keep("mqtt", core.clock().clone(), move || {
         let (link, poller) = rumqtt::connect(&broker, core.clock().clone(), seed);
-        let session = Session::new(link, core.clone(), frame.clone());
+        let session = Session::new(link, core.clone(), frame.clone(), seed);
         let stopped = stopped.clone();
         async move {
             // Either ends by itself once the other has.

@@ -27,7 +27,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt};
+use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
 use super::topic::Topic;
 use crate::clock::Clock;
 use crate::model::Mono;
@@ -142,15 +142,24 @@ fn options(broker: &Broker) -> MqttOptions {
 }
 
 impl Link for Rumqtt {
-    fn subscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
+    fn subscribe(&mut self, filter: &str, wanted: Wanted) -> Result<(), NotTaken> {
         let current = self.current.as_mut().ok_or(NotTaken::Down)?;
-        let mut filter = Filter::new(filter, QoS::AtLeastOnce);
-        filter.nolocal = true;
-        filter.preserve_retain = true;
+        let qos = match wanted {
+            Wanted::Always | Wanted::Kept => QoS::AtLeastOnce,
+            Wanted::Now => QoS::AtMostOnce,
+        };
+        let mut filter = Filter::new(filter, qos);
+        filter.nolocal = wanted != Wanted::Kept;
+        filter.preserve_retain = wanted != Wanted::Kept;
         current
             .client
             .try_subscribe_many([filter])
             .map_err(|_| NotTaken::Down)
+    }
+
+    fn unsubscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
+        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        current.client.try_unsubscribe(filter).map_err(|_| NotTaken::Down)
     }
 
     fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
@@ -381,7 +390,7 @@ impl Connection<'_> {
             Event::Incoming(Packet::SubAck(ack)) => {
                 for code in &ack.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
-                        tracing::error!(?code, "the MQTT broker refuses our subscription to commands");
+                        tracing::error!(?code, "the MQTT broker refuses a subscription of ours");
                     }
                 }
                 None

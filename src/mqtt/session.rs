@@ -1,7 +1,8 @@
 //! One gateway at a broker: commands in, answers and state out.
 //!
 //! Nothing that matters is kept here. A command is acknowledged once the core has answered, so
-//! that what is lost before comes again. An answer is the core's until the broker has it. State
+//! that what is lost before comes again. An answer is the core's until the broker has it, and so is
+//! the number of the last event that the broker has: events go out in their order from there. State
 //! is looked up when it is sent, so that only the newest is. What was shown is remembered for as
 //! long as the connection stands, to send no picture twice; with a new connection everything is
 //! sent again, for the broker may have forgotten all of it.
@@ -20,12 +21,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 
 use super::agenda::Agenda;
 use super::body::{self, Frame, Item};
-use super::link::{Happening, Link, Message, Number};
+use super::link::{Happening, Link, Message, Number, Wanted};
 use crate::gateway::{Event, Subject};
 use crate::model::Mono;
 use crate::shell::{Core, Stopping};
@@ -55,13 +58,27 @@ pub struct Session<L> {
     refused: BTreeSet<u64>,
     refused_until: Option<Mono>,
     agenda: Agenda<Item>,
+    /// There may be events that were not handed over.
+    events_wait: bool,
+    /// The last event that was handed over on this connection.
+    event: u64,
+    /// The last that the core knows to be with the broker.
+    events_told: u64,
+    /// The broker refused one; until then none is handed over, or they would overtake it.
+    events_held: bool,
+    /// What may stand at the broker, while it tells what it keeps.
+    sweeping: Option<BTreeSet<String>>,
+    /// Everything is to be told once more then.
+    tell_all_at: Option<Mono>,
+    chance: SmallRng,
     /// What was shown on this connection; `None` for what only an earlier one has seen.
     shown: BTreeMap<Item, Option<[u8; 32]>>,
 }
 
 impl<L: Link> Session<L> {
     /// A session that is not yet connected.
-    pub fn new(link: L, core: Core, frame: Frame) -> Session<L> {
+    /// `seed` spreads what many gateways would do at one moment.
+    pub fn new(link: L, core: Core, frame: Frame, seed: u64) -> Session<L> {
         Session {
             link,
             core,
@@ -73,6 +90,13 @@ impl<L: Link> Session<L> {
             refused: BTreeSet::new(),
             refused_until: None,
             agenda: Agenda::new(PACE),
+            events_wait: false,
+            event: 0,
+            events_told: 0,
+            events_held: false,
+            sweeping: None,
+            tell_all_at: None,
+            chance: SmallRng::seed_from_u64(seed),
             shown: BTreeMap::new(),
         }
     }
@@ -88,9 +112,14 @@ impl<L: Link> Session<L> {
         };
         tokio::pin!(stopping);
         let clock = self.core.clock().clone();
+        // From the first time on, events wait for a broker that is not there yet.
+        if self.core.tell(Event::EventsSent(0)).await.is_err() {
+            return;
+        }
         while self.send().await.is_ok() {
             // While nothing can be sent no time matters but the broker's.
-            let later = self.agenda.next().into_iter().chain(self.refused_until).min();
+            let times = [self.agenda.next(), self.refused_until, self.tell_all_at];
+            let later = times.into_iter().flatten().min();
             let alarm = later.filter(|_| self.space().is_some());
             let went_on = tokio::select! {
                 biased;
@@ -103,7 +132,7 @@ impl<L: Link> Session<L> {
                 changed = news.recv() => self.follow(changed).await,
                 () = clock.until(alarm.unwrap_or_default()), if alarm.is_some() => {
                     self.end_refusals();
-                    Ok(())
+                    self.tell_all_if_due().await
                 }
             };
             if went_on.is_err() {
@@ -125,7 +154,7 @@ impl<L: Link> Session<L> {
             };
             self.take(next).await?;
         }
-        Ok(())
+        self.keep_place().await
     }
 
     fn acknowledge_all(&mut self, first: Judged) {
@@ -145,11 +174,11 @@ impl<L: Link> Session<L> {
                 return Err(Stopping);
             }
             Happening::Came(delivery) => self.judge(&delivery),
-            Happening::Taken(number) => {
-                if let Some(Sent::Answer(seq)) = self.on_their_way.remove(&number) {
-                    self.core.tell(Event::ReplySent(seq)).await?;
-                }
-            }
+            Happening::Taken(number) => match self.on_their_way.remove(&number) {
+                Some(Sent::Answer(seq)) => self.core.tell(Event::ReplySent(seq)).await?,
+                Some(Sent::Shown(Item::Online)) => self.end_sweep(),
+                _ => {}
+            },
             Happening::Refused(number, why) => self.was_refused(number, &why),
         }
         Ok(())
@@ -162,22 +191,66 @@ impl<L: Link> Session<L> {
         self.refused.clear();
         self.refused_until = None;
         self.agenda.clear();
-        self.shown.values_mut().for_each(|picture| *picture = None);
-        if let Err(why) = self.link.subscribe(&self.frame.tree.commands()) {
-            tracing::error!(%why, "could not subscribe to commands");
+        self.events_held = false;
+        self.tell_all_at = None;
+        let tree = &self.frame.tree;
+        let others = [
+            (tree.commands(), Wanted::Always),
+            (tree.words(), Wanted::Now),
+            (self.frame.birth.clone(), Wanted::Now),
+        ];
+        for (filter, wanted) in others
+            .into_iter()
+            .chain(tree.kept().map(|kept| (kept, Wanted::Kept)))
+        {
+            if let Err(why) = self.link.subscribe(&filter, wanted) {
+                tracing::error!(%why, filter, "could not subscribe");
+            }
         }
-        self.show_all().await
+        self.event = self.core.look(|gateway, _| gateway.events_sent()).await?;
+        self.events_told = self.event;
+        self.shown.values_mut().for_each(|picture| *picture = None);
+        let items = self.show_all().await?;
+        let topics = items
+            .iter()
+            .map(|item| item.topic(&self.frame.tree).into_string());
+        self.sweeping = Some(topics.collect());
+        Ok(())
     }
 
-    async fn show_all(&mut self) -> Result<(), Stopping> {
+    /// What the broker kept was told: from here on it is ours to know.
+    fn end_sweep(&mut self) {
+        if self.sweeping.take().is_none() {
+            return;
+        }
+        for filter in self.frame.tree.kept() {
+            if let Err(why) = self.link.unsubscribe(&filter) {
+                tracing::debug!(%why, filter, "could not unsubscribe");
+            }
+        }
+    }
+
+    async fn show_all(&mut self) -> Result<Vec<Item>, Stopping> {
         self.answers_wait = true;
+        self.events_wait = true;
         let now = self.core.clock().now().mono;
         // What only an earlier connection has seen may be gone by now, and must be taken away.
         for item in self.shown.keys().filter(|item| **item != Item::Online) {
             self.agenda.add(item.clone(), now);
         }
-        for item in self.core.look(body::everything).await? {
-            self.agenda.add(item, now);
+        let items = self.core.look(body::everything).await?;
+        for item in &items {
+            self.agenda.add(item.clone(), now);
+        }
+        Ok(items)
+    }
+
+    async fn tell_all_if_due(&mut self) -> Result<(), Stopping> {
+        let now = self.core.clock().now().mono;
+        if self.tell_all_at.is_some_and(|at| at <= now) {
+            self.tell_all_at = None;
+            self.shown.values_mut().for_each(|picture| *picture = None);
+            self.show_all().await?;
         }
         Ok(())
     }
@@ -191,7 +264,7 @@ impl<L: Link> Session<L> {
         }
         let changed = match changed {
             Ok(changed) => changed,
-            Err(broadcast::error::RecvError::Lagged(_)) => return self.show_all().await,
+            Err(broadcast::error::RecvError::Lagged(_)) => return self.show_all().await.map(drop),
             Err(broadcast::error::RecvError::Closed) => return Err(Stopping),
         };
         let now = self.core.clock().now().mono;
@@ -208,6 +281,7 @@ impl<L: Link> Session<L> {
                 }
                 Subject::Group(key) => self.agenda.add(Item::Group(key.clone()), now),
                 Subject::Replies => self.answers_wait = true,
+                Subject::Events => self.events_wait = true,
             }
         }
         Ok(())
@@ -231,7 +305,12 @@ impl<L: Link> Session<L> {
                     self.link.leave();
                 }
                 Happening::Over | Happening::Down => return,
-                Happening::Up { .. } | Happening::Came(_) | Happening::Taken(_) | Happening::Refused(..) => {}
+                // What was confirmed meanwhile need not be sent again by the next start.
+                happening => {
+                    if self.take(happening).await.is_err() || self.keep_place().await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -21,6 +21,26 @@ pub const VERBS: [Verb; 5] = [
     Verb::Delete,
 ];
 
+/// The command that checks codes and changes none.
+pub const VERIFY: &str = "verify";
+
+/// What a message that came to us is, by its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inward {
+    /// A job.
+    Command(Verb),
+    /// Somebody wants codes checked.
+    Verify,
+    /// A command that there is not.
+    NoCommand,
+    /// A word to a device.
+    Word(DeviceId),
+    /// Something of ours that the broker keeps.
+    Kept,
+    /// None of it.
+    Other,
+}
+
 /// A topic that may be published to: no wildcard, no NUL, at most six levels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic(String);
@@ -64,6 +84,9 @@ impl fmt::Display for Topic {
 /// | `job/<job_id>` | out | yes, for 24 h after its end |
 /// | `group/<UUIDv5 of the key>` | out | yes |
 /// | `device/<device_id>/status`, `device/<device_id>/state` | out | yes |
+/// | `device/<device_id>/event` | out | no |
+/// | `device/<device_id>/set` | in | must not be |
+/// | `event` | out | no |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     base: String,
@@ -125,17 +148,58 @@ impl Tree {
         self.ours(format_args!("device/{device}/state"))
     }
 
+    /// What happens, on a device or elsewhere.
+    #[must_use]
+    pub fn event(&self, device: Option<DeviceId>) -> Topic {
+        match device {
+            Some(device) => self.ours(format_args!("device/{device}/event")),
+            None => self.ours(format_args!("event")),
+        }
+    }
+
     /// The filter for commands: all of them, so that a misspelt one is answered too.
     #[must_use]
     pub fn commands(&self) -> String {
         format!("{}/cmd/+", self.base)
     }
 
-    /// What a command asks for; `None` for an unknown word.
+    /// The filter for words to devices.
     #[must_use]
-    pub fn verb(&self, topic: &str) -> Option<Verb> {
-        let word = topic.strip_prefix(&self.base)?.strip_prefix("/cmd/")?;
-        VERBS.into_iter().find(|verb| verb.word() == word)
+    pub fn words(&self) -> String {
+        format!("{}/device/+/set", self.base)
+    }
+
+    /// The filters for everything that may be left behind when what it showed is gone.
+    #[must_use]
+    pub fn kept(&self) -> [String; 4] {
+        ["job/+", "group/+", "device/+/status", "device/+/state"].map(|rest| format!("{}/{rest}", self.base))
+    }
+
+    /// What a message that came to us is.
+    #[must_use]
+    pub fn inward(&self, topic: &str) -> Inward {
+        let rest = topic
+            .strip_prefix(&self.base)
+            .and_then(|rest| rest.strip_prefix('/'));
+        let Some(rest) = rest else {
+            return Inward::Other;
+        };
+        if let Some(word) = rest.strip_prefix("cmd/") {
+            return match VERBS.into_iter().find(|verb| verb.word() == word) {
+                Some(verb) => Inward::Command(verb),
+                None if word == VERIFY => Inward::Verify,
+                None => Inward::NoCommand,
+            };
+        }
+        let device = rest
+            .strip_prefix("device/")
+            .and_then(|rest| rest.strip_suffix("/set"));
+        match device {
+            Some(device) => device
+                .parse()
+                .map_or(Inward::Other, |id| Inward::Word(DeviceId(id))),
+            None => Inward::Kept,
+        }
     }
 
     /// A topic that a caller wants its answer on; `None` if answers may not go there.
@@ -198,14 +262,25 @@ mod tests {
     }
 
     #[test]
-    fn verbs() {
+    fn what_comes_in() {
+        const ID: &str = "8e94044d-a4d1-4691-9f7e-e97d3e8a0b73";
         let ours = tree();
-        let verb = |word| ours.verb(&format!("lockbridge/villa-7/gw1/cmd/{word}"));
-        assert_eq!(verb("delete"), Some(Verb::Delete));
-        assert_eq!(verb("create_multiple"), Some(Verb::CreateMultiple));
-        assert_eq!(verb("update"), Some(Verb::Update));
-        assert_eq!(verb("creat_multiple"), None);
-        assert_eq!(verb("unlock_door"), None);
-        assert_eq!(ours.verb("lockbridge/villa-7/gw2/cmd/delete"), None);
+        let inward = |rest: &str| ours.inward(&format!("lockbridge/villa-7/gw1/{rest}"));
+        assert_eq!(inward("cmd/delete"), Inward::Command(Verb::Delete));
+        assert_eq!(
+            inward("cmd/create_multiple"),
+            Inward::Command(Verb::CreateMultiple)
+        );
+        assert_eq!(inward("cmd/update"), Inward::Command(Verb::Update));
+        assert_eq!(inward("cmd/verify"), Inward::Verify);
+        assert_eq!(inward("cmd/creat_multiple"), Inward::NoCommand);
+        assert_eq!(inward("cmd/unlock_door"), Inward::NoCommand);
+        let device = DeviceId(ID.parse().unwrap());
+        assert_eq!(inward(&format!("device/{ID}/set")), Inward::Word(device));
+        assert_eq!(inward("device/front/set"), Inward::Other);
+        assert_eq!(inward(&format!("device/{ID}/state")), Inward::Kept);
+        assert_eq!(inward("job/j1"), Inward::Kept);
+        assert_eq!(ours.inward("lockbridge/villa-7/gw2/cmd/delete"), Inward::Other);
+        assert_eq!(ours.inward("lockbridge/villa-7/gw11"), Inward::Other);
     }
 }

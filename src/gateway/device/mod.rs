@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::doors;
-use super::ledger::Ledger;
+use super::ledger::{Desk, Ledger};
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
 use crate::model::{
     CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Timestamp,
@@ -23,6 +23,8 @@ use ask::Agenda;
 pub(crate) use code::Code;
 use silence::Silence;
 
+/// However often somebody asks for it, a lock is not checked more often than this.
+const VERIFY_SPACING: Duration = Duration::from_secs(10);
 /// PINs of the last so many days are not drawn again.
 const RECENT: Duration = Duration::from_secs(30 * 86_400);
 /// Of so many at most: the list is stored as a whole.
@@ -63,6 +65,8 @@ pub(crate) struct Device {
     pub flight: Option<CallId>,
     silence: Silence,
     next_check: Option<Mono>,
+    /// Somebody's wish to have it checked is not heeded before.
+    verify_again: Mono,
     /// Answers to a read that were no table, in a row.
     reads_refused: u32,
     /// Something changed since the last turn.
@@ -100,6 +104,7 @@ impl Device {
             flight: None,
             silence: Silence::default(),
             next_check,
+            verify_again: Mono(0),
             reads_refused: 0,
             dirty: true,
             turn_at: Timestamp::MIN,
@@ -168,6 +173,26 @@ impl Device {
         self.spec.capabilities.lengths = both;
         self.record.lengths = Some(lengths.clone());
         Ok(())
+    }
+
+    /// Somebody wants its codes checked: its table is read, and what it did not keep is tried once more.
+    pub fn verify(&mut self, desk: &mut Desk<'_>) {
+        let now = desk.now.mono;
+        let at = now.max(self.verify_again);
+        if at == now {
+            self.verify_again = now + VERIFY_SPACING;
+        }
+        self.next_check = self.next_check.map(|check| check.min(at));
+        for code in self.codes.values_mut() {
+            if code
+                .row
+                .as_ref()
+                .is_some_and(|row| row.reason == Waiting::NotKept)
+            {
+                code.next_try = Some(at);
+            }
+        }
+        self.dirty = true;
     }
 
     /// A door command waits.

@@ -1,13 +1,18 @@
 //! Commands in: to the core, and acknowledged in the order in which they came.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use rand::RngExt;
+
 use super::Session;
 use super::outbox::{Sent, nothing};
-use crate::gateway::{Answer, Door};
-use crate::model::{Mono, Reason, Refusal};
+use crate::gateway::{Answer, Door, Event};
+use crate::model::{DeviceId, Mono, Reason, Refusal};
 use crate::mqtt::body;
-use crate::mqtt::command::{self, Command, Stray};
+use crate::mqtt::command::{self, Aside, Command};
 use crate::mqtt::link::{Delivery, Link, Receipt};
-use crate::mqtt::topic::Topic;
+use crate::mqtt::topic::{Inward, Topic};
 use crate::shell::{Core, Incoming, Stopping};
 
 /// A command that was dealt with.
@@ -16,34 +21,115 @@ pub struct Judged {
     /// `false` if nobody knows: then the broker keeps it.
     settled: bool,
     /// The answer that no job carries.
-    stray: Option<Stray>,
+    aside: Option<Aside>,
 }
 
+/// Between the birth of Home Assistant and our telling it everything, so that not all gateways of a
+/// house do so at once.
+const AFTER_BIRTH: RangeInclusive<u64> = 1_000..=5_000;
+
 impl<L: Link> Session<L> {
-    /// Gives a command to the core. It is acknowledged in its turn.
+    /// Takes a message in. It is acknowledged in its turn.
     pub(super) fn judge(&mut self, delivery: &Delivery) {
-        let receipt = delivery.receipt;
-        let stray = match command::read(delivery, &self.frame.tree) {
-            Command::Nothing => None,
-            Command::Ask(incoming) => {
-                self.clear_if_retained(delivery);
-                let expires = delivery.expiry.map(|left| self.core.clock().now().mono + left);
-                self.asking
-                    .push_back(Box::pin(ask(self.core.clone(), receipt, incoming, expires)));
-                return;
-            }
-            Command::Refuse(stray) => {
-                self.clear_if_retained(delivery);
-                tracing::warn!(reason = stray.refusal.reason.word(), "a command without a job");
-                Some(stray)
-            }
-        };
+        let inward = self.frame.tree.inward(&delivery.topic);
+        match inward {
+            Inward::Command(_) | Inward::Verify | Inward::NoCommand => return self.obey(delivery, inward),
+            Inward::Word(device) => return self.heed(delivery, device),
+            Inward::Kept => self.sweep(delivery),
+            Inward::Other if delivery.topic == self.frame.birth => self.note_birth(delivery),
+            Inward::Other => {}
+        }
+        self.settle(delivery.receipt, None);
+    }
+
+    fn settle(&mut self, receipt: Receipt, aside: Option<Aside>) {
         let judged = Judged {
             receipt,
             settled: true,
-            stray,
+            aside,
         };
         self.asking.push_back(Box::pin(std::future::ready(judged)));
+    }
+
+    fn obey(&mut self, delivery: &Delivery, inward: Inward) {
+        let (core, receipt) = (self.core.clone(), delivery.receipt);
+        let command = command::read(delivery, &self.frame.tree, inward);
+        if !matches!(command, Command::Nothing) {
+            self.clear_if_retained(delivery);
+        }
+        match command {
+            Command::Nothing => self.settle(receipt, None),
+            Command::Ask(incoming) => {
+                let expires = delivery.expiry.map(|left| core.clock().now().mono + left);
+                self.asking
+                    .push_back(Box::pin(ask(core, receipt, incoming, expires)));
+            }
+            Command::Verify { device, answer } => {
+                self.asking
+                    .push_back(Box::pin(verify(core, receipt, device, answer)));
+            }
+            Command::Refuse(aside) => {
+                if let Err(refusal) = &aside.told {
+                    tracing::warn!(reason = refusal.reason.word(), "a command without a job");
+                }
+                self.settle(receipt, Some(aside));
+            }
+        }
+    }
+
+    /// A word to a device. One that was kept by the broker was meant for another time.
+    fn heed(&mut self, delivery: &Delivery, device: DeviceId) {
+        let word = command::word(&delivery.payload, device);
+        match word {
+            _ if delivery.payload.is_empty() => self.settle(delivery.receipt, None),
+            Some(incoming) if !delivery.retained => {
+                let (core, receipt) = (self.core.clone(), delivery.receipt);
+                self.asking.push_back(Box::pin(async move {
+                    let why = match core.ask(incoming).await {
+                        Ok((_, Answer::Refused(refusal))) => Some(refusal.message),
+                        Ok(_) => None,
+                        Err(unanswered) => Some(unanswered.to_string()),
+                    };
+                    if let Some(why) = why {
+                        tracing::warn!(%device, why, "a word to a device was not heeded");
+                    }
+                    Judged {
+                        receipt,
+                        settled: true,
+                        aside: None,
+                    }
+                }));
+            }
+            Some(_) => {
+                self.clear_if_retained(delivery);
+                self.settle(delivery.receipt, None);
+            }
+            None => {
+                tracing::warn!(%device, "a word to a device that is neither LOCK nor UNLOCK");
+                self.clear_if_retained(delivery);
+                self.settle(delivery.receipt, None);
+            }
+        }
+    }
+
+    /// What the broker keeps of ours, and nothing stands behind any more, is taken away.
+    fn sweep(&mut self, delivery: &Delivery) {
+        let left_behind = self
+            .sweeping
+            .as_ref()
+            .is_some_and(|known| delivery.retained && !known.contains(delivery.topic.as_str()));
+        if let Some(topic) = Topic::parse(&delivery.topic).filter(|_| left_behind) {
+            tracing::info!(%topic, "the broker kept what is no more; it was cleared");
+            self.publish(nothing(topic.clone()), Sent::Once(topic));
+        }
+    }
+
+    /// Home Assistant has come up, and may have forgotten what it saw.
+    fn note_birth(&mut self, delivery: &Delivery) {
+        if !delivery.retained && delivery.payload == b"online" {
+            let pause = Duration::from_millis(self.chance.random_range(AFTER_BIRTH));
+            self.tell_all_at = Some(self.core.clock().now().mono + pause);
+        }
     }
 
     /// Before it would come again with every connection.
@@ -67,7 +153,7 @@ impl<L: Link> Session<L> {
         if !judged.settled {
             return;
         }
-        if let Some(message) = judged.stray.and_then(body::stray) {
+        if let Some(message) = judged.aside.and_then(body::aside) {
             // Messages with QoS 0 may be lost, and there is no bound to their number.
             let room = self.window.is_some_and(|window| self.on_their_way.len() < window);
             if room || judged.receipt.packet != 0 {
@@ -95,18 +181,48 @@ async fn ask(core: Core, receipt: Receipt, mut incoming: Incoming, expires: Opti
         room.ask(incoming).await
     };
     let answered: Result<_, Stopping> = answered.await;
-    let stray = match &answered {
+    let aside = match &answered {
         // Not on record under its id, which is another request's.
-        Ok((job, Answer::Refused(refusal))) if refusal.reason == Reason::JobIdReused => Some(Stray {
+        Ok((job, Answer::Refused(refusal))) if refusal.reason == Reason::JobIdReused => Some(Aside {
             job: Some(job.clone()),
             to,
-            refusal: refusal.clone(),
+            told: Err(refusal.clone()),
         }),
         _ => None,
     };
     Judged {
         receipt,
         settled: answered.is_ok(),
-        stray,
+        aside,
+    }
+}
+
+/// Has the codes of a device checked, or of all.
+async fn verify(core: Core, receipt: Receipt, device: Option<DeviceId>, answer: Aside) -> Judged {
+    let checked = async {
+        let known = core
+            .look(|gateway, _| gateway.device_ids().collect::<Vec<_>>())
+            .await?;
+        let meant: Vec<DeviceId> = match device {
+            Some(device) => known.into_iter().filter(|id| *id == device).collect(),
+            None => known,
+        };
+        for id in &meant {
+            core.tell(Event::Verify(*id)).await?;
+        }
+        Ok::<_, Stopping>(device.is_none() || !meant.is_empty())
+    };
+    let checked = checked.await;
+    let unknown = Refusal::new(Reason::DeviceNotFound, "there is no such device");
+    Judged {
+        receipt,
+        settled: checked.is_ok(),
+        aside: Some(match checked {
+            Ok(false) => Aside {
+                told: Err(unknown),
+                ..answer
+            },
+            _ => answer,
+        }),
     }
 }

@@ -22,6 +22,8 @@ const LOOK: usize = 8;
 pub enum Sent {
     /// An answer that the core keeps.
     Answer(u64),
+    /// An event, or all up to it that are told to be lost.
+    Event(u64),
     /// A picture.
     Shown(Item),
     /// Something that is not tried again.
@@ -40,6 +42,14 @@ impl<L: Link> Session<L> {
                 );
                 self.put_off(seq, again);
             }
+            Some(Sent::Event(seq)) => {
+                tracing::error!(
+                    seq,
+                    why,
+                    "the MQTT broker refused an event; it will be tried again"
+                );
+                self.hold_events(seq, again);
+            }
             Some(Sent::Shown(item)) => {
                 let topic = item.topic(&self.frame.tree);
                 tracing::error!(%topic, why, "the MQTT broker refused a message; it will be tried again");
@@ -49,6 +59,28 @@ impl<L: Link> Session<L> {
             Some(Sent::Once(topic)) => tracing::error!(%topic, why, "the MQTT broker refused a message"),
             None => {}
         }
+    }
+
+    /// Events stay in their order: none goes out before the one that was refused.
+    fn hold_events(&mut self, refused: u64, until: Mono) {
+        self.event = self.event.min(refused.saturating_sub(1));
+        self.events_held = true;
+        self.refused_until.get_or_insert(until);
+    }
+
+    /// Lets the core know how far the broker has followed.
+    pub(super) async fn keep_place(&mut self) -> Result<(), Stopping> {
+        let under_way = self.on_their_way.values().filter_map(|sent| match sent {
+            Sent::Event(seq) => Some(*seq),
+            Sent::Answer(_) | Sent::Shown(_) | Sent::Once(_) => None,
+        });
+        let before_those = under_way.min().map(|first| first.saturating_sub(1));
+        let sent = before_those.map_or(self.event, |before| before.min(self.event));
+        if sent > self.events_told {
+            self.events_told = sent;
+            self.core.tell(Event::EventsSent(sent)).await?;
+        }
+        Ok(())
     }
 
     fn put_off(&mut self, answer: u64, until: Mono) {
@@ -62,15 +94,47 @@ impl<L: Link> Session<L> {
             self.refused_until = None;
             self.refused.clear();
             self.answers_wait = true;
+            self.events_held = false;
+            self.events_wait = true;
         }
     }
 
-    /// Sends what there is to send, until the window is full. Answers go first: somebody waits.
+    /// Sends what there is to send, until the window is full. Answers go first: somebody waits. Then
+    /// how things are, and at last how they came to be so.
     pub(super) async fn send(&mut self) -> Result<(), Stopping> {
         while let Some(space) = self.space() {
             if self.answers_wait {
                 self.send_answers(space).await?;
-            } else if !self.show_some(space).await? {
+            } else if self.show_some(space).await? {
+            } else if self.events_wait && !self.events_held {
+                self.send_events(space).await?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_events(&mut self, space: usize) -> Result<(), Stopping> {
+        let (most, last) = (space.min(LOOK), self.event);
+        let frame = self.frame.clone();
+        let found = self.core.look(move |gateway, _| {
+            let mut after = gateway.events_after(last).take(most).peekable();
+            let next = after.peek().map(|event| event.seq);
+            let lost = next
+                .filter(|next| *next > last + 1)
+                .map(|next| (next - 1, body::events_lost(&frame, last + 1, next - 1)));
+            let told: Vec<_> = after
+                .map(|event| (event.seq, body::event(&frame, event)))
+                .collect();
+            (lost, told)
+        });
+        let (lost, told) = found.await?;
+        self.events_wait = told.len() == most;
+        for (seq, message) in lost.into_iter().chain(told) {
+            self.event = seq;
+            if !self.publish(message, Sent::Event(seq)) {
+                self.hold_events(seq, self.core.clock().now().mono + AFTER_REFUSAL);
                 break;
             }
         }
@@ -86,7 +150,7 @@ impl<L: Link> Session<L> {
         let most = space.min(LOOK);
         let on_their_way = self.on_their_way.values().filter_map(|sent| match sent {
             Sent::Answer(seq) => Some(*seq),
-            Sent::Shown(_) | Sent::Once(_) => None,
+            Sent::Event(_) | Sent::Shown(_) | Sent::Once(_) => None,
         });
         let skip: BTreeSet<u64> = on_their_way.chain(self.refused.iter().copied()).collect();
         let frame = self.frame.clone();
