@@ -101,6 +101,11 @@ impl Ledger {
         &self.events
     }
 
+    /// The number of the newest event; 0 if there never was one.
+    pub fn last_event(&self) -> u64 {
+        self.next_seq - 1
+    }
+
     /// The last batch that was made: what a reader sees now is durable once this one is.
     pub fn last(&self) -> Ticket {
         self.last

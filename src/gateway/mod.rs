@@ -113,6 +113,8 @@ pub enum Subject {
     Group(GroupKey),
     /// Answers that wait to be sent.
     Replies,
+    /// What happened: there is a new event.
+    Events,
 }
 
 struct Radio {
@@ -149,6 +151,7 @@ pub struct Gateway {
 impl Gateway {
     /// Takes one event in and says what is to be done about it. Never fails, never waits.
     pub fn handle(&mut self, now: Now, event: Event, rng: &mut dyn Rng, out: &mut Vec<Effect>) {
+        let told = self.ledger.last_event();
         self.notice_step(now);
         match event {
             Event::Ask(ask) => self.accept(now, *ask, rng),
@@ -166,6 +169,9 @@ impl Gateway {
         self.expire_doors(now);
         self.dispatch(now);
         self.prune(now);
+        if self.ledger.last_event() > told {
+            self.changed(Subject::Events);
+        }
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
         }

@@ -208,6 +208,8 @@ impl<L: Link> Session<L> {
                 }
                 Subject::Group(key) => self.agenda.add(Item::Group(key.clone()), now),
                 Subject::Replies => self.answers_wait = true,
+                // Nothing that is shown here is an event.
+                Subject::Events => {}
             }
         }
         Ok(())
