@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
-use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
+use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
     CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey, Mono,
@@ -35,6 +35,8 @@ struct Site {
     /// Batches that are not durable yet, while the card is stalled.
     stalled: Option<Vec<Ticket>>,
     bytes_of_last_batch: usize,
+    /// The newest event of which followers were told.
+    told: u64,
 }
 
 fn pin(digits: &str) -> Pin {
@@ -91,6 +93,7 @@ impl Site {
             wake: None,
             stalled: None,
             bytes_of_last_batch: 0,
+            told: 0,
         };
         site.tell(Event::Timer);
         site.settle();
@@ -128,11 +131,21 @@ impl Site {
                         self.under_way.push_back(exchange);
                     }
                     Effect::WakeAt(at) => self.wake = Some(at),
+                    Effect::Changed(subjects) if subjects.contains(&Subject::Events) => {
+                        self.told = self.newest_event();
+                    }
                     Effect::Changed(_) => {}
                 }
             }
         }
+        if self.stalled.is_none() {
+            assert_eq!(self.told, self.newest_event(), "who follows events misses none");
+        }
         answered
+    }
+
+    fn newest_event(&self) -> u64 {
+        self.gateway.events().next_back().map_or(0, |event| event.seq)
     }
 
     /// The lock does what it is asked; its answer is on its way.

@@ -22,8 +22,6 @@ pub(crate) struct Ledger {
     events: VecDeque<Event>,
     next_seq: u64,
     most_events: usize,
-    /// An event was added since this was last asked.
-    told: bool,
     /// The last event that the broker has.
     sent: u64,
     /// Whether that is on record; until then nobody has asked for it.
@@ -63,7 +61,6 @@ impl Ledger {
             events,
             next_seq,
             most_events,
-            told: false,
             sent: sent.unwrap_or(next_seq - 1).min(next_seq - 1),
             sent_is_kept: sent.is_some(),
         }
@@ -102,7 +99,6 @@ impl Ledger {
             detail,
         };
         self.next_seq += 1;
-        self.told = true;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
         self.events.push_back(event);
         while self.events.len() > self.most_events.max(1) {
@@ -114,7 +110,7 @@ impl Ledger {
 
     /// The broker has every event up to this one.
     pub fn events_sent(&mut self, seq: u64) {
-        let sent = seq.clamp(self.sent, self.next_seq - 1);
+        let sent = seq.clamp(self.sent, self.last_event());
         if sent > self.sent || !self.sent_is_kept {
             self.sent = sent;
             self.sent_is_kept = true;
@@ -127,13 +123,13 @@ impl Ledger {
         self.sent
     }
 
-    /// Whether an event was added since this was last asked.
-    pub fn take_told(&mut self) -> bool {
-        std::mem::take(&mut self.told)
-    }
-
     pub fn events(&self) -> &VecDeque<Event> {
         &self.events
+    }
+
+    /// The number of the newest event; 0 if there never was one.
+    pub fn last_event(&self) -> u64 {
+        self.next_seq - 1
     }
 
     /// The last batch that was made: what a reader sees now is durable once this one is.

@@ -117,7 +117,7 @@ pub enum Subject {
     Group(GroupKey),
     /// Answers that wait to be sent.
     Replies,
-    /// What happened.
+    /// What happened: there is a new event.
     Events,
 }
 
@@ -155,6 +155,7 @@ pub struct Gateway {
 impl Gateway {
     /// Takes one event in and says what is to be done about it. Never fails, never waits.
     pub fn handle(&mut self, now: Now, event: Event, rng: &mut dyn Rng, out: &mut Vec<Effect>) {
+        let told = self.ledger.last_event();
         self.notice_step(now);
         match event {
             Event::Ask(ask) => self.accept(now, *ask, rng),
@@ -174,7 +175,7 @@ impl Gateway {
         self.expire_doors(now);
         self.dispatch(now);
         self.prune(now);
-        if self.ledger.take_told() {
+        if self.ledger.last_event() > told {
             self.changed(Subject::Events);
         }
         if !self.news.is_empty() {
