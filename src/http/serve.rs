@@ -481,7 +481,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_knows_is_not_said() {
-        let unknown = Router::new().route("/", get(async || super::super::answer::silence()));
+        let unknown = Router::new().route("/", get(async || Extension(Silence)));
         let (host, _, _stopper) = host(unknown, LONG);
         let (stream, mut caller) = UnixStream::pair().unwrap();
         caller.write_all(request("", "").as_bytes()).await.unwrap();
