@@ -27,6 +27,7 @@ use rand::CryptoRng;
 
 use crate::config::{Config, ConfigError};
 use crate::store::Fail;
+use crate::tls::FileError;
 
 /// Where a package puts the configuration.
 const CONFIG: &str = "/etc/lockbridge/lockbridge.toml";
@@ -105,6 +106,15 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
+        Failure {
+            status: Failure::CONFIG,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Failure {
         Failure {
             status: Failure::CONFIG,
             message: error.to_string(),
