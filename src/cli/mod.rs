@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rand::CryptoRng;
 
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::store::Fail;
 use crate::tls::FileError;
@@ -166,7 +167,11 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
     match &cli.command {
         Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
         Command::Demo(command) => demo::demo(command).map(|()| String::new()),
-        Command::CheckConfig => Ok(config()?.describe()),
+        Command::CheckConfig => {
+            let config = config()?;
+            run::tls_files(&config, &Clock::real())?;
+            Ok(config.describe())
+        }
         Command::Keys(command) => keys::carry_out(command, &config()?),
         Command::Devices => client::with(&config()?, show::devices),
         Command::Codes { device, show_pins } => client::with(&config()?, async |gateway| {

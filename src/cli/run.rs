@@ -170,7 +170,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
 
 /// Sees to it that the files of TLS can be used, before anything else begins. What the broker's
 /// connection needs is read again for each attempt.
-fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<http::Tls>>, Failure> {
+pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<http::Tls>>, Failure> {
     let broker = config.mqtt.as_ref().and_then(|mqtt| mqtt.tls.as_ref());
     let own = config.http.identity.as_ref();
     for identity in own

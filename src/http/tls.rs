@@ -70,16 +70,20 @@ impl Tls {
             Ok(Err(error)) => reason(&error),
             Err(_) => None,
         };
-        let warnings = || self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        match reason {
-            Some(why) => match warnings().one_more(self.clock.now().mono) {
-                Some(kept_back) => {
-                    tracing::warn!(%from, %why, kept_back, "a caller could not be greeted over TLS")
-                }
-                None => tracing::debug!(%from, %why, "a caller could not be greeted over TLS"),
-            },
+        let Some(why) = reason else {
             // As everything does that looks whether a port is open.
-            None => tracing::debug!(%from, "a caller went, or waited, before TLS was agreed on"),
+            tracing::debug!(%from, "a caller went, or waited, before TLS was agreed on");
+            return None;
+        };
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        match warnings.one_more(self.clock.now().mono) {
+            Some(kept_back) => {
+                if kept_back > 0 {
+                    tracing::warn!(kept_back, "further callers could not be greeted over TLS");
+                }
+                tracing::warn!(%from, %why, "a caller could not be greeted over TLS");
+            }
+            None => tracing::debug!(%from, %why, "a caller could not be greeted over TLS"),
         }
         None
     }
@@ -95,10 +99,11 @@ fn read(identity: &Identity, clock: &Clock) -> Result<Arc<ServerConfig>, FileErr
 fn reason(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {
+        // The extension came with TLS 1.2, and is asked for before the version is looked at.
         rustls::Error::PeerIncompatible(
-            PeerIncompatible::Tls12NotOffered
-            | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::SupportedVersionsExtensionRequired,
+            PeerIncompatible::SignatureAlgorithmsExtensionRequired
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => "it offers neither TLS 1.2 nor 1.3, and older versions are not safe".into(),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "what it sends is not TLS: HTTP perhaps, which needs https:// here".into()
@@ -107,6 +112,7 @@ fn reason(error: &io::Error) -> Option<String> {
         rustls::Error::AlertReceived(
             alert @ (AlertDescription::UnknownCA
             | AlertDescription::BadCertificate
+            | AlertDescription::DecryptError
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateExpired),
         ) => format!("it does not accept our certificate ({alert:?})"),

@@ -158,6 +158,7 @@ impl Handshake<'_> {
                 | Alert::CertificateExpired
                 | Alert::CertificateUnknown
                 | Alert::UnknownCA
+                | Alert::DecryptError
                 | Alert::AccessDenied,
                 Some(identity),
             ) => format!(
