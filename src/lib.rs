@@ -44,3 +44,4 @@ pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
+pub mod tls;

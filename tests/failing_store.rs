@@ -128,5 +128,5 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         assert!(after.starts_with("HTTP/1.1 503"), "{after}");
         stop.send(true).unwrap();
     };
-    tokio::join!(serve(listener, Arc::new(api), LONG, stopping), calls);
+    tokio::join!(serve(listener, Arc::new(api), LONG, None, stopping), calls);
 }

@@ -15,20 +15,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gateway", &["model", "plan", "schedule", "store"]),
     ("lock", &["model", "clock"]),
     ("config", &["model", "lock"]),
+    ("tls", &["clock", "config"]),
     ("api", &["model", "plan", "gateway"]),
     ("shell", &["model", "clock", "store", "gateway", "lock", "config"]),
     (
         "http",
-        &["model", "clock", "gateway", "lock", "config", "api", "shell"],
+        &[
+            "model", "clock", "gateway", "lock", "config", "tls", "api", "shell",
+        ],
     ),
-    ("mqtt", &["model", "clock", "gateway", "config", "api", "shell"]),
+    (
+        "mqtt",
+        &["model", "clock", "gateway", "config", "tls", "api", "shell"],
+    ),
     // The oracle must not ask those whom it judges: no plan, no schedule.
     ("sim", &["model", "store", "gateway", "lock"]),
     (
         "cli",
         &[
-            "model", "clock", "plan", "schedule", "store", "gateway", "lock", "config", "api", "shell",
-            "http", "mqtt", "sim",
+            "model", "clock", "plan", "schedule", "store", "gateway", "lock", "config", "tls", "api",
+            "shell", "http", "mqtt", "sim",
         ],
     ),
 ];

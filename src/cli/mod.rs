@@ -25,8 +25,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rand::CryptoRng;
 
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::store::Fail;
+use crate::tls::FileError;
 
 /// Where a package puts the configuration.
 const CONFIG: &str = "/etc/lockbridge/lockbridge.toml";
@@ -112,6 +114,15 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Failure {
+        Failure {
+            status: Failure::CONFIG,
+            message: error.to_string(),
+        }
+    }
+}
+
 impl From<Fail> for Failure {
     fn from(fail: Fail) -> Failure {
         let status = match &fail {
@@ -156,7 +167,11 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
     match &cli.command {
         Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
         Command::Demo(command) => demo::demo(command).map(|()| String::new()),
-        Command::CheckConfig => Ok(config()?.describe()),
+        Command::CheckConfig => {
+            let config = config()?;
+            run::tls_files(&config, &Clock::real())?;
+            Ok(config.describe())
+        }
         Command::Keys(command) => keys::carry_out(command, &config()?),
         Command::Devices => client::with(&config()?, show::devices),
         Command::Codes { device, show_pins } => client::with(&config()?, async |gateway| {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Failure, locks, randomness, runtime_dir};
@@ -24,6 +24,7 @@ use crate::http::{self, Api, socket};
 use crate::mqtt;
 use crate::shell::{self, Parts};
 use crate::store::{Options, SledStore, Vault, load_key};
+use crate::tls;
 
 /// Answers under way get this long once the end is asked for.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
@@ -53,6 +54,11 @@ fn log(verbose: bool) {
 }
 
 async fn gateway(config: Config) -> Result<(), Failure> {
+    // Whoever says "read your certificate again" means no harm to a gateway that has none.
+    let hangup = signal(SignalKind::hangup())?;
+    let clock = Clock::real();
+    let https = tls_files(&config, &clock)?;
+
     // The store: opening it is what makes this the only gateway of its data directory.
     let key = load_key(&config.data_dir, config.key_file.as_deref())?;
     let options = Options {
@@ -73,7 +79,6 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         .map_err(|error| Failure::other(format!("cannot make the Unix socket: {error}")))?;
 
     // The locks, and the core that knows what they shall hold.
-    let clock = Clock::real();
     let (report, facts) = shell::ear();
     let locks = locks::open(&config, &clock, &report)?;
     let (gateway, repairs) = Gateway::boot(
@@ -112,15 +117,23 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         Some(socket.owner),
     ));
     let (stop, stopping) = watch::channel(false);
+    let timeout = config.http.timeout;
     let doors = async {
         tokio::join!(
-            http::serve(network, Arc::clone(&api), config.http.timeout, stopping.clone()),
-            http::serve(local, Arc::clone(&api), config.http.timeout, stopping.clone()),
+            http::serve(
+                network,
+                Arc::clone(&api),
+                timeout,
+                https.clone(),
+                stopping.clone()
+            ),
+            http::serve(local, Arc::clone(&api), timeout, None, stopping.clone()),
         )
     };
     tokio::pin!(doors);
+    let scheme = if https.is_some() { "https" } else { "http" };
     eprintln!(
-        "lockbridge is ready: http://{address} and {}",
+        "lockbridge is ready: {scheme}://{address} and {}",
         socket.path().display()
     );
 
@@ -130,6 +143,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         result = &mut running => ended = Some(result),
         // They close only when they are told to, which is further down.
         _ = &mut doors => {}
+        () = renew(hangup, https.as_deref()) => {}
     }
     // Nobody is listening any more only if the doors are closed already.
     let _ = stop.send(true);
@@ -152,6 +166,41 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         Some(Ok(Err(fail))) => Err(fail.into()),
         Some(Ok(Ok(()))) => Ok(()),
     }
+}
+
+/// Sees to it that the files of TLS can be used, before anything else begins. What the broker's
+/// connection needs is read again for each attempt.
+pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<http::Tls>>, Failure> {
+    let broker = config.mqtt.as_ref().and_then(|mqtt| mqtt.tls.as_ref());
+    let own = config.http.identity.as_ref();
+    for identity in own
+        .into_iter()
+        .chain(broker.and_then(|tls| tls.identity.as_ref()))
+    {
+        if tls::is_open_to_others(&identity.key) {
+            let key = identity.key.display();
+            tracing::warn!(
+                "every user of this machine can read {key}, which is a private key: say `chmod o= {key}`"
+            );
+        }
+    }
+    if let Some(broker) = broker {
+        tls::client(broker, clock)?;
+    }
+    let own = own.map(|identity| http::Tls::new(identity.clone(), clock.clone()));
+    Ok(own.transpose()?.map(Arc::new))
+}
+
+/// Reads certificate and key again whenever SIGHUP comes. Never ends.
+async fn renew(mut hangup: Signal, tls: Option<&http::Tls>) {
+    while hangup.recv().await.is_some() {
+        match tls.map(http::Tls::renew) {
+            Some(Ok(())) => tracing::info!("SIGHUP came: new callers see the certificate as it is now"),
+            Some(Err(why)) => tracing::error!(%why, "SIGHUP came, and the old certificate stays"),
+            None => tracing::info!("SIGHUP came: without TLS it changes nothing"),
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for a signal that asks for the end.

@@ -9,6 +9,7 @@
 //! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections, and which answers arrived
+//! stream.rs what they go over                   tls.rs      HTTPS
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -29,6 +30,8 @@ mod params;
 mod serve;
 pub mod socket;
 mod steer;
+mod stream;
+mod tls;
 mod who;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +52,7 @@ use crate::shell::Core;
 use keys::Keys;
 
 pub use serve::{Listener, serve};
+pub use tls::Tls;
 
 /// What the API is served with.
 pub struct Api {

@@ -2,25 +2,24 @@
 //! arrived.
 //!
 //! ```text
-//! serve ──> Listener ──> attend: one task, one connection
+//! serve ──> Listener ──> attend: one task, one connection, over TLS where there is a certificate
 //!                          Answer  says which job's answer was taken whole  ─┐
 //!                          Line    has it flushed, looks for the caller     <┘──> Core::answered
 //! ```
 //!
 //! There is a place for so many and no more (I10): the others wait at the door, where they cost
 //! nothing, and files stay free for the store. Who keeps us waiting longer than the time-out gives
-//! the place up: with a request's head, with the next request on a connection left open, with
-//! taking what we send. (hyper has one number for both waits for a head; a body has its own, in
-//! `params.rs`.) What the gateway itself needs for an answer is not limited here.
+//! the place up: with the handshake of TLS, with a request's head, with the next request on a
+//! connection left open, with taking what we send. (hyper has one number for both waits for a head;
+//! a body has its own, in `params.rs`.) What the gateway itself needs for an answer is not limited
+//! here.
 //!
 //! An answer *arrived* if all of it was handed to the socket and the caller was still there then.
 //! That is as far as a server can see: what is lost further on counts as arrived. A caller who
 //! closes only its own half of the connection counts as gone.
 
-use std::future::{Future, Pending, pending};
+use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -36,14 +35,14 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::time::Timeout;
 
 use super::Api;
 use super::answer::Silence;
+use super::stream::{Impatient, Socket, Stream};
+use super::tls::Tls;
 use super::who::Peer;
 use crate::model::JobId;
 use crate::shell::Guests;
@@ -62,26 +61,26 @@ pub struct JobOfAnswer(pub JobId);
 /// Where callers come in.
 pub trait Listener {
     /// What they speak over.
-    type Stream: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static;
+    type Socket: Socket;
 
     /// Waits for the next one.
     ///
     /// # Errors
     /// It was gone before it was let in, or the system gives no connection now.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>>;
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, Peer)>>;
 }
 
 impl Listener for TcpListener {
-    type Stream = TcpStream;
+    type Socket = TcpStream;
 
     async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        Ok((stream, Peer::Network))
+        let (stream, from) = TcpListener::accept(self).await?;
+        Ok((stream, Peer::Network(from)))
     }
 }
 
 impl Listener for UnixListener {
-    type Stream = UnixStream;
+    type Socket = UnixStream;
 
     async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
         let (stream, _) = UnixListener::accept(self).await?;
@@ -90,12 +89,20 @@ impl Listener for UnixListener {
     }
 }
 
-/// Serves one listener until `stop` says so and the answers under way are given.
-pub async fn serve(listener: impl Listener, api: Arc<Api>, timeout: Duration, stop: watch::Receiver<bool>) {
+/// Serves one listener, in the clear without `tls`, until `stop` says so and the answers under way
+/// are given.
+pub async fn serve(
+    listener: impl Listener,
+    api: Arc<Api>,
+    timeout: Duration,
+    tls: Option<Arc<Tls>>,
+    stop: watch::Receiver<bool>,
+) {
     let core = api.core.clone();
     let host = Host {
         router: super::routes(api),
         timeout,
+        tls,
         answered: Arc::new(move |job| core.answered(job)),
         stop,
     };
@@ -112,6 +119,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 struct Host {
     router: Router,
     timeout: Duration,
+    tls: Option<Arc<Tls>>,
     answered: Arc<dyn Fn(JobId) + Send + Sync>,
     stop: watch::Receiver<bool>,
 }
@@ -142,10 +150,22 @@ impl Host {
     }
 
     /// One connection, from its first byte to its last.
-    async fn attend<S>(self, stream: S, peer: Peer)
-    where
-        S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
-    {
+    async fn attend(self, socket: impl Socket, peer: Peer) {
+        let socket = Impatient::new(socket, self.timeout);
+        let (Some(tls), Peer::Network(from)) = (self.tls.clone(), peer) else {
+            return self.converse(socket, peer).await;
+        };
+        let greeted = tokio::select! {
+            greeted = tls.greet(socket, from, self.timeout) => greeted,
+            () = stopped(self.stop.clone()) => None,
+        };
+        if let Some(stream) = greeted {
+            self.converse(stream, peer).await;
+        }
+    }
+
+    /// Requests and answers.
+    async fn converse(self, stream: impl Stream, peer: Peer) {
         let (say_taken, taken) = mpsc::channel();
         let router = TowerToHyperService::new(self.router);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -160,8 +180,6 @@ impl Host {
             stream,
             taken,
             answered: self.answered,
-            timeout: self.timeout,
-            stuck: None,
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -245,45 +263,15 @@ impl hyper::body::Body for Answer {
     }
 }
 
-/// A connection that knows which answers it carries, and does not wait for ever to be rid of them.
+/// A connection that knows which answers it carries.
 struct Line<S> {
     stream: S,
     /// Whose answers hyper has taken whole. Before it flushes the next time all of them are written.
     taken: Receiver<JobId>,
     answered: Arc<dyn Fn(JobId) + Send + Sync>,
-    timeout: Duration,
-    /// Since the caller last took nothing.
-    stuck: Option<Pin<Box<Timeout<Pending<()>>>>>,
 }
 
-impl<S> Line<S> {
-    /// Fails what has not moved for too long.
-    fn in_time<T>(&mut self, context: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if moved.is_ready() {
-            self.stuck = None;
-            return moved;
-        }
-        let timeout = self.timeout;
-        let stuck = self
-            .stuck
-            .get_or_insert_with(|| Box::pin(tokio::time::timeout(timeout, pending())));
-        stuck
-            .as_mut()
-            .poll(context)
-            .map(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-/// Whether the other end is still there. Asks the system itself: what tokio knows of a socket is as
-/// old as its last look at all of them. Behind a request that waits to be read an end is not seen.
-fn is_open(stream: &impl AsFd) -> bool {
-    match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
-        Ok(waiting) => waiting > 0,
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
+impl<S: Stream> AsyncRead for Line<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -293,21 +281,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
     }
 }
 
-impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Line<S> {
+impl<S: Stream> AsyncWrite for Line<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let moved = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.in_time(context, moved)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        for job in self.taken.try_iter() {
-            if is_open(&self.stream) {
-                (self.answered)(job);
+        let line = &mut *self;
+        for job in line.taken.try_iter() {
+            if line.stream.is_open() {
+                (line.answered)(job);
             }
         }
         Poll::Ready(Ok(()))
@@ -320,6 +308,7 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Line<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls::tests::{gateway, tls};
     use super::*;
     use axum::Extension;
     use axum::routing::get;
@@ -339,6 +328,7 @@ mod tests {
         let host = Host {
             router,
             timeout,
+            tls: None,
             answered: Arc::new(move |job| say.lock().unwrap().send(job).unwrap()),
             stop,
         };
@@ -370,16 +360,19 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    async fn line() -> (Line<UnixStream>, UnixStream, Sender<JobId>, Receiver<JobId>) {
+    async fn line() -> (
+        Line<Impatient<UnixStream>>,
+        UnixStream,
+        Sender<JobId>,
+        Receiver<JobId>,
+    ) {
         let (stream, caller) = UnixStream::pair().unwrap();
         let (host, marked, _) = host(Router::new(), LONG);
         let (say_taken, taken) = mpsc::channel();
         let line = Line {
-            stream,
+            stream: Impatient::new(stream, LONG),
             taken,
             answered: host.answered,
-            timeout: LONG,
-            stuck: None,
         };
         (line, caller, say_taken, marked)
     }
@@ -447,6 +440,25 @@ mod tests {
             host.clone().attend(stream, PEER).await;
             drop(caller);
         }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_over_tls_is_let_go() {
+        let large = Router::new().route("/", get(async || "x".repeat(16 << 20)));
+        let (mut host, _, _stopper) = host(large, SHORT);
+        let (tls, connector) = tls();
+        host.tls = Some(Arc::new(tls));
+        let (stream, caller) = UnixStream::pair().unwrap();
+        let peer = Peer::Network(([127, 0, 0, 1], 1).into());
+        let call = async {
+            let mut caller = connector.connect(gateway(), caller).await.unwrap();
+            caller.write_all(request("", "").as_bytes()).await.unwrap();
+            caller.flush().await.unwrap();
+            caller
+        };
+        // Ends, although the caller is there.
+        let ((), caller) = tokio::join!(host.attend(stream, peer), call);
+        drop(caller);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! nobody but root and the gateway's own user, and they may do everything.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -19,8 +20,8 @@ use crate::model::{Caller, Reason, Refusal};
 /// The other end of a connection; stands in the extensions of each of its requests.
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
-    /// Some program on the network.
-    Network,
+    /// Some program on the network, from there.
+    Network(SocketAddr),
     /// A user of this machine; `None` if the kernel does not say which.
     Local(Option<u32>),
 }
@@ -81,7 +82,7 @@ impl FromRequestParts<Arc<Api>> for Who {
     async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
         match head.extensions.get::<Peer>() {
             Some(Peer::Local(uid)) => by_user(*uid, api.own_uid),
-            Some(Peer::Network) | None => by_key(head, api),
+            Some(Peer::Network(_)) | None => by_key(head, api),
         }
     }
 }

@@ -54,6 +54,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
             .username
             .as_ref()
             .map(|user| (user.clone(), password.to_owned())),
+        tls: config.tls.clone(),
         keep_alive: config.keep_alive,
         backoff_max: config.backoff_max,
         will: (frame.tree.status(), body::status_word(false)),

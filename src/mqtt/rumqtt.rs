@@ -10,10 +10,14 @@
 //! end, and never waits for the poller: so that the poller may wait for it, when the broker sends
 //! faster than the core decides.
 //!
-//! Trouble is a new connection after a pause; nothing is an error for those above.
+//! Trouble is a new connection after a pause; nothing is an error for those above. What TLS needs is
+//! read from its files for each connection, so that renewed certificates need no restart.
+
+mod trouble;
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, pending};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -23,14 +27,17 @@ use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
-use rumqttc::{NetworkOptions, Outgoing};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
 use super::topic::Topic;
 use crate::clock::Clock;
-use crate::model::Mono;
+use crate::config::BrokerTls;
+use crate::model::{Mono, Timestamp};
+use crate::tls::{self, FileError};
+use trouble::Trouble;
 
 /// Commands that the broker may send before the first of them is acknowledged: when the card is
 /// slow the broker waits. Some send more nevertheless (mosquitto 2.0, up to 16 more for every
@@ -53,6 +60,8 @@ const SESSION: u32 = 7 * 86_400;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
+/// How often the clock is looked at while a certificate waits for it to be set right.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 /// What a packet has beside topic, payload and correlation data, at most.
 const PACKET_OVERHEAD: usize = 64;
 
@@ -67,6 +76,8 @@ pub struct Broker {
     pub client_id: String,
     /// User name and password.
     pub credentials: Option<(String, String)>,
+    /// Without it everything goes in the clear.
+    pub tls: Option<BrokerTls>,
     /// Time between two signs of life.
     pub keep_alive: Duration,
     /// Longest pause between two attempts.
@@ -110,6 +121,7 @@ pub fn connect(
     let (say, said) = mpsc::channel(SAID);
     let poller = Poller {
         options: options(broker),
+        tls: broker.tls.clone(),
         keep_alive: broker.keep_alive,
         backoff_max: broker.backoff_max,
         clock,
@@ -250,6 +262,7 @@ fn seconds(span: Duration) -> u32 {
 
 struct Poller {
     options: MqttOptions,
+    tls: Option<BrokerTls>,
     keep_alive: Duration,
     backoff_max: Duration,
     clock: Clock,
@@ -260,8 +273,8 @@ struct Poller {
 enum End {
     /// We said goodbye, or nobody listens any more.
     Ours,
-    /// Anything else, in words.
-    Lost(String),
+    /// Anything else.
+    Lost(Trouble),
 }
 
 impl Poller {
@@ -276,7 +289,7 @@ impl Poller {
                 sent: 0,
                 packets: BTreeMap::new(),
             };
-            let End::Lost(why) = connection.last().await else {
+            let End::Lost(Trouble { why, until }) = connection.last().await else {
                 return;
             };
             let held = connection.up_since.map(|since| self.since(since));
@@ -291,8 +304,29 @@ impl Poller {
             tracing::warn!(%why, ?pause, "no connection to the MQTT broker; trying again");
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
+                () = self.comes(until) => {}
                 () = self.say.closed() => return,
             }
+        }
+    }
+
+    /// What to connect with, over TLS by files as they are now.
+    fn options(&self) -> Result<MqttOptions, FileError> {
+        let mut options = self.options.clone();
+        if let Some(tls) = &self.tls {
+            let client = TlsConfiguration::Rustls(Arc::new(tls::client(tls, &self.clock)?));
+            options.set_transport(Transport::tls_with_config(client));
+        }
+        Ok(options)
+    }
+
+    /// Waits until the wall clock shows a time, if only because somebody sets it.
+    async fn comes(&self, time: Option<Timestamp>) {
+        let Some(time) = time else {
+            return pending().await;
+        };
+        while self.clock.now().wall < time {
+            self.clock.sleep(LOOK_AT_CLOCK).await;
         }
     }
 
@@ -322,16 +356,20 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Connects, and lasts until the connection ends.
     async fn last(&mut self) -> End {
-        let (client, mut wheel) = AsyncClient::new(self.poller.options.clone(), REQUESTS);
+        let options = match self.poller.options() {
+            Ok(options) => options,
+            Err(error) => return End::Lost(Trouble::new(error.to_string())),
+        };
+        let (client, mut wheel) = AsyncClient::new(options, REQUESTS);
         let mut patience = CONNECT_WITHIN * 2;
         loop {
             // A healthy client says something at least once per keep-alive, if only that it sends
             // a ping. This one may hang on a dead link while it writes.
             let event = match timeout(patience, turn(&mut wheel, &self.poller.say)).await {
                 Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(error))) => return End::Lost(in_words(&error)),
+                Ok(Some(Err(error))) => return End::Lost(self.trouble(&error)),
                 Ok(None) => return End::Ours,
-                Err(_) => return End::Lost("the connection hangs".into()),
+                Err(_) => return End::Lost(Trouble::new("the connection hangs".into())),
             };
             let said = match event {
                 Event::Incoming(Packet::ConnAck(ack)) => {
@@ -353,6 +391,11 @@ impl Connection<'_> {
                 return End::Ours;
             }
         }
+    }
+
+    fn trouble(&self, error: &ConnectionError) -> Trouble {
+        let (host, _) = self.poller.options.broker_address();
+        Trouble::of(error, &host, self.poller.tls.as_ref(), self.up_since.is_some())
     }
 
     fn up(&self, client: AsyncClient, ack: &ConnAck) -> Said {
@@ -431,15 +474,6 @@ async fn turn(wheel: &mut EventLoop, say: &mpsc::Sender<Said>) -> Option<Result<
     tokio::select! {
         event = wheel.poll() => Some(event),
         () = say.closed() => None,
-    }
-}
-
-/// What went wrong. Never with a packet in it: that may hold a PIN.
-fn in_words(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::NotConnAck(_) => "the broker did not begin with a CONNACK".into(),
-        ConnectionError::Timeout(_) => "no answer in time".into(),
-        other => other.to_string(),
     }
 }
 

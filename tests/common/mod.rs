@@ -4,12 +4,11 @@
 //! moved on by its own API, which answers when all that fell due was done.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use lockbridge::api::time;
@@ -32,7 +31,23 @@ pub struct Rig {
     pub key: String,
     /// Whether it says all that it can say.
     pub verbose: bool,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
+}
+
+/// What the gateway says on stderr.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<String>,
+    more: Condvar,
+}
+
+impl Log {
+    fn add(&self, line: &str) {
+        let mut lines = self.lines.lock().unwrap();
+        lines.push_str(line);
+        lines.push('\n');
+        self.more.notify_all();
+    }
 }
 
 /// What came back.
@@ -152,11 +167,11 @@ impl Rig {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let log = Arc::clone(&self.log);
         let ready = lines.by_ref().map_while(Result::ok).find(|line| {
-            writeln!(log.lock().unwrap(), "{line}").unwrap();
+            log.add(line);
             line.contains("ready")
         });
         let ready = ready.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
-        let address = ready.split("http://").nth(1).unwrap();
+        let address = ready.split("://").nth(1).unwrap();
         self.address = address.split_whitespace().next().unwrap().to_owned();
         self.process = Some(process);
         #[allow(
@@ -165,7 +180,7 @@ impl Rig {
         )]
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                writeln!(log.lock().unwrap(), "{line}").unwrap();
+                log.add(&line);
             }
         });
     }
@@ -196,7 +211,21 @@ impl Rig {
 
     /// All that the gateway said on stderr so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.lines.lock().unwrap().clone()
+    }
+
+    /// Waits until this many lines of the log say something, and returns the last of them.
+    #[track_caller]
+    pub fn says(&self, times: usize, wanted: &str) -> String {
+        let find = |lines: &str| {
+            let mut those = lines.lines().filter(|line| line.contains(wanted));
+            those.nth(times - 1).map(str::to_owned)
+        };
+        let lines = self.log.lines.lock().unwrap();
+        let missing = |lines: &mut String| find(lines).is_none();
+        let waited = self.log.more.wait_timeout_while(lines, PATIENCE, missing);
+        let found = find(&waited.unwrap().0);
+        found.unwrap_or_else(|| panic!("it did not say {times} times: {wanted}"))
     }
 
     /// `kill -9`.
@@ -232,7 +261,8 @@ impl Rig {
         states.all(stopped)
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: &str) {
         let process = self.process.as_ref().expect("it runs");
         let kill = Command::new("kill")
             .args(["-s", signal, &process.id().to_string()])

@@ -70,6 +70,7 @@ async fn tell<F: Future<Output = ()>>(story: impl FnOnce(TcpListener, Rumqtt, Cl
         port: listener.local_addr().expect("its number").port(),
         client_id: "lockbridge-villa-gw1".into(),
         credentials: None,
+        tls: None,
         keep_alive: Duration::from_secs(30),
         backoff_max: LONGEST,
         will: (topic("w"), "offline"),
