@@ -233,10 +233,15 @@ impl Gateway {
 
     /// Events after `seq`, oldest first; those pruned by now are left out.
     pub fn events_after(&self, seq: u64) -> impl Iterator<Item = &Event> {
-        self.ledger
-            .events()
-            .iter()
-            .skip_while(move |event| event.seq <= seq)
+        let events = self.ledger.events();
+        let from = events.partition_point(|event| event.seq <= seq);
+        events.range(from..)
+    }
+
+    /// The number of the newest event; 0 if there never was one.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.ledger.last_event()
     }
 
     fn job_view(&self, job: &JobRecord, now: Now) -> JobView {

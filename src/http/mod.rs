@@ -5,7 +5,8 @@
 //! calls.rs  from a call to its answer           devices.rs  devices, likewise
 //! who.rs    who calls, and what that one may    events.rs   events, likewise
 //! keys.rs   the file of API keys                attempts.rs door commands, likewise
-//! params.rs path, query and body, together      ours.rs     health, receipts, queues, jobs
+//! wrong.rs  who shows wrong keys                ours.rs     health, receipts, queues, jobs
+//! params.rs path, query and body, together      stream.rs   events as they happen
 //! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections, and which answers arrived
@@ -29,7 +30,9 @@ mod params;
 mod serve;
 pub mod socket;
 mod steer;
+mod stream;
 mod who;
+mod wrong;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -40,6 +43,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on, post};
 use rand::CryptoRng;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api::answer::Site;
 use crate::api::endpoint::{ENDPOINTS, Method};
@@ -47,10 +51,33 @@ use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
 use keys::Keys;
+use wrong::WrongKeys;
 
 pub use serve::{Listener, serve};
 
 /// What the API is served with.
+pub struct Parts {
+    /// The core.
+    pub core: Core,
+    /// How the gateway is called.
+    pub site: Site,
+    /// Who may call.
+    pub keys: Keys,
+    /// The locks.
+    pub locks: Registry,
+    /// Tells whether the storage is below its reserve.
+    pub storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Where PINs are drawn from.
+    pub randomness: fn() -> Box<dyn CryptoRng + Send>,
+    /// The user that the gateway runs as, if the system says.
+    pub own_uid: Option<u32>,
+    /// How many streams of events may be open at once.
+    pub streams: usize,
+    /// Says when streams are to end, as they have no end of their own.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// The API: what it is served with, and what it remembers.
 pub struct Api {
     core: Core,
     site: Site,
@@ -58,8 +85,11 @@ pub struct Api {
     locks: Registry,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
-    /// The user that the gateway runs as, if the system says.
     own_uid: Option<u32>,
+    stop: watch::Receiver<bool>,
+    wrong_keys: WrongKeys,
+    /// Places for streams of events.
+    streams: Arc<Semaphore>,
     /// The OpenAPI document, once somebody has asked for it.
     document: OnceLock<String>,
     /// Tells the requests of this start from those of others.
@@ -70,31 +100,31 @@ pub struct Api {
 }
 
 impl Api {
-    /// Puts together what the API is served with.
+    /// Puts it together.
     #[must_use]
-    pub fn new(
-        core: Core,
-        site: Site,
-        keys: Keys,
-        locks: Registry,
-        storage_low: Box<dyn Fn() -> bool + Send + Sync>,
-        randomness: fn() -> Box<dyn CryptoRng + Send>,
-        own_uid: Option<u32>,
-    ) -> Api {
-        let started = core.clock().now().wall.0;
+    pub fn new(parts: Parts) -> Api {
+        let started = parts.core.clock().now().wall.0;
         Api {
-            core,
-            site,
-            keys,
-            locks,
-            storage_low,
-            randomness,
-            own_uid,
+            core: parts.core,
+            site: parts.site,
+            keys: parts.keys,
+            locks: parts.locks,
+            storage_low: parts.storage_low,
+            randomness: parts.randomness,
+            own_uid: parts.own_uid,
+            stop: parts.stop,
+            wrong_keys: WrongKeys::default(),
+            streams: Arc::new(Semaphore::new(parts.streams)),
             document: OnceLock::new(),
             started,
             requests: AtomicU64::new(0),
             advancing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Writes down what is remembered of keys, before the end.
+    pub fn save(&self) {
+        self.keys.save_uses();
     }
 
     fn clock(&self) -> &Clock {

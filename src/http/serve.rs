@@ -75,8 +75,8 @@ impl Listener for TcpListener {
     type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        Ok((stream, Peer::Network))
+        let (stream, address) = TcpListener::accept(self).await?;
+        Ok((stream, Peer::Network(address.ip())))
     }
 }
 
@@ -102,7 +102,7 @@ pub async fn serve(listener: impl Listener, api: Arc<Api>, timeout: Duration, st
     host.receive(listener).await;
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     // The sender is gone only when everything is.
     let _ = stop.wait_for(|stop| *stop).await;
 }
