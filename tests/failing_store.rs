@@ -9,7 +9,7 @@ use lockbridge::api::answer::Site;
 use lockbridge::clock::Clock;
 use lockbridge::gateway::{DeviceSpec, Gateway};
 use lockbridge::http::keys::Keys;
-use lockbridge::http::{Api, serve};
+use lockbridge::http::{self, Api, serve};
 use lockbridge::lock::sim::Setup;
 use lockbridge::model::{DeviceId, RadioId, Settings};
 use lockbridge::shell::{self, Parts};
@@ -107,16 +107,18 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
     let socket = dir.path().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     let (peer, _other) = UnixStream::pair().unwrap();
-    let api = Api::new(
-        core,
-        Site::new("villa", "gw1"),
-        Keys::of(dir.path()),
-        BTreeMap::new(),
-        Box::new(|| false),
-        || Box::new(randomness()),
-        Some(peer.peer_cred().unwrap().uid()),
-    );
     let (stop, stopping) = watch::channel(false);
+    let api = Api::new(http::Parts {
+        core,
+        site: Site::new("villa", "gw1"),
+        keys: Keys::of(dir.path()),
+        locks: BTreeMap::new(),
+        storage_low: Box::new(|| false),
+        randomness: || Box::new(randomness()),
+        own_uid: Some(peer.peer_cred().unwrap().uid()),
+        streams: 1,
+        stop: stopping.clone(),
+    });
     let calls = async {
         let before = call(&socket).await;
         assert!(before.starts_with("HTTP/1.1 200"), "{before}");

@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
-    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
+    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -18,7 +18,7 @@ use crate::gateway::Verb;
 pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, JOB,
-    LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, UPDATE,
+    LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, STREAM, UPDATE,
     UPDATE_DEVICE, UPDATE_MULTIPLE,
 };
 
@@ -104,6 +104,8 @@ pub enum Call {
     Queue,
     /// How far a job is.
     Job,
+    /// Events as they happen.
+    Stream,
     /// The OpenAPI document.
     Document,
 }
@@ -396,6 +398,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: JOB,
         answer: SchemaGenerator::subschema_for::<OneJob>,
         about: "How far a job is.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/stream",
+        methods: &[Get],
+        call: Call::Stream,
+        needs: CODES,
+        parameters: STREAM,
+        answer: SchemaGenerator::subschema_for::<Streamed>,
+        about: "Events as they happen, as server-sent events, without PINs.",
     },
 ];
 

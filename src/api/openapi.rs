@@ -20,7 +20,10 @@ const REFUSALS: [(u16, &str); 9] = [
     (404, "There is no such thing."),
     (409, "It goes against what is on record."),
     (413, "The body is too large."),
-    (429, "Too many changes of one device in a minute."),
+    (
+        429,
+        "Too many wrong keys from one address, or too many changes of one device in a minute.",
+    ),
     (503, "A limit of the gateway is reached, or it is stopping."),
     (507, "The gateway's storage is nearly full."),
 ];
@@ -130,18 +133,30 @@ fn operation(endpoint: &Endpoint, method: Method, shapes: &mut SchemaGenerator) 
             });
         }
     }
-    if let Call::Change(_) = endpoint.call {
-        parameters.push(json!({
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "The caller's own name for this change: said again, it gives the first answer.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-        }));
-    }
+    parameters.extend(header(endpoint.call));
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
     operation
+}
+
+/// What is said in a header.
+fn header(call: Call) -> Option<Value> {
+    match call {
+        Call::Change(_) => Some(json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The caller's own name for this change: said again, it gives the first answer.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        })),
+        Call::Stream => Some(json!({
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": "The number of the last message that came: the stream goes on after it.",
+            "schema": {"type": "integer", "minimum": 0},
+        })),
+        _ => None,
+    }
 }
 
 fn operation_id(endpoint: &Endpoint, method: Method) -> String {
@@ -194,6 +209,13 @@ fn responses(endpoint: &Endpoint, shapes: &mut SchemaGenerator) -> Value {
     let shape = (endpoint.answer)(shapes).to_value();
     let mut responses = Map::new();
     let mut done = answer("Done, or found.", &shape, headers);
+    if endpoint.call == Call::Stream {
+        done["description"] =
+            "Messages without an end. The number of each is its `id`, its kind its `event`, and \
+            this its `data`."
+                .into();
+        done["content"] = json!({"text/event-stream": {"schema": shape}});
+    }
     let links = links(endpoint);
     if !links.is_empty() {
         done["links"] = links.into();
@@ -266,7 +288,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
     let has_key = endpoint.needs != Needs::Nothing;
     let is_change = matches!(endpoint.call, Call::Change(_));
     match status {
-        401 | 503 => has_key,
+        401 | 429 | 503 => has_key,
         403 => matches!(endpoint.needs, Needs::OneOf(_)),
         404 => match endpoint.call {
             Call::ListDevices
@@ -276,6 +298,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::GetWorkspace
             | Call::Health
             | Call::Ready
+            | Call::Stream
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode
@@ -293,7 +316,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Job => true,
         },
         409 => is_change || endpoint.call == Call::GenerateCode,
-        429 | 507 => is_change,
+        507 => is_change,
         _ => true,
     }
 }

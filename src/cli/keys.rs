@@ -21,7 +21,8 @@ pub(super) enum Keys {
         #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',')]
         scopes: Vec<Scope>,
     },
-    /// List the keys.
+    /// List the keys, with the minute in which each was last used; a running gateway writes that down
+    /// every five minutes, and when it ends.
     List,
     /// Take a key away; from then on it opens nothing.
     Revoke {
@@ -50,9 +51,11 @@ pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failu
         Keys::List => {
             let rows = keys.list()?.into_iter().map(|key| {
                 let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.word()).collect();
-                vec![key.name, scopes.join(","), key.created_at]
+                let last_used = keys.last_used(&key).unwrap_or_else(|| "-".to_owned());
+                vec![key.name, scopes.join(","), key.created_at, last_used]
             });
-            Ok(show::table(&["NAME", "SCOPES", "CREATED"], rows.collect()))
+            let titles = ["NAME", "SCOPES", "CREATED", "LAST_USED"];
+            Ok(show::table(&titles, rows.collect()))
         }
         Keys::Revoke { name } => {
             keys.revoke(name)?;

@@ -107,17 +107,19 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         .as_ref()
         .map(|to| mqtt::start(&config.site, &config.gateway, to, core.clone(), seed));
 
-    let api = Arc::new(Api::new(
-        core.clone(),
-        Site::new(&config.site, &config.gateway),
-        Keys::of(&config.data_dir),
-        locks.registry,
-        Box::new(storage_low(config.data_dir.clone(), config.reserve)),
-        || Box::new(randomness()),
-        Some(socket.owner),
-    ));
     let (stop, stopping) = watch::channel(false);
     let timeout = config.http.timeout;
+    let api = Arc::new(Api::new(http::Parts {
+        core: core.clone(),
+        site: Site::new(&config.site, &config.gateway),
+        keys: Keys::of(&config.data_dir),
+        locks: locks.registry,
+        storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        randomness: || Box::new(randomness()),
+        own_uid: Some(socket.owner),
+        streams: config.settings.limits.streams,
+        stop: stopping.clone(),
+    }));
     let doors = async {
         tokio::join!(
             http::serve(
@@ -160,6 +162,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         core.stop().await;
         ended = tokio::time::timeout(LAST_WRITES, &mut running).await.ok();
     }
+    api.save();
     match ended {
         None => Err(Failure::other("the store did not close in time")),
         Some(Err(panic)) => Err(Failure::other(format!("the core failed: {panic}"))),

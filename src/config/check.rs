@@ -28,6 +28,8 @@ const RESERVE_MB: u64 = 64;
 const SIM_LINKS: usize = 3;
 /// One million of anything is beyond the memory of the machine that this is for.
 const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
+/// Each takes a connection for good: half of those of a door stay for calls.
+const STREAMS: RangeInclusive<usize> = 1..=128;
 const PACES: RangeInclusive<u32> = 1..=60_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -385,6 +387,7 @@ fn settings(
             events: count("events", counts.events, known.limits.events)?,
             replies: count("replies", counts.replies, known.limits.replies)?,
             refusals: count("refusals", counts.refusals, known.limits.refusals)?,
+            streams: limits.number("streams", counts.streams, known.limits.streams, &STREAMS)?,
             creations_per_minute: pace(
                 "creations_per_minute",
                 counts.creations_per_minute,

@@ -122,8 +122,14 @@ impl Description<'_> {
         let limits = &settings.limits;
         writeln!(
             f,
-            "limits       {} codes, {} jobs, {} members, {} events, {} replies, {} refusals",
-            limits.codes, limits.jobs, limits.members, limits.events, limits.replies, limits.refusals
+            "limits       {} codes, {} jobs, {} members, {} events, {} replies, {} refusals, {} streams",
+            limits.codes,
+            limits.jobs,
+            limits.members,
+            limits.events,
+            limits.replies,
+            limits.refusals,
+            limits.streams
         )
     }
 }

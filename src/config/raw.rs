@@ -79,6 +79,7 @@ section! {
         events: Option<usize>,
         replies: Option<usize>,
         refusals: Option<usize>,
+        streams: Option<usize>,
         creations_per_minute: Option<u32>,
         updates_per_minute: Option<u32>,
         deletions_per_minute: Option<u32>,

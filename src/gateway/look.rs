@@ -244,6 +244,12 @@ impl Gateway {
         self.ledger.last_sent()
     }
 
+    /// The number of the newest event; 0 if there never was one.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.ledger.last_event()
+    }
+
     fn job_view(&self, job: &JobRecord, now: Now) -> JobView {
         let members = job
             .members

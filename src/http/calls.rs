@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::answer::Refused;
 use super::params::Params;
 use super::who::Who;
-use super::{Api, attempts, codes, devices, events, ours};
+use super::{Api, attempts, codes, devices, events, ours, stream};
 use crate::api::endpoint::{Call, Endpoint, Needs};
 use crate::api::form::Form;
 use crate::lock::sim::SimDriver;
@@ -54,6 +54,7 @@ pub async fn answer(
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::Job => ours::job(api, &who, form()?).await,
+        Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
         Call::Document => return Ok(ours::document(api)),
     };
     told.map(IntoResponse::into_response)

@@ -4,14 +4,17 @@
 //! gateway runs; the gateway looks at the file again whenever it has changed. It holds hashes: a
 //! key is random and long enough that its plain SHA-256 cannot be guessed back.
 //!
-//! A file that cannot be read or understood lets nobody in, and says so on the log.
+//! A file that cannot be read or understood lets nobody in, and says so on the log. When each key was
+//! last used stands in a file of its own ([`uses`]), as this one may be changed at any time.
+
+mod uses;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::{CryptoRng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub use crate::api::Scope;
+use crate::model::Now;
+use uses::Uses;
 
 /// Name of the file in the data directory.
 const FILE: &str = "keys.json";
@@ -47,6 +52,16 @@ pub struct Key {
     pub sha256: String,
     /// When it was made.
     pub created_at: String,
+}
+
+impl Key {
+    /// Tells it from all others, those that had its name before included. Says nothing of the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut id = hash(&self.sha256);
+        id.truncate(16);
+        id
+    }
 }
 
 /// Why the keys could not be changed.
@@ -89,6 +104,7 @@ pub struct Keys {
     path: PathBuf,
     /// What was last read, and by what the file then went.
     known: Mutex<(Option<Stamp>, Vec<Key>)>,
+    uses: Uses,
 }
 
 /// Tells one state of the file from another.
@@ -106,12 +122,47 @@ impl Keys {
         Keys {
             path: data_dir.join(FILE),
             known: Mutex::default(),
+            uses: Uses::of(data_dir),
         }
     }
 
-    /// The key that a caller shows, if it is one.
+    /// The key that a caller shows, if it is one; it is used by that.
     #[must_use]
-    pub fn find(&self, shown: &str) -> Option<Key> {
+    pub fn find(&self, shown: &str, now: Now) -> Option<Key> {
+        let known = self.known();
+        let hash = hash(shown);
+        // Every key is compared, each in the same time.
+        let mut found = None;
+        for key in &known.1 {
+            if bool::from(key.sha256.as_bytes().ct_eq(hash.as_bytes())) {
+                found = Some(key.clone());
+            }
+        }
+        if let Some(key) = &found {
+            self.uses.note(key, &known.1, now);
+        }
+        found
+    }
+
+    /// Whether a key that was found is still on file.
+    #[must_use]
+    pub fn has(&self, key: &Key) -> bool {
+        self.known().1.contains(key)
+    }
+
+    /// When a key was last used, to the minute; the last minutes of a running gateway are not on file yet.
+    #[must_use]
+    pub fn last_used(&self, key: &Key) -> Option<String> {
+        self.uses.last(key)
+    }
+
+    /// Puts on file which keys were used since that was done last.
+    pub fn save_uses(&self) {
+        self.uses.save();
+    }
+
+    /// What the file says now.
+    fn known(&self) -> MutexGuard<'_, (Option<Stamp>, Vec<Key>)> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.stamp();
         if known.0 != stamp {
@@ -121,15 +172,7 @@ impl Keys {
             });
             *known = (stamp, keys);
         }
-        let hash = hash(shown);
-        // Every key is compared, each in the same time.
-        let mut found = None;
-        for key in &known.1 {
-            if bool::from(key.sha256.as_bytes().ct_eq(hash.as_bytes())) {
-                found = Some(key.clone());
-            }
-        }
-        found
+        known
     }
 
     /// Every key, oldest first.
@@ -275,27 +318,37 @@ mod tests {
     use rand::SeedableRng;
     use std::os::unix::fs::PermissionsExt;
 
+    use crate::model::{Mono, Timestamp};
+
+    /// So many seconds after a start in 1970.
+    fn at(seconds: u64) -> Now {
+        Now {
+            wall: Timestamp(i64::try_from(seconds * 1000).unwrap()),
+            mono: Mono(seconds * 1000),
+        }
+    }
+
     #[test]
     fn made_known_at_once_and_revoked_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let (gateway, command) = (Keys::of(&data), Keys::of(&data));
-        assert_eq!(gateway.find("seam_x"), None);
+        assert_eq!(gateway.find("seam_x", at(0)), None);
         let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
         let key = command
             .create("office", default_scopes(), String::new(), &mut rng)
             .unwrap();
         assert!(key.starts_with("seam_lb") && key.len() >= 37);
-        let found = gateway.find(&key).expect("it is on file");
+        let found = gateway.find(&key, at(0)).expect("it is on file");
         assert_eq!((found.name.as_str(), found.scopes.len()), ("office", 3));
-        assert_eq!(gateway.find(&key[..key.len() - 1]), None);
+        assert_eq!(gateway.find(&key[..key.len() - 1], at(0)), None);
         let again = command.create("office", default_scopes(), String::new(), &mut rng);
         assert!(matches!(again, Err(KeysError::Taken(_))));
         let file = data.join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!fs::read_to_string(&file).unwrap().contains(key.as_str()));
         command.revoke("office").unwrap();
-        assert_eq!(gateway.find(&key), None);
+        assert_eq!(gateway.find(&key, at(0)), None);
         assert!(matches!(command.revoke("office"), Err(KeysError::Unknown(_))));
     }
 
@@ -304,9 +357,52 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{").unwrap();
         let keys = Keys::of(dir.path());
-        assert_eq!(keys.find("seam_x"), None);
+        assert_eq!(keys.find("seam_x", at(0)), None);
         let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
         let made = keys.create("a", default_scopes(), String::new(), &mut rng);
         assert!(matches!(made, Err(KeysError::Damaged { .. })));
+    }
+
+    #[test]
+    fn uses_are_on_file_every_few_minutes_and_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let gateway = Keys::of(dir.path());
+        let mut rng = rand::rngs::ChaCha12Rng::seed_from_u64(1);
+        let mut make = |name| {
+            let key = gateway.create(name, default_scopes(), String::new(), &mut rng);
+            key.unwrap()
+        };
+        let (one, other) = (make("one"), make("other"));
+        let on_file = || {
+            let command = Keys::of(dir.path());
+            let keys = command.list().unwrap();
+            let used = keys.iter().map(|key| command.last_used(key)).collect::<Vec<_>>();
+            used.into_iter()
+                .map(|used| used.map(|text| text[11..19].to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let minute = |text: &str| Some(text.to_owned());
+        assert_eq!(on_file(), [None, None]);
+        assert!(gateway.find(&one, at(59)).is_some());
+        assert_eq!(on_file(), [minute("00:00:00"), None]);
+        assert!(gateway.find(&one, at(61)).is_some());
+        assert!(gateway.find(&other, at(300)).is_some());
+        assert_eq!(on_file(), [minute("00:00:00"), None], "it rests");
+        assert!(gateway.find(&other, at(359)).is_some());
+        assert_eq!(on_file(), [minute("00:01:00"), minute("00:05:00")]);
+        assert!(gateway.find(&one, at(420)).is_some());
+        gateway.save_uses();
+        assert_eq!(on_file(), [minute("00:07:00"), minute("00:05:00")]);
+
+        // A key of the same name is another one.
+        gateway.revoke("one").unwrap();
+        make("one");
+        assert_eq!(on_file(), [minute("00:05:00"), None]);
+
+        // What a power cut has left of it bothers nobody.
+        fs::write(dir.path().join("keys-used.json"), "").unwrap();
+        assert_eq!(on_file(), [None, None]);
+        assert!(Keys::of(dir.path()).find(&other, at(0)).is_some());
+        assert_eq!(on_file(), [minute("00:00:00"), None]);
     }
 }

@@ -5,11 +5,12 @@
 //! calls.rs  from a call to its answer           devices.rs  devices, likewise
 //! who.rs    who calls, and what that one may    events.rs   events, likewise
 //! keys.rs   the file of API keys                attempts.rs door commands, likewise
-//! params.rs path, query and body, together      ours.rs     health, receipts, queues, jobs
+//! wrong.rs  who shows wrong keys                ours.rs     health, receipts, queues, jobs
+//! params.rs path, query and body, together      stream.rs   events as they happen
 //! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections, and which answers arrived
-//! stream.rs what they go over                   tls.rs      HTTPS
+//! line.rs   what they go over                   tls.rs      HTTPS
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -24,6 +25,7 @@ mod codes;
 mod devices;
 mod events;
 pub mod keys;
+mod line;
 mod ours;
 mod page;
 mod params;
@@ -33,6 +35,7 @@ mod steer;
 mod stream;
 mod tls;
 mod who;
+mod wrong;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -43,6 +46,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on, post};
 use rand::CryptoRng;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api::answer::Site;
 use crate::api::endpoint::{ENDPOINTS, Method};
@@ -50,11 +54,34 @@ use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::shell::Core;
 use keys::Keys;
+use wrong::WrongKeys;
 
 pub use serve::{Listener, serve};
 pub use tls::Tls;
 
 /// What the API is served with.
+pub struct Parts {
+    /// The core.
+    pub core: Core,
+    /// How the gateway is called.
+    pub site: Site,
+    /// Who may call.
+    pub keys: Keys,
+    /// The locks.
+    pub locks: Registry,
+    /// Tells whether the storage is below its reserve.
+    pub storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Where PINs are drawn from.
+    pub randomness: fn() -> Box<dyn CryptoRng + Send>,
+    /// The user that the gateway runs as, if the system says.
+    pub own_uid: Option<u32>,
+    /// How many streams of events may be open at once.
+    pub streams: usize,
+    /// Says when streams are to end, as they have no end of their own.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// The API: what it is served with, and what it remembers.
 pub struct Api {
     core: Core,
     site: Site,
@@ -62,8 +89,11 @@ pub struct Api {
     locks: Registry,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
-    /// The user that the gateway runs as, if the system says.
     own_uid: Option<u32>,
+    stop: watch::Receiver<bool>,
+    wrong_keys: WrongKeys,
+    /// Places for streams of events.
+    streams: Arc<Semaphore>,
     /// The OpenAPI document, once somebody has asked for it.
     document: OnceLock<String>,
     /// Tells the requests of this start from those of others.
@@ -74,31 +104,31 @@ pub struct Api {
 }
 
 impl Api {
-    /// Puts together what the API is served with.
+    /// Puts it together.
     #[must_use]
-    pub fn new(
-        core: Core,
-        site: Site,
-        keys: Keys,
-        locks: Registry,
-        storage_low: Box<dyn Fn() -> bool + Send + Sync>,
-        randomness: fn() -> Box<dyn CryptoRng + Send>,
-        own_uid: Option<u32>,
-    ) -> Api {
-        let started = core.clock().now().wall.0;
+    pub fn new(parts: Parts) -> Api {
+        let started = parts.core.clock().now().wall.0;
         Api {
-            core,
-            site,
-            keys,
-            locks,
-            storage_low,
-            randomness,
-            own_uid,
+            core: parts.core,
+            site: parts.site,
+            keys: parts.keys,
+            locks: parts.locks,
+            storage_low: parts.storage_low,
+            randomness: parts.randomness,
+            own_uid: parts.own_uid,
+            stop: parts.stop,
+            wrong_keys: WrongKeys::default(),
+            streams: Arc::new(Semaphore::new(parts.streams)),
             document: OnceLock::new(),
             started,
             requests: AtomicU64::new(0),
             advancing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Writes down what is remembered of keys, before the end.
+    pub fn save(&self) {
+        self.keys.save_uses();
     }
 
     fn clock(&self) -> &Clock {

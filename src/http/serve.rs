@@ -41,7 +41,7 @@ use tokio::sync::watch;
 
 use super::Api;
 use super::answer::Silence;
-use super::stream::{Impatient, Socket, Stream};
+use super::line::{Impatient, Socket, Stream};
 use super::tls::Tls;
 use super::who::Peer;
 use crate::model::JobId;
@@ -109,7 +109,7 @@ pub async fn serve(
     host.receive(listener).await;
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     // The sender is gone only when everything is.
     let _ = stop.wait_for(|stop| *stop).await;
 }

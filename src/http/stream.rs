@@ -1,105 +1,168 @@
-//! What a connection is spoken over, and how one sees that its caller is gone.
+//! Events as they happen: server-sent events, one more cursor over the one numbered sequence.
+//!
+//! Pulled, not pushed: the next events are looked up when the connection has taken those before. So a
+//! slow reader costs no memory; one that falls further behind than events are kept is told which it
+//! lost. Every message carries its number, which a reader that was cut off gives back to go on without
+//! a gap; the first line is the number from which it begins, so that this holds before any event too.
+//!
+//! No PIN goes out here, whatever the key may see: what is streamed ends up in browsers and logs.
 
-use std::future::{Future, Pending, pending};
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Timeout;
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::timeout;
 
-/// A socket that a caller came over.
-pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static {}
+use super::Api;
+use super::answer::{Refused, refused};
+use super::serve::stopped;
+use super::who::Who;
+use crate::api::answer::{self, Pins, Streamed};
+use crate::api::form::Form;
+use crate::gateway::{Gateway, Subject};
+use crate::model::{Event, Reason, Refusal};
 
-impl<S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static> Socket for S {}
+/// What a reader gives back that was cut off: the number of the last message that it has.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// Events that are looked up at once.
+const STRIDE: usize = 64;
+/// Without events a line goes out all the same, so that a connection that is dead is noticed.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
-/// What requests and answers go over: a socket, or TLS on one.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Whether the other end is still there. Asks the system itself: what tokio knows of a socket
-    /// is as old as its last look at all of them. Behind a request that waits to be read an end
-    /// may not be seen.
-    fn is_open(&mut self) -> bool;
+/// Begins a stream.
+pub async fn open(
+    api: &Arc<Api>,
+    who: Who,
+    headers: &HeaderMap,
+    form: Form<'_>,
+) -> Result<Response, Refused> {
+    let last_seen = last_seen(headers)?.or(form.whole("after"));
+    form.close()?;
+    let place = Arc::clone(&api.streams)
+        .try_acquire_owned()
+        .map_err(|_| refused(Reason::Busy, "as many streams are open as there may be"))?;
+    let after = match last_seen {
+        Some(after) => after,
+        None => api.core.look(|gateway, _| gateway.last_event()).await?,
+    };
+    let reader = Reader {
+        api: Arc::clone(api),
+        who,
+        after,
+        _place: place,
+    };
+    let beginning = stream::once(async move { format!("id: {after}\n\n") });
+    let messages = stream::unfold(reader, |mut reader| async move {
+        let text = reader.next().await?;
+        Some((text, reader))
+    });
+    let body = Body::from_stream(beginning.chain(messages).map(Ok::<_, Infallible>));
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, body).into_response())
 }
 
-/// A socket that does not wait for ever until its caller takes what is sent.
-pub struct Impatient<S> {
-    socket: S,
-    timeout: Duration,
-    /// Since the caller last took nothing.
-    stuck: Option<Pin<Box<Timeout<Pending<()>>>>>,
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(given) = headers.get(LAST_EVENT_ID) else {
+        return Ok(None);
+    };
+    let number = given.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || Refusal::invalid("Last-Event-ID", "must be the number of an event");
+    number.map(Some).ok_or_else(wrong)
 }
 
-impl<S> Impatient<S> {
-    /// Fails what the caller does not take within the time-out.
-    pub fn new(socket: S, timeout: Duration) -> Impatient<S> {
-        Impatient {
-            socket,
-            timeout,
-            stuck: None,
+/// One reader, and how far it is.
+struct Reader {
+    api: Arc<Api>,
+    who: Who,
+    after: u64,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    /// What goes out next; nothing more once the gateway stops, or the reader's key is revoked.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if *self.api.stop.borrow() || !self.who.is_welcome(&self.api.keys) {
+                return None;
+            }
+            // Followed before the look, so that nothing happens unnoticed after it.
+            let news = self.api.core.news();
+            let after = self.after;
+            let seen = self.api.core.look(move |gateway, _| Seen::from(gateway, after));
+            let text = self.tell(seen.await.ok()?);
+            if !text.is_empty() {
+                return Some(text);
+            }
+            tokio::select! {
+                () = stopped(self.api.stop.clone()) => return None,
+                waited = timeout(SIGN_OF_LIFE, something_happens(news)) => if waited.is_err() {
+                    return Some(":\n\n".to_owned());
+                },
+            }
         }
     }
 
-    /// Fails what has not moved for too long.
-    fn in_time<T>(&mut self, context: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if moved.is_ready() {
-            self.stuck = None;
-            return moved;
+    fn tell(&mut self, seen: Seen) -> String {
+        let mut text = String::new();
+        if let Some((from, to)) = seen.lost {
+            text += &message(to, answer::EVENTS_LOST, &Streamed::lost(from, to));
+            self.after = to;
         }
-        let timeout = self.timeout;
-        let stuck = self
-            .stuck
-            .get_or_insert_with(|| Box::pin(tokio::time::timeout(timeout, pending())));
-        stuck
-            .as_mut()
-            .poll(context)
-            .map(|_| Err(io::ErrorKind::TimedOut.into()))
+        for event in &seen.events {
+            let told = answer::event(&self.api.site, event, Pins::Hidden);
+            let data = Streamed::Event {
+                seq: event.seq,
+                event: Box::new(told),
+            };
+            text += &message(event.seq, &answer::event_word(event.kind), &data);
+            self.after = event.seq;
+        }
+        text
     }
 }
 
-impl<S: Socket> Stream for Impatient<S> {
-    fn is_open(&mut self) -> bool {
-        match SockRef::from(&self.socket).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(waiting) => waiting > 0,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+/// What stands after a number.
+struct Seen {
+    /// The first and the last number of what a reader will never see.
+    lost: Option<(u64, u64)>,
+    events: Vec<Event>,
+}
+
+impl Seen {
+    fn from(gateway: &Gateway, after: u64) -> Seen {
+        let newest = gateway.last_event();
+        let events: Vec<Event> = gateway.events_after(after).take(STRIDE).cloned().collect();
+        let lost = match events.first() {
+            // The store was set back: its numbers are not those that this reader knows.
+            _ if newest < after => Some((1, newest)),
+            Some(first) if after + 1 < first.seq => Some((after + 1, first.seq - 1)),
+            _ => None,
+        };
+        Seen { lost, events }
+    }
+}
+
+/// Waits for news of events.
+async fn something_happens(mut news: broadcast::Receiver<Arc<BTreeSet<Subject>>>) {
+    loop {
+        match news.recv().await {
+            Ok(changed) if !changed.contains(&Subject::Events) => {}
+            // Too much of it at once, or no core any more: the next look tells.
+            Ok(_) | Err(_) => return,
         }
     }
 }
 
-impl<S: AsFd> AsFd for Impatient<S> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, into)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let moved = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.in_time(context, moved)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
-    }
+fn message(id: u64, kind: &str, data: &Streamed) -> String {
+    format!("id: {id}\nevent: {kind}\ndata: {}\n\n", answer::text(data))
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::stream::{Socket, Stream};
+use super::line::{Socket, Stream};
 use crate::clock::Clock;
 use crate::config::Identity;
 use crate::model::Mono;

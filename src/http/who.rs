@@ -4,7 +4,7 @@
 //! nobody but root and the gateway's own user, and they may do everything.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 
 use super::Api;
 use super::answer::Refused;
-use super::keys::Scope;
+use super::keys::{Key, Keys, Scope};
 use crate::api::answer::Pins;
 use crate::model::{Caller, Reason, Refusal};
 
@@ -31,6 +31,7 @@ pub struct Who {
     /// Under which name its jobs stand.
     pub caller: Caller,
     scopes: BTreeSet<Scope>,
+    key: Option<Key>,
 }
 
 impl Who {
@@ -40,6 +41,7 @@ impl Who {
         Who {
             caller: Caller("anybody".into()),
             scopes: BTreeSet::new(),
+            key: None,
         }
     }
 
@@ -66,6 +68,12 @@ impl Who {
         )))
     }
 
+    /// Whether this caller would be let in again: its key may have been revoked meanwhile.
+    #[must_use]
+    pub fn is_welcome(&self, keys: &Keys) -> bool {
+        self.key.as_ref().is_none_or(|key| keys.has(key))
+    }
+
     /// Whether this caller may see PINs.
     #[must_use]
     pub fn pins(&self) -> Pins {
@@ -82,7 +90,8 @@ impl FromRequestParts<Arc<Api>> for Who {
     async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
         match head.extensions.get::<Peer>() {
             Some(Peer::Local(uid)) => by_user(*uid, api.own_uid),
-            Some(Peer::Network(_)) | None => by_key(head, api),
+            Some(Peer::Network(address)) => by_key(head, api, address.ip()),
+            None => Err(unauthorized("nobody knows where this request comes from")),
         }
     }
 }
@@ -92,26 +101,31 @@ fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
         Some(uid) if uid == 0 || Some(uid) == own => Ok(Who {
             caller: Caller(format!("uid:{uid}")),
             scopes: BTreeSet::from(Scope::ALL),
+            key: None,
         }),
         _ => Err(unauthorized("this socket serves root and the gateway's own user")),
     }
 }
 
-fn by_key(head: &Parts, api: &Api) -> Result<Who, Refused> {
+fn by_key(head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
     let header = head
         .headers
         .get(AUTHORIZATION)
         .ok_or_else(|| unauthorized("send `authorization: Bearer` with an API key"))?;
+    let now = api.clock().now();
     let key = header
         .to_str()
         .ok()
         .and_then(|header| header.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .and_then(|(_, key)| api.keys.find(key.trim()))
-        .ok_or_else(|| unauthorized("this API key is not known"))?;
+        .and_then(|(_, key)| api.keys.find(key.trim(), now))
+        .ok_or_else(|| api.wrong_keys.shown(address, now.mono))?;
+    tracing::debug!(key = key.name, path = head.uri.path(), "a key is used");
     Ok(Who {
-        caller: Caller(format!("key:{}", key.name)),
-        scopes: key.scopes,
+        // Not by its name: a key that gets the name of a revoked one does not get its jobs.
+        caller: Caller(format!("key:{}", key.id())),
+        scopes: key.scopes.clone(),
+        key: Some(key),
     })
 }
 

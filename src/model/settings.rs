@@ -37,6 +37,8 @@ pub struct Limits {
     pub replies: usize,
     /// Refusals over MQTT that are remembered, so that a repeat gets the same answer.
     pub refusals: usize,
+    /// Streams of events over HTTP that are open at once.
+    pub streams: usize,
     /// Access codes that may be created on one device in a minute (Seam: 10).
     pub creations_per_minute: u32,
     /// Changes of access codes of one device, or of itself, in a minute (Seam: 10).
@@ -70,6 +72,8 @@ impl Default for Limits {
             events: 10_000,
             replies: 1_000,
             refusals: 1_000,
+            // One for each screen of a house, and few of the places that a door has for connections.
+            streams: 16,
             // Far above what bookings need, and below what would keep the card busy alone.
             creations_per_minute: 600,
             updates_per_minute: 600,

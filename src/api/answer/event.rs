@@ -43,6 +43,45 @@ pub struct Event {
     more: More,
 }
 
+/// The kind of what tells which events a reader will never see.
+pub const EVENTS_LOST: &str = "lockbridge.events_lost";
+
+/// The data of a message of the stream.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "streamed")]
+pub enum Streamed {
+    /// An event.
+    Event {
+        /// Its number.
+        seq: u64,
+        /// The event.
+        #[serde(flatten)]
+        event: Box<Event>,
+    },
+    /// Events that are kept no more.
+    Lost {
+        /// `lockbridge.events_lost`.
+        event_type: &'static str,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
+}
+
+impl Streamed {
+    /// Events that are kept no more, from the first to the last of them.
+    #[must_use]
+    pub fn lost(from: u64, to: u64) -> Streamed {
+        Streamed::Lost {
+            event_type: EVENTS_LOST,
+            from,
+            to,
+        }
+    }
+}
+
 /// What does not belong to every event.
 #[derive(Default, Serialize, JsonSchema)]
 #[schemars(inline)]
@@ -154,6 +193,12 @@ pub fn event_code(event: &model::Event) -> Option<Uuid> {
 #[must_use]
 pub fn event_kind(word: &str) -> Option<EventKind> {
     serde_json::from_value(word.into()).ok()
+}
+
+/// The word for a kind of event.
+#[must_use]
+pub fn event_word(kind: EventKind) -> String {
+    super::value(&kind).as_str().unwrap_or_default().to_owned()
 }
 
 /// An event.

@@ -34,7 +34,7 @@ pub use body::{
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
-pub use event::{Event, event, event_code, event_id, event_kind};
+pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
 pub use word::{Always, Moment, Nothing};

@@ -596,3 +596,9 @@ pub(super) const LIST_ATTEMPTS: &[Parameter] = &[
 pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
+pub(super) const STREAM: &[Parameter] = &[optional(
+    "after",
+    Kind::Whole { least: 0, most: MANY },
+    Heeded,
+    "Events after the one with this number. The header `Last-Event-ID` wins over it. Default: from now on.",
+)];
