@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -38,19 +38,22 @@ impl Broker {
 
     /// A broker that does not run yet.
     pub fn planned() -> Broker {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         Broker {
-            port: free.local_addr().unwrap().port(),
+            port: free_port(),
             dir: tempfile::tempdir().unwrap(),
             process: None,
         }
     }
 
     pub fn run(&mut self, more: &str) {
-        let config = self.dir.path().join("mosquitto.conf");
         let port = self.port;
-        let lines = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{more}\n");
-        std::fs::write(&config, lines).unwrap();
+        let open = "allow_anonymous true\nuser root";
+        self.run_with(&format!("listener {port} 127.0.0.1\n{open}\n{more}\n"));
+    }
+
+    /// Runs with this configuration and nothing else.
+    pub fn run_with(&mut self, lines: &str) {
+        let config = self.file("mosquitto.conf", lines);
         let mut command = Command::new(MOSQUITTO);
         command
             .arg("-c")
@@ -67,6 +70,11 @@ impl Broker {
         self.process = None;
     }
 
+    /// Where the broker's own files are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A file of the broker's own.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
@@ -76,30 +84,7 @@ impl Broker {
 
     /// Listens to a filter, and returns once the broker has confirmed it.
     pub fn listen(&self, filter: &str) -> Listener {
-        // It tells of its subscription only when its buffer is full, unless it has none.
-        let mut command = Command::new("stdbuf");
-        command
-            .args([
-                "-oL",
-                "mosquitto_sub",
-                "-d",
-                "-V",
-                "mqttv5",
-                "-q",
-                "1",
-                "-h",
-                "127.0.0.1",
-                "-p",
-            ])
-            .arg(self.port.to_string())
-            .args(["-t", filter, "-F", "MSG|%r|%E|%D|%t|%p"])
-            .stdout(Stdio::piped());
-        let mut process = Process::start(command, |child| child.stdout.take());
-        while !process.line().starts_with("Subscribed") {}
-        Listener {
-            process,
-            heard: Vec::new(),
-        }
+        listen_to(self.port, filter, &[])
     }
 
     /// Publishes as mosquitto's own client does it, and returns once the broker has it.
@@ -124,6 +109,45 @@ impl Broker {
         listener.on("end");
         let kept = listener.heard.into_iter().filter(|message| message.retained);
         kept.map(|message| (message.topic, message.payload)).collect()
+    }
+}
+
+/// A port that nobody listens to.
+pub fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// Listens at the broker of a port, with further arguments for mosquitto's client.
+pub fn listen_to(port: u16, filter: &str, more: &[&str]) -> Listener {
+    // It tells of its subscription only when its buffer is full, unless it has none.
+    let mut command = Command::new("stdbuf");
+    command
+        .args([
+            "-oL",
+            "mosquitto_sub",
+            "-d",
+            "-V",
+            "mqttv5",
+            "-q",
+            "1",
+            "-h",
+            "127.0.0.1",
+            "-p",
+        ])
+        .arg(port.to_string())
+        .args(["-t", filter, "-F", "MSG|%r|%E|%D|%t|%p"])
+        .args(more)
+        .stdout(Stdio::piped());
+    let mut process = Process::start(command, |child| child.stdout.take());
+    // A session that waited for us has its messages come first.
+    let mut heard = Vec::new();
+    loop {
+        let line = process.line();
+        if line.starts_with("Subscribed") {
+            return Listener { process, heard };
+        }
+        heard.extend(Heard::read(&line));
     }
 }
 
@@ -154,6 +178,19 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// A line of the listener, if it is a message.
+    fn read(line: &str) -> Option<Heard> {
+        let mut parts = line.strip_prefix("MSG|")?.splitn(5, '|');
+        let mut part = || parts.next().unwrap_or_default().to_owned();
+        Some(Heard {
+            retained: part() == "1",
+            expiry: part(),
+            correlation: part(),
+            topic: part(),
+            payload: part(),
+        })
+    }
+
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.payload).unwrap_or_else(|e| panic!("{e}: {}", self.payload))
@@ -178,17 +215,8 @@ impl Listener {
     pub fn within(&mut self, patience: Duration, wanted: impl Fn(&Heard) -> bool) -> Option<Heard> {
         loop {
             let line = self.process.lines.recv_timeout(patience).ok()?;
-            let Some(message) = line.strip_prefix("MSG|") else {
+            let Some(message) = Heard::read(&line) else {
                 continue;
-            };
-            let mut parts = message.splitn(5, '|');
-            let mut part = || parts.next().unwrap_or_default().to_owned();
-            let message = Heard {
-                retained: part() == "1",
-                expiry: part(),
-                correlation: part(),
-                topic: part(),
-                payload: part(),
             };
             self.heard.push(message.clone());
             if wanted(&message) {
