@@ -6,25 +6,27 @@
 //! broker forgot the session. Whoever hands messages over keeps what matters.
 //!
 //! [`connect`] gives two halves. The poller does nothing but turn the client's wheel and pass on
-//! what it says, for a client whose wheel stands still answers no pings. [`Rumqtt`] is the other
-//! end, and never waits for the poller: so that the poller may wait for it, when the broker sends
-//! faster than the core decides.
+//! what it says, for a client whose wheel stands still sends no pings. [`Rumqtt`] is the other
+//! end, and never waits for the poller: so that the poller may wait for it, when the broker has
+//! sent more than there is room for.
 //!
 //! Trouble is a new connection after a pause; nothing is an error for those above.
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties,
+    SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::mqttbytes::{Error as Malformed, QoS};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{NetworkOptions, Outgoing};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
@@ -42,9 +44,10 @@ const WINDOW: u16 = 32;
 /// What may wait to go out. More than a connection can ever ask for: an acknowledgement for every
 /// packet id that there is, a full window, and what answers commands outside of it.
 const REQUESTS: usize = 4 * u16::MAX as usize;
-/// What the poller may have said without being heard; then it stops reading, and the broker has to
-/// wait. Messages with QoS 0 get half of it and are dropped beyond.
-const SAID: usize = 32;
+/// Bytes of messages that may have come without being heard, whatever their number: the wheel turns
+/// on while the core waits for its card. Beyond that it stands still, and the broker has to wait.
+/// Messages with QoS 0 get half of it and are dropped beyond.
+const UNHEARD: u32 = 1 << 21;
 /// Announced, so that the broker keeps to itself what we could not take.
 const LARGEST_PACKET: u32 = 262_144;
 /// The broker keeps our session, and commands for us, for so long: seven days.
@@ -77,7 +80,7 @@ pub struct Broker {
 
 /// Our half: see [`connect`].
 pub struct Rumqtt {
-    said: mpsc::Receiver<Said>,
+    said: mpsc::UnboundedReceiver<Said>,
     current: Option<Current>,
 }
 
@@ -97,6 +100,8 @@ enum Said {
         window: usize,
         largest: usize,
     },
+    /// A message, with the room that it takes until it is heard.
+    Came(Delivery, OwnedSemaphorePermit),
     Happened(Happening),
 }
 
@@ -107,13 +112,14 @@ pub fn connect(
     clock: Clock,
     seed: u64,
 ) -> (Rumqtt, impl Future<Output = ()> + Send + use<>) {
-    let (say, said) = mpsc::channel(SAID);
+    let (say, said) = mpsc::unbounded_channel();
     let poller = Poller {
         options: options(broker),
         keep_alive: broker.keep_alive,
         backoff_max: broker.backoff_max,
         clock,
         say,
+        room: Arc::new(Semaphore::new(UNHEARD as usize)),
     };
     (Rumqtt { said, current: None }, poller.run(seed))
 }
@@ -232,6 +238,7 @@ impl Link for Rumqtt {
                 });
                 Happening::Up { window }
             }
+            Some(Said::Came(delivery, _room)) => Happening::Came(delivery),
             Some(Said::Happened(happening)) => {
                 if matches!(happening, Happening::Down) {
                     self.current = None;
@@ -253,7 +260,9 @@ struct Poller {
     keep_alive: Duration,
     backoff_max: Duration,
     clock: Clock,
-    say: mpsc::Sender<Said>,
+    say: mpsc::UnboundedSender<Said>,
+    /// Bytes that may still come without being heard.
+    room: Arc<Semaphore>,
 }
 
 /// How a connection ended.
@@ -280,7 +289,7 @@ impl Poller {
                 return;
             };
             let held = connection.up_since.map(|since| self.since(since));
-            if held.is_some() && self.say.send(Said::Happened(Happening::Down)).await.is_err() {
+            if held.is_some() && self.say.send(Said::Happened(Happening::Down)).is_err() {
                 return;
             }
             failures = match held {
@@ -335,21 +344,20 @@ impl Connection<'_> {
             };
             let said = match event {
                 Event::Incoming(Packet::ConnAck(ack)) => {
-                    patience = 2 * self.keep_alive(&ack);
+                    let keep_alive = self.keep_alive(&ack);
+                    // The client takes "none" for "without a pause".
+                    if wheel.options.keep_alive().is_zero() {
+                        wheel.options.set_keep_alive(keep_alive);
+                    }
+                    patience = 2 * keep_alive;
                     self.up_since = Some(self.poller.clock.now().mono);
                     Some(self.up(client.clone(), &ack))
                 }
+                Event::Incoming(Packet::Publish(publish)) => self.came(publish).await,
                 Event::Outgoing(Outgoing::Disconnect) => return End::Ours,
                 event => self.happened(event).map(Said::Happened),
             };
-            let Some(said) = said else { continue };
-            let dispensable =
-                matches!(&said, Said::Happened(Happening::Came(delivery)) if delivery.receipt.packet == 0);
-            if dispensable && self.poller.say.capacity() < SAID / 2 {
-                tracing::warn!("too many messages with QoS 0; one was dropped");
-                continue;
-            }
-            if self.poller.say.send(said).await.is_err() {
+            if said.is_some_and(|said| self.poller.say.send(said).is_err()) {
                 return End::Ours;
             }
         }
@@ -372,10 +380,26 @@ impl Connection<'_> {
         }
     }
 
-    /// The broker may ask for another keep-alive than ours, and the client obeys.
+    /// The broker may ask for another keep-alive than ours, and the client obeys. One that asks for
+    /// none gets ours nevertheless: it is how a dead link is noticed.
     fn keep_alive(&self, ack: &ConnAck) -> Duration {
         let asked = ack.properties.as_ref().and_then(|p| p.server_keep_alive);
+        let asked = asked.filter(|seconds| *seconds > 0);
         asked.map_or(self.poller.keep_alive, |s| Duration::from_secs(s.into()))
+    }
+
+    /// A message, once there is room for it; `None` if it was dropped for want of it.
+    async fn came(&self, publish: Publish) -> Option<Said> {
+        let room = &self.poller.room;
+        if publish.qos == QoS::AtMostOnce && room.available_permits() < UNHEARD as usize / 2 {
+            tracing::warn!("too many messages with QoS 0; one was dropped");
+            return None;
+        }
+        let bytes = publish.topic.len() + publish.payload.len() + PACKET_OVERHEAD;
+        let bytes = u32::try_from(bytes).unwrap_or(UNHEARD).min(UNHEARD);
+        // It is never closed, and given back whole when nobody listens any more.
+        let taken = Arc::clone(room).acquire_many_owned(bytes).await.ok()?;
+        Some(Said::Came(self.delivery(publish), taken))
     }
 
     fn happened(&mut self, event: Event) -> Option<Happening> {
@@ -386,7 +410,6 @@ impl Connection<'_> {
                 None
             }
             Event::Incoming(Packet::PubAck(ack)) => self.settled(&ack),
-            Event::Incoming(Packet::Publish(publish)) => Some(Happening::Came(self.delivery(publish))),
             Event::Incoming(Packet::SubAck(ack)) => {
                 for code in &ack.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -427,19 +450,56 @@ impl Connection<'_> {
 }
 
 /// One turn of the client's wheel; `None` once nobody listens.
-async fn turn(wheel: &mut EventLoop, say: &mpsc::Sender<Said>) -> Option<Result<Event, ConnectionError>> {
+async fn turn(
+    wheel: &mut EventLoop,
+    say: &mpsc::UnboundedSender<Said>,
+) -> Option<Result<Event, ConnectionError>> {
     tokio::select! {
         event = wheel.poll() => Some(event),
         () = say.closed() => None,
     }
 }
 
-/// What went wrong. Never with a packet in it: that may hold a PIN.
+/// What went wrong, and what to look at. Never with a packet in it: that may hold a PIN.
 fn in_words(error: &ConnectionError) -> String {
     match error {
         ConnectionError::NotConnAck(_) => "the broker did not begin with a CONNACK".into(),
         ConnectionError::Timeout(_) => "no answer in time".into(),
+        ConnectionError::ConnectionRefused(code) => refused_with(*code),
+        // Brokers that know an older MQTT only say so in its own way.
+        ConnectionError::MqttState(StateError::Deserialization(Malformed::InvalidConnectReturnCode(_))) => {
+            refused_with(ConnectReturnCode::UnsupportedProtocolVersion)
+        }
+        ConnectionError::MqttState(StateError::CollisionTimeout) => {
+            "the broker confirms later messages and leaves out an earlier one".into()
+        }
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
+            format!("the broker ended the connection: {reason_code:?}")
+        }
+        ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker answers no pings".into(),
         other => other.to_string(),
+    }
+}
+
+fn refused_with(code: ConnectReturnCode) -> String {
+    use ConnectReturnCode as Code;
+    match code {
+        Code::UnsupportedProtocolVersion => "the broker does not speak MQTT 5, which is needed".into(),
+        Code::ClientIdentifierNotValid => {
+            "the broker does not take our client id, lockbridge-<site>-<id>: see its rules about names".into()
+        }
+        Code::BadUserNamePassword => {
+            "the broker does not know this user with this password: see `username` and `password_file`".into()
+        }
+        Code::NotAuthorized | Code::Banned => {
+            "the broker does not let this user in: see its access list, and `username`".into()
+        }
+        Code::ServerUnavailable | Code::ServerBusy | Code::ConnectionRateExceeded => {
+            "the broker is busy, or not ready yet".into()
+        }
+        Code::QuotaExceeded => "the broker has reached a limit of its own: see its quotas".into(),
+        Code::UseAnotherServer | Code::ServerMoved => "the broker is somewhere else now: see `url`".into(),
+        other => format!("the broker refuses the connection: {other:?}"),
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Rig {
     /// Whether it says all that it can say.
     pub verbose: bool,
     log: Arc<Mutex<String>>,
+    /// Closed when the log of the present process is at its end.
+    over: Receiver<()>,
 }
 
 /// What came back.
@@ -108,6 +111,7 @@ impl Rig {
             key: String::new(),
             verbose: false,
             log: Arc::default(),
+            over: channel().1,
         };
         rig.key = rig.make_key("everything", "codes,pins,operate,admin");
         rig
@@ -159,11 +163,14 @@ impl Rig {
         let address = ready.split("http://").nth(1).unwrap();
         self.address = address.split_whitespace().next().unwrap().to_owned();
         self.process = Some(process);
+        let (at_work, over) = channel();
+        self.over = over;
         #[allow(
             clippy::disallowed_methods,
             reason = "the log must be read, or the program waits"
         )]
         std::thread::spawn(move || {
+            let _at_work: Sender<()> = at_work;
             for line in lines.map_while(Result::ok) {
                 writeln!(log.lock().unwrap(), "{line}").unwrap();
             }
@@ -204,6 +211,19 @@ impl Rig {
         let mut process = self.process.take().expect("it runs");
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    /// Waits until the program ends by itself, and returns how.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        self.ended_within(PATIENCE).expect("it ends")
+    }
+
+    /// The same for a caller with a patience of its own, who will ask again.
+    pub fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        // The log ends with the program.
+        let over = self.over.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        over.then(|| self.process.take().expect("it ran").wait().unwrap())
     }
 
     /// `kill`, and how the program ended.

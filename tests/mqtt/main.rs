@@ -3,6 +3,7 @@
 mod broker;
 #[path = "../common/mod.rs"]
 mod common;
+mod names;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
