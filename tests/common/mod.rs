@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use lockbridge::api::time;
@@ -33,9 +33,23 @@ pub struct Rig {
     pub key: String,
     /// Whether it says all that it can say.
     pub verbose: bool,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
     /// Closed when the log of the present process is at its end.
     over: Receiver<()>,
+}
+
+/// What the program said, line by line.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    grew: Condvar,
+}
+
+impl Log {
+    fn add(&self, line: &str) {
+        writeln!(self.text.lock().unwrap(), "{line}").unwrap();
+        self.grew.notify_all();
+    }
 }
 
 /// What came back.
@@ -156,7 +170,7 @@ impl Rig {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let log = Arc::clone(&self.log);
         let ready = lines.by_ref().map_while(Result::ok).find(|line| {
-            writeln!(log.lock().unwrap(), "{line}").unwrap();
+            log.add(line);
             line.contains("ready")
         });
         let ready = ready.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
@@ -172,7 +186,7 @@ impl Rig {
         std::thread::spawn(move || {
             let _at_work: Sender<()> = at_work;
             for line in lines.map_while(Result::ok) {
-                writeln!(log.lock().unwrap(), "{line}").unwrap();
+                log.add(&line);
             }
         });
     }
@@ -203,7 +217,20 @@ impl Rig {
 
     /// All that the gateway said on stderr so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.text.lock().unwrap().clone()
+    }
+
+    /// Waits until the log is as it should be.
+    #[track_caller]
+    pub fn logged(&self, wanted: impl Fn(&str) -> bool) {
+        let text = self.log.text.lock().unwrap();
+        let unwanted = |text: &mut String| !wanted(text);
+        let (text, waited) = self
+            .log
+            .grew
+            .wait_timeout_while(text, PATIENCE, unwanted)
+            .unwrap();
+        assert!(!waited.timed_out(), "it said something else:\n{text}");
     }
 
     /// `kill -9`.
