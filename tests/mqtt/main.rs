@@ -4,6 +4,7 @@ mod broker;
 #[path = "../common/mod.rs"]
 mod common;
 mod names;
+mod outage;
 mod script;
 mod size;
 mod told;
