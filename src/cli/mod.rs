@@ -103,6 +103,17 @@ impl Failure {
             message: message.to_string(),
         }
     }
+
+    fn second_at_broker(config: &Config) -> Failure {
+        Failure {
+            status: Failure::INSTANCE,
+            message: format!(
+                "another gateway is at the MQTT broker as id \"{}\" of site \"{}\", and was there first: \
+                 give each its own `[gateway] id`",
+                config.gateway, config.site
+            ),
+        }
+    }
 }
 
 impl From<ConfigError> for Failure {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::keys::Keys;
 use crate::http::{self, Api, socket};
-use crate::mqtt;
+use crate::mqtt::{self, Mqtt};
 use crate::shell::{self, Parts};
 use crate::store::{Options, SledStore, Vault, load_key};
 use crate::tls;
@@ -102,7 +102,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         rng: Box::new(rng),
     })?;
 
-    let mqtt = config
+    let mut mqtt = config
         .mqtt
         .as_ref()
         .map(|to| mqtt::start(&config.site, &config.gateway, to, core.clone(), seed));
@@ -140,9 +140,11 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     );
 
     let mut ended = None;
+    let mut is_second = false;
     tokio::select! {
         told = told_to_end() => tracing::info!("{} came: ending", told?),
         result = &mut running => ended = Some(result),
+        () = displaced(mqtt.as_mut()) => is_second = true,
         // They close only when they are told to, which is further down.
         _ = &mut doors => {}
         () = renew(hangup, https.as_deref()) => {}
@@ -167,6 +169,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         None => Err(Failure::other("the store did not close in time")),
         Some(Err(panic)) => Err(Failure::other(format!("the core failed: {panic}"))),
         Some(Ok(Err(fail))) => Err(fail.into()),
+        Some(Ok(Ok(()))) if is_second => Err(Failure::second_at_broker(&config)),
         Some(Ok(Ok(()))) => Ok(()),
     }
 }
@@ -204,6 +207,14 @@ async fn renew(mut hangup: Signal, tls: Option<&http::Tls>) {
         }
     }
     std::future::pending().await
+}
+
+/// Waits until the broker gives our place to a gateway of the same name; for ever without a broker.
+async fn displaced(mqtt: Option<&mut Mqtt>) {
+    match mqtt {
+        Some(mqtt) => mqtt.displaced().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for a signal that asks for the end.

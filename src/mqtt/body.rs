@@ -61,6 +61,8 @@ pub struct Frame {
     pub started_at: Timestamp,
     /// Where Home Assistant says that it has come up.
     pub birth: String,
+    /// What no other run of this or any other gateway says of itself.
+    pub instance: String,
 }
 
 impl Item {
@@ -254,6 +256,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": time::show(frame.started_at),
+        "instance": frame.instance,
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),

@@ -26,17 +26,18 @@ use crate::config;
 use crate::shell::{self, Core};
 use body::Frame;
 use rumqtt::Broker;
-use session::Session;
+use session::{Parting, Session};
 use topic::Tree;
 
 /// The running link to a broker.
 pub struct Mqtt {
     stop: watch::Sender<bool>,
+    displaced: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
 /// Connects the core to a broker, now or whenever there is one. `seed` spreads the pauses between
-/// attempts.
+/// attempts, and is what another gateway of the same name does not have.
 pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed: u64) -> Mqtt {
     let frame = Frame {
         tree: Tree::new(site, gateway, &config.reply_prefix),
@@ -44,6 +45,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         show_names: config.show_names,
         started_at: core.clock().now().wall,
         birth: format!("{}/status", config.discovery_prefix),
+        instance: format!("{seed:016x}"),
     };
     let password = config.password.as_ref().map_or("", |secret| secret.expose());
     let broker = Broker {
@@ -60,19 +62,34 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         will: (frame.tree.status(), body::status_word(false)),
     };
     let (stop, stopped) = watch::channel(false);
+    let (displace, displaced) = watch::channel(false);
     let task = shell::keep("mqtt", core.clock().clone(), move || {
         let (link, poller) = rumqtt::connect(&broker, core.clock().clone(), seed);
         let session = Session::new(link, core.clone(), frame.clone(), seed);
-        let stopped = stopped.clone();
+        let (stopped, displace) = (stopped.clone(), displace.clone());
         async move {
             // Either ends by itself once the other has.
-            tokio::join!(poller, session.run(stopped));
+            let ((), parting) = tokio::join!(poller, session.run(stopped));
+            displace.send_replace(parting == Parting::Displaced);
         }
     });
-    Mqtt { stop, task }
+    Mqtt {
+        stop,
+        displaced,
+        task,
+    }
 }
 
 impl Mqtt {
+    /// Returns once this gateway had to give its place at the broker to another one of its name,
+    /// that was there first. It does not try again.
+    pub async fn displaced(&mut self) {
+        // A link that ended otherwise says nothing any more.
+        if self.displaced.wait_for(|displaced| *displaced).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Says goodbye to the broker, and returns when that is done or has taken too long. Before the
     /// core is stopped.
     pub async fn stop(self) {

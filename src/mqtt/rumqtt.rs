@@ -6,9 +6,9 @@
 //! broker forgot the session. Whoever hands messages over keeps what matters.
 //!
 //! [`connect`] gives two halves. The poller does nothing but turn the client's wheel and pass on
-//! what it says, for a client whose wheel stands still answers no pings. [`Rumqtt`] is the other
-//! end, and never waits for the poller: so that the poller may wait for it, when the broker sends
-//! faster than the core decides.
+//! what it says, for a client whose wheel stands still sends no pings. [`Rumqtt`] is the other
+//! end, and never waits for the poller: so that the poller may wait for it, when the broker has
+//! sent more than there is room for.
 //!
 //! Trouble is a new connection after a pause; nothing is an error for those above. What TLS needs is
 //! read from its files for each connection, so that renewed certificates need no restart.
@@ -28,7 +28,7 @@ use rumqttc::v5::mqttbytes::v5::{
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
@@ -49,9 +49,10 @@ const WINDOW: u16 = 32;
 /// What may wait to go out. More than a connection can ever ask for: an acknowledgement for every
 /// packet id that there is, a full window, and what answers commands outside of it.
 const REQUESTS: usize = 4 * u16::MAX as usize;
-/// What the poller may have said without being heard; then it stops reading, and the broker has to
-/// wait. Messages with QoS 0 get half of it and are dropped beyond.
-const SAID: usize = 32;
+/// Bytes of messages that may have come without being heard, whatever their number: the wheel turns
+/// on while the core waits for its card. Beyond that it stands still, and the broker has to wait.
+/// Messages with QoS 0 get half of it and are dropped beyond.
+const UNHEARD: u32 = 1 << 21;
 /// Announced, so that the broker keeps to itself what we could not take.
 const LARGEST_PACKET: u32 = 262_144;
 /// The broker keeps our session, and commands for us, for so long: seven days.
@@ -88,7 +89,7 @@ pub struct Broker {
 
 /// Our half: see [`connect`].
 pub struct Rumqtt {
-    said: mpsc::Receiver<Said>,
+    said: mpsc::UnboundedReceiver<Said>,
     current: Option<Current>,
 }
 
@@ -108,6 +109,8 @@ enum Said {
         window: usize,
         largest: usize,
     },
+    /// A message, with the room that it takes until it is heard.
+    Came(Delivery, OwnedSemaphorePermit),
     Happened(Happening),
 }
 
@@ -118,7 +121,7 @@ pub fn connect(
     clock: Clock,
     seed: u64,
 ) -> (Rumqtt, impl Future<Output = ()> + Send + use<>) {
-    let (say, said) = mpsc::channel(SAID);
+    let (say, said) = mpsc::unbounded_channel();
     let poller = Poller {
         options: options(broker),
         tls: broker.tls.clone(),
@@ -126,6 +129,7 @@ pub fn connect(
         backoff_max: broker.backoff_max,
         clock,
         say,
+        room: Arc::new(Semaphore::new(UNHEARD as usize)),
     };
     (Rumqtt { said, current: None }, poller.run(seed))
 }
@@ -244,6 +248,7 @@ impl Link for Rumqtt {
                 });
                 Happening::Up { window }
             }
+            Some(Said::Came(delivery, _room)) => Happening::Came(delivery),
             Some(Said::Happened(happening)) => {
                 if matches!(happening, Happening::Down) {
                     self.current = None;
@@ -266,7 +271,9 @@ struct Poller {
     keep_alive: Duration,
     backoff_max: Duration,
     clock: Clock,
-    say: mpsc::Sender<Said>,
+    say: mpsc::UnboundedSender<Said>,
+    /// Bytes that may still come without being heard.
+    room: Arc<Semaphore>,
 }
 
 /// How a connection ended.
@@ -293,7 +300,7 @@ impl Poller {
                 return;
             };
             let held = connection.up_since.map(|since| self.since(since));
-            if held.is_some() && self.say.send(Said::Happened(Happening::Down)).await.is_err() {
+            if held.is_some() && self.say.send(Said::Happened(Happening::Down)).is_err() {
                 return;
             }
             failures = match held {
@@ -373,21 +380,20 @@ impl Connection<'_> {
             };
             let said = match event {
                 Event::Incoming(Packet::ConnAck(ack)) => {
-                    patience = 2 * self.keep_alive(&ack);
+                    let keep_alive = self.keep_alive(&ack);
+                    // The client takes "none" for "without a pause".
+                    if wheel.options.keep_alive().is_zero() {
+                        wheel.options.set_keep_alive(keep_alive);
+                    }
+                    patience = 2 * keep_alive;
                     self.up_since = Some(self.poller.clock.now().mono);
                     Some(self.up(client.clone(), &ack))
                 }
+                Event::Incoming(Packet::Publish(publish)) => self.came(publish).await,
                 Event::Outgoing(Outgoing::Disconnect) => return End::Ours,
                 event => self.happened(event).map(Said::Happened),
             };
-            let Some(said) = said else { continue };
-            let dispensable =
-                matches!(&said, Said::Happened(Happening::Came(delivery)) if delivery.receipt.packet == 0);
-            if dispensable && self.poller.say.capacity() < SAID / 2 {
-                tracing::warn!("too many messages with QoS 0; one was dropped");
-                continue;
-            }
-            if self.poller.say.send(said).await.is_err() {
+            if said.is_some_and(|said| self.poller.say.send(said).is_err()) {
                 return End::Ours;
             }
         }
@@ -415,10 +421,26 @@ impl Connection<'_> {
         }
     }
 
-    /// The broker may ask for another keep-alive than ours, and the client obeys.
+    /// The broker may ask for another keep-alive than ours, and the client obeys. One that asks for
+    /// none gets ours nevertheless: it is how a dead link is noticed.
     fn keep_alive(&self, ack: &ConnAck) -> Duration {
         let asked = ack.properties.as_ref().and_then(|p| p.server_keep_alive);
+        let asked = asked.filter(|seconds| *seconds > 0);
         asked.map_or(self.poller.keep_alive, |s| Duration::from_secs(s.into()))
+    }
+
+    /// A message, once there is room for it; `None` if it was dropped for want of it.
+    async fn came(&self, publish: Publish) -> Option<Said> {
+        let room = &self.poller.room;
+        if publish.qos == QoS::AtMostOnce && room.available_permits() < UNHEARD as usize / 2 {
+            tracing::warn!("too many messages with QoS 0; one was dropped");
+            return None;
+        }
+        let bytes = publish.topic.len() + publish.payload.len() + PACKET_OVERHEAD;
+        let bytes = u32::try_from(bytes).unwrap_or(UNHEARD).min(UNHEARD);
+        // It is never closed, and given back whole when nobody listens any more.
+        let taken = Arc::clone(room).acquire_many_owned(bytes).await.ok()?;
+        Some(Said::Came(self.delivery(publish), taken))
     }
 
     fn happened(&mut self, event: Event) -> Option<Happening> {
@@ -429,7 +451,6 @@ impl Connection<'_> {
                 None
             }
             Event::Incoming(Packet::PubAck(ack)) => self.settled(&ack),
-            Event::Incoming(Packet::Publish(publish)) => Some(Happening::Came(self.delivery(publish))),
             Event::Incoming(Packet::SubAck(ack)) => {
                 for code in &ack.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -470,7 +491,10 @@ impl Connection<'_> {
 }
 
 /// One turn of the client's wheel; `None` once nobody listens.
-async fn turn(wheel: &mut EventLoop, say: &mpsc::Sender<Said>) -> Option<Result<Event, ConnectionError>> {
+async fn turn(
+    wheel: &mut EventLoop,
+    say: &mpsc::UnboundedSender<Said>,
+) -> Option<Result<Event, ConnectionError>> {
     tokio::select! {
         event = wheel.poll() => Some(event),
         () = say.closed() => None,

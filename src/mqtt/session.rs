@@ -9,10 +9,12 @@
 //!
 //! The broker refusing a message is an alarm in the log, and the message is tried again later.
 //!
-//! The life of the session stands here, commands in [`inbox`], answers and state in [`outbox`].
+//! The life of the session stands here, commands in [`inbox`], answers and state in [`outbox`],
+//! and what is done about another gateway of our name in [`rivals`].
 
 mod inbox;
 mod outbox;
+mod rivals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::model::Mono;
 use crate::shell::{Core, Stopping};
 use inbox::Judged;
 use outbox::{Sent, nothing};
+use rivals::Rivals;
 
 /// A thing is shown at most so often; changes in between are shown as one.
 const PACE: Duration = Duration::from_secs(1);
@@ -41,6 +44,15 @@ const PACE: Duration = Duration::from_secs(1);
 const ASKING: usize = 64;
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// It was told to, or nobody needs it any more.
+    Ours,
+    /// Another gateway has our name, and was there first.
+    Displaced,
+}
 
 /// See the front of this file.
 pub struct Session<L> {
@@ -71,6 +83,8 @@ pub struct Session<L> {
     /// Everything is to be told once more then.
     tell_all_at: Option<Mono>,
     chance: SmallRng,
+    rivals: Rivals,
+    parting: Parting,
     /// What was shown on this connection; `None` for what only an earlier one has seen.
     shown: BTreeMap<Item, Option<[u8; 32]>>,
 }
@@ -79,6 +93,7 @@ impl<L: Link> Session<L> {
     /// A session that is not yet connected.
     /// `seed` spreads what many gateways would do at one moment.
     pub fn new(link: L, core: Core, frame: Frame, seed: u64) -> Session<L> {
+        let rivals = Rivals::new(&frame.instance);
         Session {
             link,
             core,
@@ -97,12 +112,14 @@ impl<L: Link> Session<L> {
             sweeping: None,
             tell_all_at: None,
             chance: SmallRng::seed_from_u64(seed),
+            rivals,
+            parting: Parting::Ours,
             shown: BTreeMap::new(),
         }
     }
 
-    /// Goes on until it is told to stop, or the core stops; then says goodbye.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Goes on until it is told to stop, or has to make room, or the core stops; then says goodbye.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Parting {
         let mut news = self.core.news();
         let stopping = async move {
             // A handle that was dropped will never say anything: that is not a stop.
@@ -114,9 +131,9 @@ impl<L: Link> Session<L> {
         let clock = self.core.clock().clone();
         // From the first time on, events wait for a broker that is not there yet.
         if self.core.tell(Event::EventsSent(0)).await.is_err() {
-            return;
+            return self.parting;
         }
-        while self.send().await.is_ok() {
+        while self.parting == Parting::Ours && self.send().await.is_ok() {
             // While nothing can be sent no time matters but the broker's.
             let times = [self.agenda.next(), self.refused_until, self.tell_all_at];
             let later = times.into_iter().flatten().min();
@@ -143,6 +160,7 @@ impl<L: Link> Session<L> {
         if timeout(FAREWELL, self.leave()).await.is_err() {
             tracing::warn!("the MQTT broker did not hear our goodbye; it will publish the will");
         }
+        self.parting
     }
 
     /// Takes what has happened by now, before the next look at the core: that may wait for the card.
@@ -177,6 +195,7 @@ impl<L: Link> Session<L> {
             Happening::Taken(number) => match self.on_their_way.remove(&number) {
                 Some(Sent::Answer(seq)) => self.core.tell(Event::ReplySent(seq)).await?,
                 Some(Sent::Shown(Item::Online)) => self.end_sweep(),
+                Some(Sent::Shown(Item::Info)) => self.rivals.told(),
                 _ => {}
             },
             Happening::Refused(number, why) => self.was_refused(number, &why),
@@ -193,6 +212,7 @@ impl<L: Link> Session<L> {
         self.agenda.clear();
         self.events_held = false;
         self.tell_all_at = None;
+        self.rivals.up(self.core.clock().now().mono);
         let tree = &self.frame.tree;
         let others = [
             (tree.commands(), Wanted::Always),
@@ -291,6 +311,11 @@ impl<L: Link> Session<L> {
     async fn leave(&mut self) {
         if self.window.is_none() {
             return;
+        }
+        if self.parting == Parting::Displaced {
+            // Or the other one would take our word for that of a gateway that goes on.
+            let info = self.frame.tree.info();
+            self.publish(nothing(info.clone()), Sent::Once(info));
         }
         let message = Message {
             payload: body::status_word(false).into(),

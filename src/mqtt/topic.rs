@@ -35,7 +35,9 @@ pub enum Inward {
     NoCommand,
     /// A word to a device.
     Word(DeviceId),
-    /// Something of ours that the broker keeps.
+    /// What a gateway of this name says of itself.
+    Info,
+    /// Something else of ours that the broker keeps.
     Kept,
     /// None of it.
     Other,
@@ -169,10 +171,12 @@ impl Tree {
         format!("{}/device/+/set", self.base)
     }
 
-    /// The filters for everything that may be left behind when what it showed is gone.
+    /// The filters for what the broker keeps below our name: first who we are, then everything that
+    /// may be left behind when what it showed is gone.
     #[must_use]
-    pub fn kept(&self) -> [String; 4] {
-        ["job/+", "group/+", "device/+/status", "device/+/state"].map(|rest| format!("{}/{rest}", self.base))
+    pub fn kept(&self) -> [String; 5] {
+        ["info", "job/+", "group/+", "device/+/status", "device/+/state"]
+            .map(|rest| format!("{}/{rest}", self.base))
     }
 
     /// What a message that came to us is.
@@ -198,6 +202,7 @@ impl Tree {
             Some(device) => device
                 .parse()
                 .map_or(Inward::Other, |id| Inward::Word(DeviceId(id))),
+            None if rest == "info" => Inward::Info,
             None => Inward::Kept,
         }
     }
@@ -280,6 +285,7 @@ mod tests {
         assert_eq!(inward("device/front/set"), Inward::Other);
         assert_eq!(inward(&format!("device/{ID}/state")), Inward::Kept);
         assert_eq!(inward("job/j1"), Inward::Kept);
+        assert_eq!(inward("info"), Inward::Info);
         assert_eq!(ours.inward("lockbridge/villa-7/gw2/cmd/delete"), Inward::Other);
         assert_eq!(ours.inward("lockbridge/villa-7/gw11"), Inward::Other);
     }

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -32,21 +33,21 @@ pub struct Rig {
     /// Whether it says all that it can say.
     pub verbose: bool,
     log: Arc<Log>,
+    /// Closed when the log of the present process is at its end.
+    over: Receiver<()>,
 }
 
-/// What the gateway says on stderr.
+/// What the program said, line by line.
 #[derive(Default)]
 struct Log {
-    lines: Mutex<String>,
-    more: Condvar,
+    text: Mutex<String>,
+    grew: Condvar,
 }
 
 impl Log {
     fn add(&self, line: &str) {
-        let mut lines = self.lines.lock().unwrap();
-        lines.push_str(line);
-        lines.push('\n');
-        self.more.notify_all();
+        writeln!(self.text.lock().unwrap(), "{line}").unwrap();
+        self.grew.notify_all();
     }
 }
 
@@ -123,6 +124,7 @@ impl Rig {
             key: String::new(),
             verbose: false,
             log: Arc::default(),
+            over: channel().1,
         };
         rig.key = rig.make_key("everything", "codes,pins,operate,admin");
         rig
@@ -174,11 +176,14 @@ impl Rig {
         let address = ready.split("://").nth(1).unwrap();
         self.address = address.split_whitespace().next().unwrap().to_owned();
         self.process = Some(process);
+        let (at_work, over) = channel();
+        self.over = over;
         #[allow(
             clippy::disallowed_methods,
             reason = "the log must be read, or the program waits"
         )]
         std::thread::spawn(move || {
+            let _at_work: Sender<()> = at_work;
             for line in lines.map_while(Result::ok) {
                 log.add(&line);
             }
@@ -211,21 +216,31 @@ impl Rig {
 
     /// All that the gateway said on stderr so far.
     pub fn log(&self) -> String {
-        self.log.lines.lock().unwrap().clone()
+        self.log.text.lock().unwrap().clone()
+    }
+
+    /// Waits until the log is as it should be.
+    #[track_caller]
+    pub fn logged(&self, wanted: impl Fn(&str) -> bool) {
+        let text = self.log.text.lock().unwrap();
+        let unwanted = |text: &mut String| !wanted(text);
+        let (text, waited) = self
+            .log
+            .grew
+            .wait_timeout_while(text, PATIENCE, unwanted)
+            .unwrap();
+        assert!(!waited.timed_out(), "it said something else:\n{text}");
     }
 
     /// Waits until this many lines of the log say something, and returns the last of them.
     #[track_caller]
     pub fn says(&self, times: usize, wanted: &str) -> String {
-        let find = |lines: &str| {
-            let mut those = lines.lines().filter(|line| line.contains(wanted));
+        let find = |text: &str| {
+            let mut those = text.lines().filter(|line| line.contains(wanted));
             those.nth(times - 1).map(str::to_owned)
         };
-        let lines = self.log.lines.lock().unwrap();
-        let missing = |lines: &mut String| find(lines).is_none();
-        let waited = self.log.more.wait_timeout_while(lines, PATIENCE, missing);
-        let found = find(&waited.unwrap().0);
-        found.unwrap_or_else(|| panic!("it did not say {times} times: {wanted}"))
+        self.logged(|text| find(text).is_some());
+        find(&self.log()).unwrap()
     }
 
     /// `kill -9`.
@@ -233,6 +248,19 @@ impl Rig {
         let mut process = self.process.take().expect("it runs");
         process.kill().unwrap();
         process.wait().unwrap();
+    }
+
+    /// Waits until the program ends by itself, and returns how.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        self.ended_within(PATIENCE).expect("it ends")
+    }
+
+    /// The same for a caller with a patience of its own, who will ask again.
+    pub fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        // The log ends with the program.
+        let over = self.over.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected);
+        over.then(|| self.process.take().expect("it ran").wait().unwrap())
     }
 
     /// `kill`, and how the program ended.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// No message takes longer than this, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Debian keeps the broker where a user's path does not look.
 const MOSQUITTO: &str = "/usr/sbin/mosquitto";

@@ -3,6 +3,10 @@
 mod broker;
 #[path = "../common/mod.rs"]
 mod common;
+mod names;
+mod outage;
+mod script;
+mod size;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,9 +75,13 @@ impl Scene {
 
 /// A gateway with two doors that does not run yet.
 fn gateway(broker: &Broker, more: &str) -> Rig {
+    gateway_at(broker.port, more)
+}
+
+fn gateway_at(port: u16, more: &str) -> Rig {
     let quick = "latency = \"5ms\"";
     Rig::new(&[
-        format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n{more}\n", broker.port),
+        format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{port}\"\n{more}\n"),
         device(FRONT, "Front door", "slots", quick),
         device(BACK, "Back door", "slots", quick),
     ])

@@ -9,7 +9,7 @@ use crate::broker::{Broker, Heard};
 use crate::common::FRONT;
 use crate::{BASE, REPLY, Scene, both, gateway, is_offline, is_online, shows};
 
-fn is_event(heard: &Heard) -> bool {
+pub fn is_event(heard: &Heard) -> bool {
     heard.topic == format!("{BASE}/event")
         || heard.topic.starts_with(&format!("{BASE}/device/")) && heard.topic.ends_with("/event")
 }
@@ -19,7 +19,7 @@ fn event(kind: &'static str) -> impl Fn(&Heard) -> bool {
 }
 
 /// The numbers of all events heard so far, in the order in which they came.
-fn numbers(heard: &[Heard]) -> Vec<u64> {
+pub fn numbers(heard: &[Heard]) -> Vec<u64> {
     let events = heard.iter().filter(|heard| is_event(heard));
     events.filter_map(|heard| heard.json()["seq"].as_u64()).collect()
 }

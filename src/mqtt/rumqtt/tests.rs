@@ -1,5 +1,9 @@
 //! Against a broker that says what the test wants, byte by byte.
 
+use std::io;
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -8,10 +12,14 @@ use super::*;
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
 const PUBACK: u8 = 4;
+const PINGREQ: u8 = 12;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Session not present, success, no properties.
 const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
+/// The same, and a sign of life is wanted every second.
+const CONNACK_EVERY_SECOND: &[u8] = &[0x20, 6, 0, 0, 3, 0x13, 0, 1];
+const PINGRESP: &[u8] = &[0xd0, 0];
 
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -21,10 +29,14 @@ struct Script(TcpStream);
 impl Script {
     /// Takes a connection and confirms it; returns the CONNECT too.
     async fn meet(listener: &TcpListener) -> (Script, Vec<u8>) {
+        Script::meet_with(listener, CONNACK).await
+    }
+
+    async fn meet_with(listener: &TcpListener, connack: &[u8]) -> (Script, Vec<u8>) {
         let (stream, _) = listener.accept().await.expect("a connection");
         let mut script = Script(stream);
         let connect = script.expect(CONNECT).await;
-        script.say(CONNACK).await;
+        script.say(connack).await;
         (script, connect)
     }
 
@@ -33,14 +45,26 @@ impl Script {
     }
 
     /// A command `t` with QoS 1.
-    async fn command(&mut self, packet: u8, payload: u8) {
-        self.say(&[0x32, 7, 0, 1, b't', 0, packet, 0, payload]).await;
+    async fn command(&mut self, packet: u16, payload: u8) {
+        let [high, low] = packet.to_be_bytes();
+        self.say(&[0x32, 7, 0, 1, b't', high, low, 0, payload]).await;
     }
 
-    /// The next packet, of this kind, without its header.
+    /// The next packet, of this kind, without its header. Pings on the way are answered.
     async fn expect(&mut self, kind: u8) -> Vec<u8> {
+        loop {
+            let (found, body) = self.packet().await;
+            if found == kind {
+                return body;
+            }
+            assert_eq!(found, PINGREQ, "another kind of packet");
+            self.say(PINGRESP).await;
+        }
+    }
+
+    /// The kind of the next packet, and the packet without its header.
+    async fn packet(&mut self) -> (u8, Vec<u8>) {
         let first = self.0.read_u8().await.expect("a packet");
-        assert_eq!(first >> 4, kind, "another kind of packet");
         let (mut length, mut shift) = (0, 0);
         loop {
             let byte = self.0.read_u8().await.expect("its length");
@@ -52,13 +76,47 @@ impl Script {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.expect("its body");
-        body
+        (first >> 4, body)
     }
 
     /// The packet id of the next message, whose topic has one letter.
     async fn message(&mut self) -> [u8; 2] {
         let body = self.expect(PUBLISH).await;
         [body[3], body[4]]
+    }
+}
+
+/// What is logged on this thread, by everything that a test runs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn says(&self, words: &str) -> bool {
+        self.text().contains(words)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("whole").clone()).expect("text")
+    }
+
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("whole").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -80,6 +138,16 @@ async fn tell<F: Future<Output = ()>>(story: impl FnOnce(TcpListener, Rumqtt, Cl
     let story = timeout(PATIENCE, story(listener, link, clock));
     let (told, ()) = tokio::join!(story, poller);
     told.expect("it takes too long");
+}
+
+/// Skips the pause that the poller makes.
+async fn skip_pause(clock: &Clock) {
+    loop {
+        if let Some(pause) = clock.next_sleeper() {
+            return clock.jump_to(pause);
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 fn topic(name: &str) -> Topic {
@@ -119,8 +187,7 @@ async fn an_acknowledgement_never_reaches_another_connection() {
         link.acknowledge(old.receipt);
         assert_eq!(link.publish(message()), Err(NotTaken::Down));
 
-        let pause = clock.next_sleeper().expect("it will try again");
-        clock.jump_to(pause);
+        skip_pause(&clock).await;
         let (mut script, _) = Script::meet(&listener).await;
         up(&mut link).await;
         script.command(1, b'b').await;
@@ -197,6 +264,186 @@ async fn a_broker_that_takes_little_is_given_little() {
         ));
         link.publish(message()).expect("that fits");
         script.message().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_let_us_in_is_asked_again_after_pauses_and_the_log_says_what_to_do() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let refusals = [
+        (0x84, "does not speak MQTT 5"),
+        (0x01, "does not speak MQTT 5"),
+        (0x85, "does not take our client id"),
+        (0x86, "see `username` and `password_file`"),
+        (0x87, "see its access list"),
+        (0x88, "is busy"),
+        (0x89, "is busy"),
+        (0x97, "see its quotas"),
+        (0x9d, "see `url`"),
+    ];
+    let lines = |log: &Log| log.text().lines().count();
+    let told = log.clone();
+    tell(|listener, mut link, clock| async move {
+        for (nth, (code, words)) in refusals.into_iter().enumerate() {
+            drop(Script::meet_with(&listener, &[0x20, 3, 0, code, 0]).await);
+            while clock.next_sleeper().is_none() {
+                tokio::task::yield_now().await;
+            }
+            let text = told.text();
+            let last = text.lines().last().expect("a line");
+            assert!(last.contains(words), "{code:#x}: {last}");
+            assert_eq!(lines(&told), nth + 1, "one line for each: {text}");
+            assert!(listener.accept().now_or_never().is_none(), "it does not rest");
+            skip_pause(&clock).await;
+        }
+        let _script = Script::meet(&listener).await;
+        up(&mut link).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_of_life_goes_out_as_often_as_the_broker_wants_it_and_silence_is_a_dead_link() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, _| async move {
+        let (mut script, _) = Script::meet_with(&listener, CONNACK_EVERY_SECOND).await;
+        up(&mut link).await;
+        script.expect(PINGREQ).await;
+        script.say(PINGRESP).await;
+        script.expect(PINGREQ).await;
+        // Half-open: the socket stands, and nothing comes.
+        assert!(matches!(link.next().await, Happening::Down));
+    })
+    .await;
+    assert!(log.says("answers no pings"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_broker_that_wants_no_signs_of_life_gets_ours() {
+    tell(|listener, mut link, _| async move {
+        let none = [0x20, 6, 0, 0, 3, 0x13, 0, 0];
+        let (mut script, _) = Script::meet_with(&listener, &none).await;
+        up(&mut link).await;
+        // One at once, by the client's own reading, and then none for our thirty seconds.
+        script.expect(PINGREQ).await;
+        script.say(PINGRESP).await;
+        for _ in 0..3 {
+            link.publish(message()).expect("there is room");
+            let (kind, body) = script.packet().await;
+            assert_eq!(kind, PUBLISH);
+            script.say(&[0x40, 2, body[3], body[4]]).await;
+            assert!(matches!(link.next().await, Happening::Taken(_)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_hangs_while_it_writes_is_given_up() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, _| async move {
+        let (script, _) = Script::meet_with(&listener, CONNACK_EVERY_SECOND).await;
+        up(&mut link).await;
+        // More than the sockets of this machine hold together, and nobody reads.
+        for _ in 0..WINDOW {
+            let large = Message {
+                payload: vec![0; 1 << 20],
+                ..message()
+            };
+            link.publish(large).expect("there is room");
+        }
+        assert!(matches!(link.next().await, Happening::Down));
+        drop(script);
+    })
+    .await;
+    assert!(log.says("the connection hangs"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_client_that_is_stuck_at_a_packet_id_is_made_anew() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, clock| async move {
+        // A sign of life every second; two messages at a time.
+        let two = [0x20, 9, 0, 0, 6, 0x13, 0, 1, 0x21, 0, 2];
+        let (mut script, _) = Script::meet_with(&listener, &two).await;
+        assert!(matches!(link.next().await, Happening::Up { window: 2 }));
+        for _ in 0..3 {
+            link.publish(message()).expect("there is room");
+        }
+        // The first is never confirmed, and the third would get its packet id.
+        let [_, second] = [script.message().await, script.message().await];
+        script.say(&[0x40, 2, second[0], second[1]]).await;
+        assert!(matches!(link.next().await, Happening::Taken(2)));
+        let serve = async {
+            loop {
+                script.expect(PINGREQ).await;
+                script.say(PINGRESP).await;
+            }
+        };
+        tokio::select! {
+            happening = link.next() => assert!(matches!(happening, Happening::Down)),
+            () = serve => {}
+        }
+        drop(script);
+        skip_pause(&clock).await;
+        let (mut script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        for n in 1..=3 {
+            link.publish(message()).expect("there is room");
+            let [high, low] = script.message().await;
+            script.say(&[0x40, 2, high, low]).await;
+            assert!(matches!(link.next().await, Happening::Taken(number) if number == n));
+        }
+    })
+    .await;
+    assert!(log.says("leaves out an earlier one"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_thousand_commands_that_nobody_takes_do_not_silence_the_client() {
+    tell(|listener, mut link, _| async move {
+        let (mut script, _) = Script::meet_with(&listener, CONNACK_EVERY_SECOND).await;
+        up(&mut link).await;
+        for packet in 1..=1000 {
+            script.command(packet, b'x').await;
+        }
+        for _ in 0..2 {
+            script.expect(PINGREQ).await;
+            script.say(PINGRESP).await;
+        }
+        for packet in 1..=1000 {
+            let delivery = came(&mut link).await;
+            assert_eq!(delivery.receipt.packet, packet);
+            link.acknowledge(delivery.receipt);
+        }
+        for packet in 1..=1000_u16 {
+            assert_eq!(script.expect(PUBACK).await[..2], packet.to_be_bytes());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn beyond_the_room_for_messages_the_broker_waits_and_nothing_is_lost() {
+    tell(|listener, mut link, _| async move {
+        let (mut script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        // 200,000 bytes and their header, over and over.
+        let mut packet = vec![0x32, 0xc6, 0x9a, 0x0c, 0, 1, b't', 0, 1, 0];
+        packet.resize(4 + 200_006, b'x');
+        let all = 4 * UNHEARD as usize / packet.len();
+        let packets = packet.repeat(all);
+        let hear = async {
+            for _ in 0..all {
+                assert_eq!(came(&mut link).await.payload.len(), 200_000);
+            }
+        };
+        tokio::join!(script.say(&packets), hear);
     })
     .await;
 }

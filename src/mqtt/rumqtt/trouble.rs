@@ -4,6 +4,7 @@ use std::io;
 
 use rumqttc::TlsError;
 use rumqttc::v5::mqttbytes::Error as PacketError;
+use rumqttc::v5::mqttbytes::v5::ConnectReturnCode;
 use rumqttc::v5::{ConnectionError, StateError};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
@@ -39,6 +40,18 @@ impl Trouble {
         Trouble::new(match error {
             ConnectionError::NotConnAck(_) => "the broker did not begin with a CONNACK".into(),
             ConnectionError::Timeout(_) => "no answer in time".into(),
+            ConnectionError::ConnectionRefused(code) => refused_with(*code),
+            // Brokers that know an older MQTT only say so in its own way.
+            ConnectionError::MqttState(StateError::Deserialization(PacketError::InvalidConnectReturnCode(_))) => {
+                refused_with(ConnectReturnCode::UnsupportedProtocolVersion)
+            }
+            ConnectionError::MqttState(StateError::CollisionTimeout) => {
+                "the broker confirms later messages and leaves out an earlier one".into()
+            }
+            ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
+                format!("the broker ended the connection: {reason_code:?}")
+            }
+            ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker answers no pings".into(),
             _ if tls.is_some() && !confirmed && is_end(error) => {
                 "the broker closed the connection before it confirmed it: perhaps it speaks no TLS at this port, or \
                  wants another certificate in [mqtt] cert and key"
@@ -46,6 +59,28 @@ impl Trouble {
             }
             other => other.to_string(),
         })
+    }
+}
+
+fn refused_with(code: ConnectReturnCode) -> String {
+    use ConnectReturnCode as Code;
+    match code {
+        Code::UnsupportedProtocolVersion => "the broker does not speak MQTT 5, which is needed".into(),
+        Code::ClientIdentifierNotValid => {
+            "the broker does not take our client id, lockbridge-<site>-<id>: see its rules about names".into()
+        }
+        Code::BadUserNamePassword => {
+            "the broker does not know this user with this password: see `username` and `password_file`".into()
+        }
+        Code::NotAuthorized | Code::Banned => {
+            "the broker does not let this user in: see its access list, and `username`".into()
+        }
+        Code::ServerUnavailable | Code::ServerBusy | Code::ConnectionRateExceeded => {
+            "the broker is busy, or not ready yet".into()
+        }
+        Code::QuotaExceeded => "the broker has reached a limit of its own: see its quotas".into(),
+        Code::UseAnotherServer | Code::ServerMoved => "the broker is somewhere else now: see `url`".into(),
+        other => format!("the broker refuses the connection: {other:?}"),
     }
 }
 

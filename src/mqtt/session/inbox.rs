@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::Session;
 use super::outbox::{Sent, nothing};
+use super::rivals::Rival;
+use super::{Parting, Session};
 use crate::gateway::{Answer, Door, Event};
 use crate::model::{DeviceId, Mono, Reason, Refusal};
 use crate::mqtt::body;
@@ -35,6 +36,7 @@ impl<L: Link> Session<L> {
         match inward {
             Inward::Command(_) | Inward::Verify | Inward::NoCommand => return self.obey(delivery, inward),
             Inward::Word(device) => return self.heed(delivery, device),
+            Inward::Info => self.meet(delivery),
             Inward::Kept => self.sweep(delivery),
             Inward::Other if delivery.topic == self.frame.birth => self.note_birth(delivery),
             Inward::Other => {}
@@ -121,6 +123,22 @@ impl<L: Link> Session<L> {
         if let Some(topic) = Topic::parse(&delivery.topic).filter(|_| left_behind) {
             tracing::info!(%topic, "the broker kept what is no more; it was cleared");
             self.publish(nothing(topic.clone()), Sent::Once(topic));
+        }
+    }
+
+    /// Who was here last, by what the broker kept.
+    fn meet(&mut self, delivery: &Delivery) {
+        if !delivery.retained {
+            return;
+        }
+        let rival = self.rivals.met(&delivery.payload, self.core.clock().now().mono);
+        if rival != Rival::Nobody {
+            tracing::error!(
+                "another gateway with our name is at the MQTT broker: give each its own `[gateway] id`"
+            );
+        }
+        if rival == Rival::First {
+            self.parting = Parting::Displaced;
         }
     }
 
