@@ -7,9 +7,9 @@ use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
 use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey, Mono,
-    NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update, UpdateMultiple,
-    Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey,
+    Mono, NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update,
+    UpdateMultiple, Window,
 };
 use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 use rand::SeedableRng;
@@ -17,6 +17,10 @@ use rand::rngs::ChaCha8Rng;
 use uuid::Uuid;
 
 const DEVICE: DeviceId = DeviceId(Uuid::from_u128(1));
+const BOOT: Boot = Boot {
+    id: Uuid::from_u128(9),
+    up: 0,
+};
 /// 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 const HOUR: u64 = 3600;
@@ -64,7 +68,8 @@ fn booted(disk: &mut MemoryStore, setup: &Setup, now: Now) -> Gateway {
         vec![spec],
         [(radio, 1)].into(),
         Settings::default(),
-        now,
+        BOOT,
+        now.known(),
     )
     .unwrap();
     gateway
@@ -112,7 +117,8 @@ impl Site {
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
             self.wake = None;
-            self.gateway.handle(self.now, event, &mut self.rng, &mut effects);
+            self.gateway
+                .handle(self.now.known(), event, &mut self.rng, &mut effects);
             for effect in effects {
                 match effect {
                     Effect::Commit(ticket, batch) => {

@@ -9,8 +9,8 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
-    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
+    OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -104,6 +104,8 @@ pub enum Call {
     Queue,
     /// How far a job is.
     Job,
+    /// The operator vouches for the clock.
+    AcceptClock,
     /// The OpenAPI document.
     Document,
 }
@@ -396,6 +398,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: JOB,
         answer: SchemaGenerator::subschema_for::<OneJob>,
         about: "How far a job is.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/clock/accept",
+        methods: &[Post],
+        call: Call::AcceptClock,
+        needs: Needs::OneOf(&[Scope::Admin]),
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneClock>,
+        about: "Vouches for a clock that moved as no clock moves by itself.",
     },
 ];
 

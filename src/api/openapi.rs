@@ -276,6 +276,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::GetWorkspace
             | Call::Health
             | Call::Ready
+            | Call::AcceptClock
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode

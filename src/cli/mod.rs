@@ -77,9 +77,18 @@ enum Command {
         #[arg(long)]
         show_pins: bool,
     },
+    /// What the gateway does with its clock.
+    #[command(subcommand)]
+    Clock(Clock),
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+}
+
+#[derive(Subcommand)]
+enum Clock {
+    /// Vouch for a clock that moved as no clock moves by itself.
+    Accept,
 }
 
 /// Why a command ends without success.
@@ -165,6 +174,7 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
         Command::Queue { device } => client::with(&config()?, async |gateway| {
             show::queue(gateway, device.as_deref()).await
         }),
+        Command::Clock(Clock::Accept) => client::with(&config()?, show::accept_clock),
         Command::Receipt { key, show_pins } => client::with(&config()?, async |gateway| {
             show::receipt(gateway, key, *show_pins).await
         }),

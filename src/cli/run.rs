@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{Failure, locks, randomness, runtime_dir};
 use crate::api::answer::Site;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::keys::Keys;
@@ -73,7 +73,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         .map_err(|error| Failure::other(format!("cannot make the Unix socket: {error}")))?;
 
     // The locks, and the core that knows what they shall hold.
-    let clock = Clock::real();
+    let clock = Clock::real(config.clock);
     let (report, facts) = shell::ear();
     let locks = locks::open(&config, &clock, &report)?;
     let (gateway, repairs) = Gateway::boot(
@@ -82,7 +82,8 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         locks.specs,
         locks.radios,
         config.settings.clone(),
-        clock.now(),
+        clock::boot(),
+        clock.reading(),
     )?;
     if repairs != Default::default() {
         tracing::warn!(?repairs, "the store did not agree with itself, and was repaired");

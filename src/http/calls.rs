@@ -54,6 +54,7 @@ pub async fn answer(
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::Job => ours::job(api, &who, form()?).await,
+        Call::AcceptClock => ours::accept_clock(api, form()?).await,
         Call::Document => return Ok(ours::document(api)),
     };
     told.map(IntoResponse::into_response)

@@ -59,6 +59,8 @@ pub struct Frame {
     pub show_names: bool,
     /// When it was started.
     pub started_at: Timestamp,
+    /// What vouches for its clock.
+    pub clock: &'static str,
     /// Where Home Assistant says that it has come up.
     pub birth: String,
 }
@@ -257,6 +259,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),
+        "clock": answer::value(&answer::clock(gateway.clock(), frame.clock)),
     })
 }
 

@@ -43,6 +43,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         site: Site::new(site, gateway),
         show_names: config.show_names,
         started_at: core.clock().now().wall,
+        clock: core.clock().source().word(),
         birth: format!("{}/status", config.discovery_prefix),
     };
     let password = config.password.as_ref().map_or("", |secret| secret.expose());

@@ -14,7 +14,7 @@ use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
+    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
     RadioId, Settings, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
@@ -438,7 +438,11 @@ impl World {
                 devices,
                 radios,
                 self.settings.clone(),
-                self.clock_of_gateway(),
+                Boot {
+                    id: uuid::Uuid::from_u128(self.life.into()),
+                    up: 0,
+                },
+                self.clock_of_gateway().known(),
             )
         });
         match opened {
@@ -521,7 +525,7 @@ impl World {
         let now = self.clock_of_gateway();
         let mut rng = stream(self.plan.seed, who, nth);
         let Some(gateway) = &mut self.gateway else { return };
-        gateway.handle(now, event, &mut rng, &mut effects);
+        gateway.handle(now.known(), event, &mut rng, &mut effects);
         self.wake = (Mono(u64::MAX), self.pushed + 1);
         let life = self.life;
         for effect in effects {
