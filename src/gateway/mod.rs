@@ -285,7 +285,13 @@ impl Gateway {
                 ledger,
             },
         );
-        self.resettle.extend(touched);
+        for code in touched {
+            // One that came back to its lock is on record again.
+            if device.codes.contains_key(&code) {
+                self.owners.entry(code).or_insert(exchange.device);
+            }
+            self.resettle.insert(code);
+        }
         self.news.insert(Subject::Device(exchange.device));
     }
 
