@@ -106,6 +106,23 @@ impl Clock {
         }
     }
 
+    /// Which run of the machine this is, by `/proc`. Where that cannot be read, all count as one that has
+    /// just begun: then less time is known to have passed.
+    #[must_use]
+    pub fn boot(&self) -> Boot {
+        let read = |path| std::fs::read_to_string(path).ok();
+        let id = read("/proc/sys/kernel/random/boot_id");
+        let up = read("/proc/uptime");
+        let seconds = up.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+        Boot {
+            id: id.and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
+            up: seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX)),
+            at: self.now().mono,
+        }
+    }
+
     /// What vouches for it.
     #[must_use]
     pub fn source(&self) -> Voucher {
@@ -319,22 +336,6 @@ impl Drop for Nap<'_> {
         if let Some(sleeper) = state.sleepers.remove(&self.key) {
             state.awake += usize::from(sleeper.work);
         }
-    }
-}
-
-/// Which run of the machine this is, by `/proc`. Where that cannot be read, all count as one that has
-/// just begun: then less time is known to have passed.
-#[must_use]
-pub fn boot() -> Boot {
-    let read = |path| std::fs::read_to_string(path).ok();
-    let id = read("/proc/sys/kernel/random/boot_id");
-    let up = read("/proc/uptime");
-    let seconds = up.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
-    Boot {
-        id: id.and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
-        up: seconds
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 

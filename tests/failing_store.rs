@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lockbridge::api::answer::Site;
-use lockbridge::clock::{Clock, boot};
+use lockbridge::clock::Clock;
 use lockbridge::gateway::{DeviceSpec, Gateway};
 use lockbridge::http::keys::Keys;
 use lockbridge::http::{Api, serve};
@@ -97,7 +97,7 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         vec![spec],
         radios,
         settings,
-        boot(),
+        clock.boot(),
         clock.reading(),
     )
     .unwrap();

@@ -20,6 +20,7 @@ const DEVICE: DeviceId = DeviceId(Uuid::from_u128(1));
 const BOOT: Boot = Boot {
     id: Uuid::from_u128(9),
     up: 0,
+    at: Mono(0),
 };
 /// 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);

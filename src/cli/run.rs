@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{Failure, locks, randomness, runtime_dir};
 use crate::api::answer::Site;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::http::keys::Keys;
@@ -82,7 +82,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         locks.specs,
         locks.radios,
         config.settings.clone(),
-        clock::boot(),
+        clock.boot(),
         clock.reading(),
     )?;
     if repairs != Default::default() {

@@ -154,7 +154,7 @@ impl Timekeeper {
 
     /// Time since the machine was started, in milliseconds.
     fn up(&self, mono: Mono) -> u64 {
-        self.boot.up.saturating_add(mono.0)
+        self.boot.up.saturating_add(mono.0.saturating_sub(self.boot.at.0))
     }
 
     /// The latest time that has certainly come. Whether a machine that was off was off for long, nobody
@@ -166,7 +166,7 @@ impl Timekeeper {
                 mark.wall + Duration::from_millis(up.saturating_sub(mark.up))
             }
             Some(mark) => mark.wall + Duration::from_millis(up),
-            None => RELEASED + Duration::from_millis(mono.0),
+            None => RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)),
         }
     }
 
@@ -213,6 +213,7 @@ mod tests {
         Boot {
             id: Uuid::from_u128(n),
             up: 60_000,
+            at: Mono(0),
         }
     }
 

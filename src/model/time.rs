@@ -32,8 +32,10 @@ pub struct Reading {
 pub struct Boot {
     /// The system's own id of it; another one after each start of the machine.
     pub id: Uuid,
-    /// How long the machine ran before the gateway started, in milliseconds.
+    /// How long the machine has run, in milliseconds,
     pub up: u64,
+    /// at this time of the gateway's own.
+    pub at: Mono,
 }
 
 /// What time it is, as the core judges it.
