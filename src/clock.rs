@@ -11,7 +11,7 @@
 //! jump_to(goal)
 //! ```
 //!
-//! It refuses to judge: whether the wall clock can be trusted is decided by the core. It does not
+//! It refuses to judge: it says what vouches for the wall clock, and the core decides what counts. It does not
 //! fail; a time beyond what a number holds is the last that it holds.
 
 use std::collections::BTreeMap;
@@ -19,10 +19,18 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rtime_clock::adjtime::{Timex, adjtimex};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::model::{Mono, Now, Timestamp};
+use crate::model::{Boot, Mono, Now, Reading, Timestamp, Voucher};
+
+/// Between two looks at whether the wall clock was set.
+const LOOK: Duration = Duration::from_secs(1);
+/// More than it is slewed meanwhile.
+const STEP: Duration = Duration::from_millis(500);
+/// What adjtimex(2) returns while nothing has synchronised the clock.
+const TIME_ERROR: i32 = 5;
 
 /// Wall time and time since the start. A clone is the same clock.
 #[derive(Clone)]
@@ -31,6 +39,7 @@ pub struct Clock {
 }
 
 struct Shared {
+    source: Voucher,
     started: Instant,
     /// Wall time at the start, which locks' own clocks go on from.
     started_wall: Timestamp,
@@ -45,6 +54,8 @@ struct State {
     jumped: Duration,
     /// What `set_wall` added to the wall clock, in milliseconds.
     moved_ms: i64,
+    /// What `set_trusted` said.
+    trusted: Option<bool>,
     awake: usize,
     /// By deadline, then by order of arrival.
     sleepers: BTreeMap<(Mono, u64), Sleeper>,
@@ -60,9 +71,10 @@ struct Sleeper {
 impl Clock {
     /// The machine's clock, starting now.
     #[must_use]
-    pub fn real() -> Clock {
+    pub fn real(source: Voucher) -> Clock {
         Clock {
             shared: Arc::new(Shared {
+                source,
                 started: monotonic(),
                 started_wall: wall(),
                 state: Mutex::default(),
@@ -71,14 +83,63 @@ impl Clock {
         }
     }
 
-    /// What time it is.
+    /// What the clocks show, whether or not that can be.
     #[must_use]
     pub fn now(&self) -> Now {
+        let Reading { wall, mono, .. } = self.reading();
+        Now { wall, mono }
+    }
+
+    /// What the clocks show, and whether anything vouches for it.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
         let state = self.state();
         let Timestamp(ms) = wall() + state.jumped;
-        Now {
+        Reading {
             wall: Timestamp(ms.saturating_add(state.moved_ms)),
             mono: self.mono(&state),
+            trusted: state.trusted.unwrap_or_else(|| match self.shared.source {
+                Voucher::Kernel => kernel_vouches(),
+                Voucher::System => true,
+                Voucher::None => false,
+            }),
+        }
+    }
+
+    /// Which run of the machine this is, by `/proc`. Where that cannot be read, all count as one that has
+    /// just begun: then less time is known to have passed.
+    #[must_use]
+    pub fn boot(&self) -> Boot {
+        let read = |path| std::fs::read_to_string(path).ok();
+        let id = read("/proc/sys/kernel/random/boot_id");
+        let up = read("/proc/uptime");
+        let seconds = up.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+        Boot {
+            id: id.and_then(|text| text.trim().parse().ok()).unwrap_or_default(),
+            up: seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX)),
+            at: self.now().mono,
+        }
+    }
+
+    /// What vouches for it.
+    #[must_use]
+    pub fn source(&self) -> Voucher {
+        self.shared.source
+    }
+
+    /// Waits until the wall clock is set, or the trust in it comes or goes. Looks once a second.
+    pub async fn changed(&self, since: Reading) {
+        loop {
+            real_time(monotonic() + LOOK).await;
+            let now = self.reading();
+            let passed = Duration::from_millis(now.mono.0.saturating_sub(since.mono.0));
+            let expected = since.wall + passed;
+            let moved = expected.since(now.wall).max(now.wall.since(expected));
+            if now.trusted != since.trusted || moved > STEP {
+                return;
+            }
         }
     }
 
@@ -141,6 +202,11 @@ impl Clock {
         let now = self.now().wall;
         let mut state = self.state();
         state.moved_ms = state.moved_ms.saturating_add(to.0.saturating_sub(now.0));
+    }
+
+    /// Says whether the wall clock is to be trusted, whatever vouches for it.
+    pub fn set_trusted(&self, trusted: bool) {
+        self.state().trusted = Some(trusted);
     }
 
     /// Moves all clocks forward, and wakes the sleepers that fell due, earliest first. Work among
@@ -273,6 +339,11 @@ impl Drop for Nap<'_> {
     }
 }
 
+/// Whether something has synchronised the kernel's clock, and not too long ago.
+fn kernel_vouches() -> bool {
+    matches!(adjtimex(&mut Timex::new()), Ok(state) if state != TIME_ERROR)
+}
+
 #[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
 fn monotonic() -> Instant {
     Instant::now()
@@ -306,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_jump_wakes_those_that_fell_due_and_leaves_the_rest() {
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let start = clock.now().mono;
         let woken = Mutex::new(Vec::new());
         let sleeper = async |hours| {
@@ -335,7 +406,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_a_jump_wakes_is_awake_before_the_jump_returns() {
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let start = clock.now().mono;
         let busy = clock.busy();
         let work = async {
@@ -358,7 +429,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_given_up_leaves_no_trace() {
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let busy = clock.busy();
         tokio::select! {
             biased;
@@ -372,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn real_time_wakes_too_also_what_a_jump_brought_near() {
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let due = clock.now().mono + HOUR;
         let driver = async {
             settle().await;
@@ -384,7 +455,7 @@ mod tests {
 
     #[tokio::test]
     async fn setting_the_wall_clock_moves_nothing_else() {
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let before = clock.in_lock();
         let step = before.wall + HOUR * 1000;
         clock.set_wall(step);

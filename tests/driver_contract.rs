@@ -9,6 +9,7 @@ use std::time::Duration;
 use lockbridge::clock::Clock;
 use lockbridge::lock::Lock;
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Setup, SimDriver};
+use lockbridge::model::Voucher;
 use lockbridge::model::{
     Addressing, Alphabet, Capabilities, CodeId, Content, DeviceId, Entry, Finding, How, NativeWindow,
     Objection, Pin, ReadBack, Slot, Step, Timestamp, Window,
@@ -54,7 +55,7 @@ impl SimBench {
         setup.silence_after = Duration::from_millis(1);
         setup.capabilities.patience = Duration::from_millis(3);
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let device = DeviceId(Uuid::from_u128(7));
         let driver = SimDriver::open(device, setup, folder.path(), clock.clone(), Arc::new(|_| {})).unwrap();
         SimBench {

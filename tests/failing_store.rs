@@ -11,6 +11,7 @@ use lockbridge::gateway::{DeviceSpec, Gateway};
 use lockbridge::http::keys::Keys;
 use lockbridge::http::{self, Api, serve};
 use lockbridge::lock::sim::Setup;
+use lockbridge::model::Voucher;
 use lockbridge::model::{DeviceId, RadioId, Settings};
 use lockbridge::shell::{self, Parts};
 use lockbridge::store::{Batch, Fail, MemoryStore, Rows, SealKey, Store, Tree, Vault};
@@ -78,7 +79,7 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         memory: MemoryStore::new(),
         broken: Arc::clone(&broken),
     };
-    let clock = Clock::real();
+    let clock = Clock::real(Voucher::System);
     let (vault, content) = Vault::open(&mut card, &SealKey::new([7; SealKey::BYTES]), [1; 16]).unwrap();
     let radio = RadioId("radio".into());
     let spec = DeviceSpec {
@@ -90,7 +91,16 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         simulated: true,
     };
     let (radios, settings) = (BTreeMap::from([(radio, 1)]), Settings::default());
-    let (gateway, _) = Gateway::boot(vault, content, vec![spec], radios, settings, clock.now()).unwrap();
+    let (gateway, _) = Gateway::boot(
+        vault,
+        content,
+        vec![spec],
+        radios,
+        settings,
+        clock.boot(),
+        clock.reading(),
+    )
+    .unwrap();
     let (_report, facts) = shell::ear();
     let (core, running) = shell::start(Parts {
         gateway,

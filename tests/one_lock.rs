@@ -7,9 +7,9 @@ use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
 use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey, Mono,
-    NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update, UpdateMultiple,
-    Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey,
+    Mono, NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update,
+    UpdateMultiple, Window,
 };
 use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 use rand::SeedableRng;
@@ -17,6 +17,11 @@ use rand::rngs::ChaCha8Rng;
 use uuid::Uuid;
 
 const DEVICE: DeviceId = DeviceId(Uuid::from_u128(1));
+const BOOT: Boot = Boot {
+    id: Uuid::from_u128(9),
+    up: 0,
+    at: Mono(0),
+};
 /// 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 const HOUR: u64 = 3600;
@@ -64,7 +69,8 @@ fn booted(disk: &mut MemoryStore, setup: &Setup, now: Now) -> Gateway {
         vec![spec],
         [(radio, 1)].into(),
         Settings::default(),
-        now,
+        BOOT,
+        now.known(),
     )
     .unwrap();
     gateway
@@ -112,7 +118,8 @@ impl Site {
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
             self.wake = None;
-            self.gateway.handle(self.now, event, &mut self.rng, &mut effects);
+            self.gateway
+                .handle(self.now.known(), event, &mut self.rng, &mut effects);
             for effect in effects {
                 match effect {
                     Effect::Commit(ticket, batch) => {
@@ -579,4 +586,66 @@ fn a_key_that_is_used_for_guest_after_guest() {
     assert!(!site.gateway.code(second.code, site.now).unwrap().own_pin);
     let refused = site.try_create(Some("567891"), until(9 * HOUR), Some("room 7"));
     assert!(matches!(refused, Answer::Refused(refusal) if refusal.reason == Reason::InvalidInput));
+}
+
+#[test]
+fn a_code_that_comes_back_after_its_removal_is_removed_again() {
+    for profile in ["slots", "keypad-6"] {
+        for deleted in [true, false] {
+            let mut site = Site::with(profile);
+            let code = site.create(Some("345678"), until(HOUR), None).code;
+            site.wait(600);
+            if deleted {
+                let answer = site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+                assert_eq!(answer, Answer::Ok);
+                site.settle();
+            } else {
+                site.wait(HOUR - 600);
+            }
+            assert!(site.on_lock().is_empty());
+            // The lock's memory was not what it said.
+            site.by_hand(Some(1), "345678");
+            site.wait(120);
+            assert!(site.on_lock().is_empty(), "{profile}, deleted: {deleted}");
+            assert!(site.gateway.unmanaged(DEVICE).is_empty());
+            assert_eq!(site.gateway.code(code, site.now).is_none(), deleted);
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_puts_where_a_code_was_is_left_alone() {
+    for profile in ["slots", "masked"] {
+        let mut site = Site::with(profile);
+        let code = site.create(Some("345678"), until(HOUR), None).code;
+        site.wait(HOUR);
+        assert!(site.on_lock().is_empty());
+        site.by_hand(Some(1), "456789");
+        site.wait(24 * HOUR);
+        assert_eq!(site.on_lock(), ["456789"]);
+        assert_eq!(site.gateway.unmanaged(DEVICE).len(), 1);
+        assert_eq!(site.status(code), Some(Status::Unset));
+    }
+}
+
+#[test]
+fn the_second_look_after_a_removal_outlives_a_power_cut_and_ends() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.settle();
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.settle();
+    let setup = Setup::profile("slots").unwrap();
+    site.gateway = booted(&mut site.disk, &setup, site.now);
+    site.tell(Event::Timer);
+    // Every start reads every lock once.
+    site.settle();
+    site.by_hand(Some(1), "345678");
+    site.wait(120);
+    assert!(site.on_lock().is_empty());
+    // Looked for once more after the second removal, and then no more.
+    site.wait(300);
+    let exchanges = site.exchanges;
+    site.wait(HOUR);
+    assert_eq!(site.exchanges, exchanges);
 }

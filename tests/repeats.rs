@@ -6,8 +6,8 @@ use std::time::Duration;
 use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Token, Verb};
 use lockbridge::lock::sim::Setup;
 use lockbridge::model::{
-    Caller, CodeId, CreateMultiple, Delete, DeviceId, JobId, Mono, Now, RadioId, Reason, Request, Settings,
-    Timestamp, Unshared, UpdateMultiple, Window,
+    Boot, Caller, CodeId, CreateMultiple, Delete, DeviceId, JobId, Mono, Now, RadioId, Reason, Request,
+    Settings, Timestamp, Unshared, UpdateMultiple, Window,
 };
 use lockbridge::store::{MemoryStore, SealKey, Store, Vault};
 use rand::SeedableRng;
@@ -15,6 +15,11 @@ use rand::rngs::ChaCha8Rng;
 use uuid::Uuid;
 
 const DEVICE: DeviceId = DeviceId(Uuid::from_u128(1));
+const BOOT: Boot = Boot {
+    id: Uuid::from_u128(9),
+    up: 0,
+    at: Mono(0),
+};
 /// 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +48,16 @@ fn booted(disk: &mut MemoryStore, now: Now) -> Gateway {
         simulated: true,
     };
     let (devices, radios) = (vec![lock], [(radio, 1)].into());
-    let (gateway, _) = Gateway::boot(vault, content, devices, radios, Settings::default(), now).unwrap();
+    let (gateway, _) = Gateway::boot(
+        vault,
+        content,
+        devices,
+        radios,
+        Settings::default(),
+        BOOT,
+        now.known(),
+    )
+    .unwrap();
     gateway
 }
 
@@ -82,7 +96,8 @@ impl Site {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut effects = Vec::new();
-            self.gateway.handle(self.now, event, &mut self.rng, &mut effects);
+            self.gateway
+                .handle(self.now.known(), event, &mut self.rng, &mut effects);
             for effect in effects {
                 match effect {
                     Effect::Commit(ticket, batch) => {

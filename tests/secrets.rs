@@ -543,6 +543,7 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         device_offline: false,
         device_removed: false,
         external: None,
+        clock_untrusted: None,
     };
     let receipt = MemberReceipt {
         code: code.clone(),

@@ -9,8 +9,8 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneCode,
-    OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness, Streamed,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
+    OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -106,6 +106,8 @@ pub enum Call {
     Job,
     /// Events as they happen.
     Stream,
+    /// The operator vouches for the clock.
+    AcceptClock,
     /// The OpenAPI document.
     Document,
 }
@@ -407,6 +409,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: STREAM,
         answer: SchemaGenerator::subschema_for::<Streamed>,
         about: "Events as they happen, as server-sent events, without PINs.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/clock/accept",
+        methods: &[Post],
+        call: Call::AcceptClock,
+        needs: Needs::OneOf(&[Scope::Admin]),
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneClock>,
+        about: "Vouches for a clock that moved as no clock moves by itself.",
     },
 ];
 

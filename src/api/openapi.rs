@@ -299,6 +299,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Health
             | Call::Ready
             | Call::Stream
+            | Call::AcceptClock
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode

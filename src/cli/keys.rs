@@ -10,6 +10,7 @@ use crate::api::time;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::keys::{self, KeysError, Scope};
+use crate::model::Voucher;
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
@@ -70,6 +71,6 @@ pub(super) fn create(
     name: &str,
     scopes: BTreeSet<Scope>,
 ) -> Result<Zeroizing<String>, Failure> {
-    let made_at = time::text(Clock::real().now().wall).unwrap_or_default();
+    let made_at = time::text(Clock::real(Voucher::System).now().wall).unwrap_or_default();
     Ok(keys.create(name, scopes, made_at, &mut randomness())?)
 }

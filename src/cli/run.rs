@@ -56,7 +56,7 @@ fn log(verbose: bool) {
 async fn gateway(config: Config) -> Result<(), Failure> {
     // Whoever says "read your certificate again" means no harm to a gateway that has none.
     let hangup = signal(SignalKind::hangup())?;
-    let clock = Clock::real();
+    let clock = Clock::real(config.clock);
     let https = tls_files(&config, &clock)?;
 
     // The store: opening it is what makes this the only gateway of its data directory.
@@ -87,7 +87,8 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         locks.specs,
         locks.radios,
         config.settings.clone(),
-        clock.now(),
+        clock.boot(),
+        clock.reading(),
     )?;
     if repairs != Default::default() {
         tracing::warn!(?repairs, "the store did not agree with itself, and was repaired");

@@ -163,6 +163,11 @@ pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Re
     ))
 }
 
+pub(super) async fn accept_clock(gateway: &Gateway) -> Result<String, Failure> {
+    let told = gateway.post("/lockbridge/v1/clock/accept", Value::Null).await?;
+    Ok(format!("the clock is {}\n", cell(&told["clock"]["trust"])))
+}
+
 async fn all_devices(gateway: &Gateway) -> Result<Vec<Value>, Failure> {
     let listed = gateway.get("/devices/list").await?;
     Ok(items(&listed["devices"]).cloned().collect())

@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{Limits, Settings};
+use crate::model::Voucher;
+use crate::model::{Limits, Settings, Untrusted};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{BrokerTls, Config, ConfigError, Http, Identity, Mqtt, Secret, Untrusted, device, span};
+use super::{BrokerTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";
@@ -77,11 +78,18 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .transpose()?,
         settings: Settings {
             remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
+            untrusted: match raw.clock.untrusted {
+                None | Some(raw::Untrusted::Hold) => Untrusted::Hold,
+                Some(raw::Untrusted::Proceed) => Untrusted::Proceed,
+            },
             ..settings(&top("[schedule]"), raw.schedule, &top("[limits]"), &raw.limits)?
         },
-        untrusted: match raw.clock.untrusted {
-            None | Some(raw::Untrusted::Hold) => Untrusted::Hold,
-            Some(raw::Untrusted::Proceed) => Untrusted::Proceed,
+        clock: match raw.clock.source {
+            Some(raw::Source::Kernel) => Voucher::Kernel,
+            Some(raw::Source::System) => Voucher::System,
+            Some(raw::Source::None) => Voucher::None,
+            None if devices.iter().all(Device::is_simulated) => Voucher::System,
+            None => Voucher::Kernel,
         },
         key_file: raw
             .store
@@ -360,6 +368,7 @@ fn settings(
     let pace = |key, typed, default| limits.number(key, typed, default, &PACES);
     Ok(Settings {
         remote_unlock: known.remote_unlock,
+        untrusted: known.untrusted,
         lead: schedule.span("lead", times.lead, known.lead, &(Duration::ZERO..=DAY))?,
         preload: schedule.span("preload", times.preload, known.preload, &(MINUTE..=DAY * 365))?,
         second_look: schedule.span(

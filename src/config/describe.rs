@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Config, Driver, Untrusted, span};
+use super::{Config, Driver, span};
+use crate::model::Untrusted;
 
 impl Config {
     /// What was understood, for people: one line each, no secret among them.
@@ -37,7 +38,8 @@ impl Display for Description<'_> {
         }
         self.mqtt(f)?;
         self.settings(f)?;
-        let untrusted = match config.untrusted {
+        writeln!(f, "clock        vouched for by: {}", config.clock.word())?;
+        let untrusted = match config.settings.untrusted {
             Untrusted::Hold => "hold to what is proven",
             Untrusted::Proceed => "go by the system's clock",
         };

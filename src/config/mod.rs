@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::lock::sim::Setup;
+use crate::model::Voucher;
 use crate::model::{DeviceId, RadioId, Settings};
 
 pub use error::{ConfigError, Place};
@@ -40,8 +41,8 @@ pub struct Config {
     pub mqtt: Option<Mqtt>,
     /// Times and bounds that the core goes by.
     pub settings: Settings,
-    /// What to go by while the clock is not trusted.
-    pub untrusted: Untrusted,
+    /// What vouches for the clock.
+    pub clock: Voucher,
     /// The file of the key that seals the store; `None` for the default place.
     pub key_file: Option<PathBuf>,
     /// How much room must stay free on the card, in bytes.
@@ -106,15 +107,6 @@ pub struct Mqtt {
     pub discovery_prefix: String,
 }
 
-/// What to go by while the clock is not trusted (I9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Untrusted {
-    /// The latest time that is proven to have come.
-    Hold,
-    /// The system's clock all the same.
-    Proceed,
-}
-
 /// A lock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
@@ -161,8 +153,12 @@ impl Config {
     /// Whether every lock is simulated, so that time may be steered.
     #[must_use]
     pub fn all_simulated(&self) -> bool {
-        self.devices
-            .iter()
-            .all(|device| matches!(device.driver, Driver::Sim(_)))
+        self.devices.iter().all(Device::is_simulated)
+    }
+}
+
+impl Device {
+    fn is_simulated(&self) -> bool {
+        matches!(self.driver, Driver::Sim(_))
     }
 }

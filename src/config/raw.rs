@@ -68,7 +68,7 @@ section! {
         check_every: Option<String>,
     }
 }
-section! { Clock { untrusted: Option<Untrusted>, } }
+section! { Clock { source: Option<Source>, untrusted: Option<Untrusted>, } }
 section! { Locks { remote_unlock: Option<bool>, } }
 section! { Store { key_file: Option<String>, reserve_mb: Option<u64>, } }
 section! {
@@ -114,6 +114,14 @@ section! {
 pub(super) enum Names {
     Hide,
     Show,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Source {
+    Kernel,
+    System,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

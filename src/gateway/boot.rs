@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::de::DeserializeOwned;
+
 use super::device::{Device, DeviceSpec};
 use super::doors::Doors;
 use super::jobs::Jobs;
 use super::ledger::{Ledger, SENT_KEY};
 use super::rates::Rates;
 use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
+use super::timekeeper::{MARK_KEY, Timekeeper};
 use super::{Gateway, Radio};
 use crate::model::{
-    Addressing, Alphabet, CallId, Capabilities, DeviceId, Mono, NativeWindow, Now, RadioId, ReadBack,
-    Settings, Timestamp,
+    Addressing, Alphabet, Boot, CallId, Capabilities, DeviceId, Mono, NativeWindow, Now, RadioId, ReadBack,
+    Reading, Settings, Timestamp,
 };
-use crate::store::{Content, Fail, Tree, Vault};
+use crate::store::{Content, Fail, Rows, Tree, Vault};
 
 /// What the start found that was not as it should be, and repaired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +39,8 @@ impl Gateway {
         devices: Vec<DeviceSpec>,
         radios: BTreeMap<RadioId, usize>,
         settings: Settings,
-        now: Now,
+        boot: Boot,
+        reading: Reading,
     ) -> Result<(Gateway, Repairs), Fail> {
         let mut device_records: BTreeMap<DeviceId, DeviceRecord> = BTreeMap::new();
         for (key, value) in content.take(Tree::Devices) {
@@ -44,12 +48,10 @@ impl Gateway {
                 uuid::Uuid::from_slice(&key).map_err(|_| Fail::Damaged("a device key is no UUID".into()))?;
             device_records.insert(DeviceId(id), decode("devices", &value)?);
         }
-        let sent = content
-            .take(Tree::Meta)
-            .into_iter()
-            .find(|(key, _)| key == SENT_KEY)
-            .map(|(_, value)| decode("meta", &value))
-            .transpose()?;
+        let meta = content.take(Tree::Meta);
+        let sent = one(&meta, SENT_KEY)?;
+        let timekeeper = Timekeeper::new(settings.untrusted, boot, one(&meta, MARK_KEY)?);
+        let (now, _) = timekeeper.tell(reading);
         let mut records: Vec<Record> = Vec::new();
         for (_, value) in content.take(Tree::Codes) {
             records.push(decode("codes", &value)?);
@@ -89,6 +91,7 @@ impl Gateway {
             jobs: Jobs::default(),
             doors: Doors::default(),
             rates: Rates::default(),
+            timekeeper,
             replies: BTreeMap::new(),
             next_reply: 1,
             ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events, sent),
@@ -149,7 +152,7 @@ impl Gateway {
         }
     }
 
-    fn take_up_rows(&mut self, rows: crate::store::Rows, now: Now) -> Result<Repairs, Fail> {
+    fn take_up_rows(&mut self, rows: Rows, now: Now) -> Result<Repairs, Fail> {
         let mut repairs = Repairs::default();
         for (key, value) in rows {
             let (device, code) = split_code_key(&key)?;
@@ -174,6 +177,12 @@ fn events(content: &mut Content) -> Result<VecDeque<crate::model::Event>, Fail> 
         .iter()
         .map(|(_, value)| decode("events", value))
         .collect()
+}
+
+/// A row of the store's own.
+fn one<T: DeserializeOwned>(rows: &Rows, key: &[u8]) -> Result<Option<T>, Fail> {
+    let row = rows.iter().find(|(other, _)| other == key);
+    row.map(|(_, value)| decode("meta", value)).transpose()
 }
 
 /// What stands for a device that the configuration no longer names.

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     events: VecDeque<Event>,
     next_seq: u64,
     most_events: usize,
+    /// Goes into every event.
+    pub clock_trusted: bool,
     /// The last event that the broker has.
     sent: u64,
     /// Whether that is on record; until then nobody has asked for it.
@@ -61,6 +63,7 @@ impl Ledger {
             events,
             next_seq,
             most_events,
+            clock_trusted: true,
             sent: sent.unwrap_or(next_seq - 1).min(next_seq - 1),
             sent_is_kept: sent.is_some(),
         }
@@ -96,6 +99,7 @@ impl Ledger {
             device,
             code,
             job: job.cloned(),
+            clock_trusted: self.clock_trusted,
             detail,
         };
         self.next_seq += 1;

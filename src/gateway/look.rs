@@ -8,18 +8,30 @@ use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::view::{
-    AttemptView, Change, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending, Proven,
-    QueueView, Status, UnmanagedView,
+    AttemptView, Change, ClockView, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending,
+    Proven, QueueView, Status, UnmanagedView,
 };
 use super::{Gateway, Phase};
 use crate::model::{
-    AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Refusal, Timestamp, Window,
+    AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Reading, Refusal, Timestamp, Window,
 };
 use crate::plan;
 use crate::schedule;
 use crate::store::Ticket;
 
 impl Gateway {
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self, reading: Reading) -> Now {
+        self.timekeeper.tell(reading).0
+    }
+
+    /// How much the clock can be trusted.
+    #[must_use]
+    pub fn clock(&self) -> ClockView {
+        self.timekeeper.view()
+    }
+
     /// What a reader sees now is durable once this ticket is.
     #[must_use]
     pub fn last_ticket(&self) -> Ticket {
@@ -331,6 +343,10 @@ impl Gateway {
             device_offline: !device.online,
             device_removed: device.removed,
             external: record.external,
+            clock_untrusted: self
+                .timekeeper
+                .untrusted_since()
+                .filter(|_| record.window != Window::Ongoing && !record.over(now.wall)),
         }
     }
 }

@@ -24,6 +24,7 @@ mod ledger;
 mod look;
 mod rates;
 mod records;
+mod timekeeper;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +39,7 @@ pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 
 use crate::model::{
     CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId,
-    Settings, Timestamp,
+    Reading, Settings, Timestamp,
 };
 use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
@@ -47,6 +48,8 @@ use doors::Doors;
 use jobs::Jobs;
 use ledger::{Desk, Ledger};
 use rates::Rates;
+use timekeeper::{MARK_KEY, Timekeeper};
+use view::Trust;
 
 /// An answer that could not be sent for so long is not worth sending.
 const REPLY_LIFE: Duration = Duration::from_secs(86_400);
@@ -74,6 +77,8 @@ pub enum Event {
     Verify(DeviceId),
     /// The answer to a request over HTTP went out to a caller who was still there.
     Answered(JobId),
+    /// The operator vouches for a clock that made a wild step.
+    AcceptClock,
     /// The storage went below its reserve, or is above it again.
     StorageLow(bool),
     /// Time has passed.
@@ -119,6 +124,8 @@ pub enum Subject {
     Replies,
     /// What happened: there is a new event.
     Events,
+    /// Whether the clock is trusted.
+    Clock,
 }
 
 struct Radio {
@@ -138,6 +145,7 @@ pub struct Gateway {
     jobs: Jobs,
     doors: Doors,
     rates: Rates,
+    timekeeper: Timekeeper,
     replies: BTreeMap<u64, Reply>,
     next_reply: u64,
     ledger: Ledger,
@@ -154,8 +162,9 @@ pub struct Gateway {
 
 impl Gateway {
     /// Takes one event in and says what is to be done about it. Never fails, never waits.
-    pub fn handle(&mut self, now: Now, event: Event, rng: &mut dyn Rng, out: &mut Vec<Effect>) {
+    pub fn handle(&mut self, reading: Reading, event: Event, rng: &mut dyn Rng, out: &mut Vec<Effect>) {
         let told = self.ledger.last_event();
+        let now = self.judge_clock(reading, matches!(event, Event::AcceptClock));
         self.notice_step(now);
         match event {
             Event::Ask(ask) => self.accept(now, *ask, rng),
@@ -169,7 +178,7 @@ impl Gateway {
             Event::Verify(id) => self.with_device(now, id, Device::verify),
             Event::Answered(job) => self.jobs.answered(&job),
             Event::StorageLow(low) => self.storage_low = low,
-            Event::Timer => {}
+            Event::Timer | Event::AcceptClock => {}
         }
         self.turn_all(now);
         self.expire_doors(now);
@@ -181,6 +190,9 @@ impl Gateway {
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
         }
+        if let Some(mark) = self.timekeeper.mark_to_write(self.ledger.is_open(), now.mono) {
+            self.ledger.put(Tree::Meta, MARK_KEY, &mark);
+        }
         if self.ledger.is_open() {
             self.jobs.save_answered(&mut self.ledger);
         }
@@ -188,6 +200,26 @@ impl Gateway {
         if let Some(at) = self.wake_at(now) {
             out.push(Effect::WakeAt(at));
         }
+    }
+
+    /// What time it is from here on. Whoever follows learns when the trust in it comes or goes.
+    fn judge_clock(&mut self, reading: Reading, accepted: bool) -> Now {
+        if accepted {
+            self.timekeeper.accept(reading.mono);
+        }
+        let (now, changed) = self.timekeeper.judge(reading);
+        let trust = self.timekeeper.view().trust;
+        self.ledger.clock_trusted = trust == Trust::Trusted;
+        if changed {
+            let kind = match trust {
+                Trust::Trusted => EventKind::ClockTrusted,
+                Trust::Untrusted => EventKind::ClockUntrusted,
+                Trust::Wild => EventKind::ClockWild,
+            };
+            self.ledger.tell(now.wall, kind, None, None, None, Detail::None);
+            self.changed(Subject::Clock);
+        }
+        now
     }
 
     /// A wall clock that moved by itself makes every window be judged anew.
@@ -253,7 +285,13 @@ impl Gateway {
                 ledger,
             },
         );
-        self.resettle.extend(touched);
+        for code in touched {
+            // One that came back to its lock is on record again.
+            if device.codes.contains_key(&code) {
+                self.owners.entry(code).or_insert(exchange.device);
+            }
+            self.resettle.insert(code);
+        }
         self.news.insert(Subject::Device(exchange.device));
     }
 
@@ -400,6 +438,7 @@ impl Gateway {
             .flat_map(|device| [device.wake_at(now), device.door_expires()])
             .flatten()
             .chain(prune)
+            .chain(self.timekeeper.wake_at())
             .min()
     }
 }

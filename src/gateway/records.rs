@@ -169,6 +169,20 @@ pub(crate) struct DeviceRecord {
     /// Numbers of digits that its lock takes, as somebody reported.
     #[serde(default)]
     pub lengths: Option<BTreeSet<u8>>,
+    /// Codes that were taken off its lock, until it has been looked at once more.
+    #[serde(default)]
+    pub gone: Vec<Gone>,
+}
+
+/// A code that was taken off its lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gone {
+    /// Its record, as it is to be if it comes back: in doubt, in its place.
+    pub record: Record,
+    /// When the lock said that it is gone.
+    pub at: Timestamp,
+    /// When the lock is to be read once more.
+    pub look_at: Timestamp,
 }
 
 /// A job, its answer, and how far it is.

@@ -45,6 +45,9 @@ pub struct CodeView {
     pub device_removed: bool,
     /// Somebody else changed it on the lock; it is being set again.
     pub external: Option<External>,
+    /// Its times cannot be kept for certain, since the clock is not trusted: since when.
+    #[serde(default)]
+    pub clock_untrusted: Option<Timestamp>,
 }
 
 /// A change on the lock that was none of ours.
@@ -230,6 +233,27 @@ pub struct DeviceView {
     pub unmanaged: usize,
     /// A code that was proven is found changed or gone.
     pub drift: bool,
+}
+
+/// How much the clock can be trusted (I9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Something vouches for it.
+    Trusted,
+    /// Nothing does.
+    Untrusted,
+    /// Something does, but it moved as no clock moves by itself.
+    Wild,
+}
+
+/// The clock, as an operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockView {
+    /// Whether it counts.
+    pub trust: Trust,
+    /// How far it is ahead of the time that counts, in milliseconds.
+    pub ahead_ms: i64,
 }
 
 /// A job as a caller sees it.

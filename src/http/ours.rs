@@ -9,10 +9,12 @@ use super::answer::{Outcome, Refused, Told, json, refused, told};
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, DeviceCounts, Done, OneJob, OneQueue, OneReceipt, OneWorkspace, Readiness, Seen, StoreState,
+    self, Always, DeviceCounts, Done, OneClock, OneJob, OneQueue, OneReceipt, OneWorkspace, Readiness, Seen,
+    StoreState,
 };
 use crate::api::form::Form;
 use crate::api::openapi;
+use crate::gateway::Event;
 use crate::model::{DeviceId, GroupKey, JobId, Reason};
 
 /// Whether somebody is at home; the same as Seam's.
@@ -38,7 +40,8 @@ pub fn workspace(api: &Api) -> Told {
 /// The whole truth: whether new work is taken, and what is wrong if not.
 pub async fn ready(api: &Api) -> Response {
     let storage_low = (api.storage_low)();
-    let seen = api.core.look(|gateway, now| {
+    let source = api.clock().source().word();
+    let seen = api.core.look(move |gateway, now| {
         let ids: Vec<DeviceId> = gateway.device_ids().collect();
         let devices: Vec<_> = ids.iter().filter_map(|id| gateway.device(*id, now)).collect();
         Seen {
@@ -54,6 +57,7 @@ pub async fn ready(api: &Api) -> Response {
             commands_waiting: devices.iter().map(|d| d.pending).sum(),
             jobs_open: gateway.open_jobs(),
             replies_waiting: gateway.replies().count(),
+            clock: answer::clock(gateway.clock(), source),
         }
     });
     let seen = seen.await.ok();
@@ -72,6 +76,18 @@ pub async fn ready(api: &Api) -> Response {
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     json(status, answer::text(&body))
+}
+
+/// The operator vouches for a clock that made a wild step.
+pub async fn accept_clock(api: &Api, form: Form<'_>) -> Outcome {
+    form.close()?;
+    api.core.tell(Event::AcceptClock).await?;
+    let source = api.clock().source().word();
+    let clock = api.core.look(|gateway, _| gateway.clock()).await?;
+    Ok(told(&OneClock {
+        clock: answer::clock(clock, source),
+        ok: Always,
+    }))
 }
 
 /// The receipt of a group.

@@ -136,10 +136,9 @@ pub async fn set_clock(State(api): State<Arc<Api>>, who: Who, Params(params): Pa
     let mut form = Form::open(CLOCK, &params)?;
     let advance = form.whole("advance_s");
     let now = form.time("now");
-    if form.has("trusted") {
-        form.wrong("trusted", "is not supported yet by this version");
-    } else if advance.is_some() == now.is_some() {
-        form.wrong("advance_s", "give either advance_s or now");
+    let trusted = form.flag("trusted");
+    if usize::from(advance.is_some()) + usize::from(now.is_some()) + usize::from(trusted.is_some()) != 1 {
+        form.wrong("advance_s", "give one of advance_s, now and trusted");
     }
     form.close()?;
     if let Some(seconds) = advance {
@@ -150,12 +149,17 @@ pub async fn set_clock(State(api): State<Arc<Api>>, who: Who, Params(params): Pa
         api.clock().set_wall(now);
         api.core.tell(Event::Timer).await?;
     }
+    if let Some(trusted) = trusted {
+        api.clock().set_trusted(trusted);
+        api.core.tell(Event::Timer).await?;
+    }
     Ok(told(&show_clock(&api)))
 }
 
 fn show_clock(api: &Api) -> Value {
     json!({
         "now": time::show(api.clock().now().wall),
+        "trusted": api.clock().reading().trusted,
         "in_locks": time::show(api.clock().in_lock().wall),
         "ok": true,
     })

@@ -188,7 +188,7 @@ pub(super) mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let tls = Tls::new(Identity { cert, key }, Clock::real()).unwrap();
+        let tls = Tls::new(Identity { cert, key }, Clock::real(crate::model::Voucher::System)).unwrap();
         (tls, TlsConnector::from(Arc::new(trusting)))
     }
 

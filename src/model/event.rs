@@ -23,9 +23,16 @@ pub struct Event {
     pub code: Option<CodeId>,
     /// By which job.
     pub job: Option<JobId>,
+    /// Whether the clock was trusted; else it happened at this time or later.
+    #[serde(default = "trusted")]
+    pub clock_trusted: bool,
     /// What belongs to it beyond that.
     #[serde(default)]
     pub detail: Detail,
+}
+
+fn trusted() -> bool {
+    true
 }
 
 /// What an event tells beyond its kind. Holds PINs, so that it is sealed at rest, and shown only to
@@ -153,4 +160,13 @@ pub enum EventKind {
     /// Every member of a job is proven, superseded, ended or deleted.
     #[serde(rename = "lockbridge.job.done")]
     JobDone,
+    /// Something vouches for the clock again.
+    #[serde(rename = "lockbridge.clock.trusted")]
+    ClockTrusted,
+    /// Nothing vouches for the clock: what counts is the time that has certainly come.
+    #[serde(rename = "lockbridge.clock.untrusted")]
+    ClockUntrusted,
+    /// The clock moved as no clock moves by itself, and is not followed yet.
+    #[serde(rename = "lockbridge.clock.wild")]
+    ClockWild,
 }

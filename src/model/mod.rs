@@ -22,6 +22,6 @@ pub use job::{
 };
 pub use pin::Pin;
 pub use refusal::{DeviceReason, Reason, Refusal};
-pub use settings::{Limits, Settings};
-pub use time::{Mono, Now, Timestamp};
+pub use settings::{Limits, Settings, Untrusted, Voucher};
+pub use time::{Boot, Mono, Now, Reading, Timestamp};
 pub use window::Window;

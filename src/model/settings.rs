@@ -18,8 +18,42 @@ pub struct Settings {
     pub check_every: Duration,
     /// Whether real locks may be unlocked by radio: off, since whoever holds a key could open every door.
     pub remote_unlock: bool,
+    /// What to go by while the clock is not trusted (I9).
+    pub untrusted: Untrusted,
     /// Bounds (I10).
     pub limits: Limits,
+}
+
+/// What to go by while the clock is not trusted (I9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untrusted {
+    /// The latest time that is proven to have come.
+    Hold,
+    /// The system's clock all the same.
+    Proceed,
+}
+
+/// What vouches for the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// The kernel, once something has synchronised it.
+    Kernel,
+    /// The operator, for the system's clock as it is.
+    System,
+    /// Nothing.
+    None,
+}
+
+impl Voucher {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Voucher::Kernel => "kernel",
+            Voucher::System => "system",
+            Voucher::None => "none",
+        }
+    }
 }
 
 /// Bounds of what is kept (I10). At a bound new work is refused; nothing accepted is dropped.
@@ -58,6 +92,7 @@ impl Default for Settings {
             keep_ended: Duration::from_secs(30 * 86_400),
             check_every: Duration::from_secs(12 * 3600),
             remote_unlock: false,
+            untrusted: Untrusted::Hold,
             limits: Limits::default(),
         }
     }

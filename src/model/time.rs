@@ -4,6 +4,7 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Wall time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,7 +16,29 @@ pub struct Timestamp(pub i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
-/// What the shell hands to the core with every event.
+/// What the machine's clocks show, which the shell hands to the core with every event.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The clock that nobody sets.
+    pub mono: Mono,
+    /// Something vouches for the wall clock.
+    pub trusted: bool,
+}
+
+/// Which run of the machine this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The system's own id of it; another one after each start of the machine.
+    pub id: Uuid,
+    /// How long the machine has run, in milliseconds,
+    pub up: u64,
+    /// at this time of the gateway's own.
+    pub at: Mono,
+}
+
+/// What time it is, as the core judges it.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// Wall time that windows are judged by.
@@ -25,6 +48,16 @@ pub struct Now {
 }
 
 impl Now {
+    /// What clocks show that are known to be right.
+    #[must_use]
+    pub fn known(self) -> Reading {
+        Reading {
+            wall: self.wall,
+            mono: self.mono,
+            trusted: true,
+        }
+    }
+
     /// The wall time at which `later` will come, if the wall clock is not moved.
     #[must_use]
     pub fn wall_at(self, later: Mono) -> Timestamp {

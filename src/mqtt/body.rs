@@ -59,6 +59,8 @@ pub struct Frame {
     pub show_names: bool,
     /// When it was started.
     pub started_at: Timestamp,
+    /// What vouches for its clock.
+    pub clock: &'static str,
     /// Where Home Assistant says that it has come up.
     pub birth: String,
     /// What no other run of this or any other gateway says of itself.
@@ -260,6 +262,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),
+        "clock": answer::value(&answer::clock(gateway.clock(), frame.clock)),
     })
 }
 

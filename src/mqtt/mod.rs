@@ -44,6 +44,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         site: Site::new(site, gateway),
         show_names: config.show_names,
         started_at: core.clock().now().wall,
+        clock: core.clock().source().word(),
         birth: format!("{}/status", config.discovery_prefix),
         instance: format!("{seed:016x}"),
     };

@@ -302,6 +302,7 @@ impl<L: Link> Session<L> {
                 Subject::Group(key) => self.agenda.add(Item::Group(key.clone()), now),
                 Subject::Replies => self.answers_wait = true,
                 Subject::Events => self.events_wait = true,
+                Subject::Clock => self.agenda.add(Item::Info, now),
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ use super::committer::Committer;
 use crate::clock::{Busy, Clock};
 use crate::gateway::{Answer, Ask, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use crate::lock::{Fact, Lock, Registry, Report};
-use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Refusal, Request};
+use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
 use crate::store::{Fail, Store, Ticket};
 
 /// Requests that wait for the core; more are told to come again.
@@ -248,6 +248,7 @@ pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Res
         storage_low: parts.storage_low,
         low: false,
         locks: parts.locks,
+        judged: parts.clock.reading(),
         clock: parts.clock,
         rng: parts.rng,
         news,
@@ -280,6 +281,8 @@ struct Shell {
     looks: BTreeMap<Ticket, Vec<Deliver>>,
     waiting: BTreeMap<Token, oneshot::Sender<(JobId, Answer)>>,
     next_token: Token,
+    /// What the clocks showed when the core was last told.
+    judged: Reading,
     wake: Mono,
     advance: Option<(Mono, oneshot::Sender<()>)>,
 }
@@ -330,6 +333,7 @@ impl Shell {
                     }
                 }
                 () = clock.until(self.wake) => self.handle(Event::Timer),
+                () = clock.changed(self.judged) => self.handle(Event::Timer),
                 () = clock.quiet(), if self.advance.is_some() && !idle => {}
             }
         }
@@ -367,7 +371,8 @@ impl Shell {
                 })));
             }
             Message::Look(look) => {
-                let deliver = look(&self.gateway, self.clock.now());
+                let now = self.gateway.now(self.clock.reading());
+                let deliver = look(&self.gateway, now);
                 let seen = self.gateway.last_ticket();
                 if self.unsynced.contains_key(&seen) {
                     self.looks.entry(seen).or_default().push(deliver);
@@ -424,8 +429,9 @@ impl Shell {
     fn handle(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.wake = Mono(u64::MAX);
+        self.judged = self.clock.reading();
         self.gateway
-            .handle(self.clock.now(), event, &mut *self.rng, &mut effects);
+            .handle(self.judged, event, &mut *self.rng, &mut effects);
         for effect in effects {
             self.carry_out(effect);
         }

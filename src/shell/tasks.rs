@@ -67,6 +67,7 @@ impl Guests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Voucher;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -74,7 +75,7 @@ mod tests {
     async fn a_task_that_panics_starts_again_and_one_that_ends_does_not() {
         let starts = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&starts);
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let task = keep("fragile", clock.clone(), move || {
             let start = counted.fetch_add(1, Ordering::Relaxed);
             async move { assert!(start >= 2, "a panic on purpose") }

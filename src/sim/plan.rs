@@ -120,6 +120,22 @@ pub enum Item {
         /// For how long.
         lasts: Duration,
     },
+    /// The network is away: nothing vouches for the clock, and a start finds it years back.
+    NoTime {
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+    },
+    /// A time server lies.
+    Poison {
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+        /// By how many seconds the clock is set off.
+        by: i64,
+    },
     /// Somebody adds a code at the door.
     Hand {
         /// Which lock.
@@ -180,7 +196,7 @@ impl Item {
             | Item::Delete { at, .. }
             | Item::Fault { at, .. }
             | Item::Hand { at, .. } => *at,
-            Item::Away { from, .. } => *from,
+            Item::Away { from, .. } | Item::NoTime { from, .. } | Item::Poison { from, .. } => *from,
         }
     }
 }
@@ -312,6 +328,22 @@ impl Plan {
             if rng.random_range(0..4) == 0 {
                 items.push(Item::Hand { lock, at: at(rng) });
             }
+        }
+        // Long enough for every rule about clocks, and at times of its own: two at once would be a third.
+        let mut from = at(rng);
+        for _ in 0..rng.random_range(0..4) {
+            let last = if rng.random() { 14 * 60 } else { 30 * HOUR };
+            let until = from + span(rng, 5, last);
+            let days = [-3_000, -40, 40, 4_000][rng.random_range(0..4)];
+            items.push(match last > HOUR {
+                true => Item::NoTime { from, until },
+                false => Item::Poison {
+                    from,
+                    until,
+                    by: days * 86_400,
+                },
+            });
+            from = until + span(rng, HOUR, 48 * HOUR);
         }
         Plan {
             seed,

@@ -126,10 +126,10 @@ impl Vault {
             (_, 0) => self.gone.push_back((tree, key.to_vec())),
             _ => {}
         }
-        if self.gone.len() > GONE {
-            if let Some((tree, key)) = self.gone.pop_front() {
-                self.long[tree as usize].remove(&key);
-            }
+        if self.gone.len() > GONE
+            && let Some((tree, key)) = self.gone.pop_front()
+        {
+            self.long[tree as usize].remove(&key);
         }
         most
     }

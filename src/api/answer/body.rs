@@ -9,6 +9,7 @@ use super::{
     AccessCode, Attempt, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
+use crate::gateway::view::{ClockView, Trust};
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $key:ident: $kind:ty,)* })*) => {
@@ -26,6 +27,11 @@ macro_rules! bodies {
 }
 
 bodies! {
+    /// The clock.
+    OneClock {
+        /// The clock.
+        clock: ClockState,
+    }
     /// There is nothing to tell.
     Done {}
     /// An access code.
@@ -198,6 +204,31 @@ pub struct Seen {
     pub jobs_open: usize,
     /// Answers over MQTT that wait to be sent.
     pub replies_waiting: usize,
+    /// The clock.
+    pub clock: ClockState,
+}
+
+/// The clock, and whether what it shows counts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "clock")]
+pub struct ClockState {
+    /// Whether it is trusted; `wild` where it moved as no clock moves by itself.
+    #[schemars(with = "String")]
+    pub trust: Trust,
+    /// What vouches for it.
+    pub source: &'static str,
+    /// How far it is ahead of the time that counts, in milliseconds.
+    pub ahead_ms: i64,
+}
+
+/// The clock, in a few words.
+#[must_use]
+pub fn clock(view: ClockView, source: &'static str) -> ClockState {
+    ClockState {
+        trust: view.trust,
+        source,
+        ahead_ms: view.ahead_ms,
+    }
 }
 
 /// Devices by their state.

@@ -255,7 +255,8 @@ fn warnings(code: &CodeView) -> Vec<Warning> {
     let deleted = code.deleted_at.map(Warning::being_deleted);
     let late = row(code).filter(|row| row.tries > 0 || row.reason == Waiting::NoSlot);
     let delay = late.map(|row| Warning::delay(row.aim, row.since));
-    deleted.into_iter().chain(delay).collect()
+    let clock = code.clock_untrusted.map(Warning::clock_untrusted);
+    deleted.into_iter().chain(delay).chain(clock).collect()
 }
 
 fn pending_mutations(code: &CodeView, pins: Pins) -> Vec<Mutation> {

@@ -29,6 +29,8 @@ pub struct Event {
     created_at: Moment,
     /// When it happened.
     occurred_at: Moment,
+    /// Whether the clock was trusted then; else it happened at that time or later.
+    clock_trusted: bool,
     /// On which device.
     #[serde(skip_serializing_if = "Option::is_none")]
     device_id: Option<Uuid>,
@@ -211,6 +213,7 @@ pub fn event(site: &Site, event: &model::Event, pins: Pins) -> Event {
         connected_account_id: site.account,
         created_at: Moment(event.at),
         occurred_at: Moment(event.at),
+        clock_trusted: event.clock_trusted,
         device_id: event.device.map(|device| device.0),
         access_code_id: event_code(event),
         job_id: event.job.as_ref().map(ToString::to_string),
@@ -283,7 +286,10 @@ fn more(event: &model::Event, pins: Pins) -> More {
         | EventKind::DeviceConnected
         | EventKind::DeviceRemoved
         | EventKind::JobAccepted
-        | EventKind::JobDone => More::default(),
+        | EventKind::JobDone
+        | EventKind::ClockTrusted
+        | EventKind::ClockUntrusted
+        | EventKind::ClockWild => More::default(),
     }
 }
 

@@ -76,6 +76,7 @@ pub struct Warning {
 #[schemars(inline)]
 enum WarningCode {
     BeingDeleted,
+    ClockUntrusted,
     DelayInRemovingFromDevice,
     DelayInSettingOnDevice,
     MaxAccessCodesReached,
@@ -193,6 +194,12 @@ impl Warning {
     pub fn being_deleted(since: Timestamp) -> Warning {
         let message = "Deletion was asked for; the lock has not yet confirmed it.";
         Warning::new(WarningCode::BeingDeleted, message, since)
+    }
+
+    /// Nothing vouches for the clock.
+    pub fn clock_untrusted(since: Timestamp) -> Warning {
+        let message = "The gateway's clock is not trusted: the code is set and removed only once its time has certainly come.";
+        Warning::new(WarningCode::ClockUntrusted, message, since)
     }
 
     /// A command takes longer than usual.

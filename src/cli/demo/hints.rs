@@ -9,6 +9,7 @@ use super::stage::{DOORS, GATEWAY, SITE, Stage};
 use crate::api::time;
 use crate::cli::Failure;
 use crate::clock::Clock;
+use crate::model::Voucher;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -36,7 +37,7 @@ struct Stay {
 impl Stay {
     /// From now until tomorrow; `None` if the clock is beyond the calendar.
     fn from_now() -> Option<Stay> {
-        let now = Clock::real().now().wall.floor_second();
+        let now = Clock::real(Voucher::System).now().wall.floor_second();
         Some(Stay {
             starts_at: time::text(now)?,
             ends_at: time::text(now + DAY)?,

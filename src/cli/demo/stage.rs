@@ -17,6 +17,7 @@ use crate::cli::{Failure, keys};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::keys::{Keys, Scope};
+use crate::model::Voucher;
 
 /// A door of the demo.
 pub(super) struct Door {
@@ -101,7 +102,7 @@ impl Stage {
             log: folder.join("gateway.log"),
             address,
             gateway: Gateway::Network { address, key },
-            clock: Clock::real(),
+            clock: Clock::real(Voucher::System),
             child: None,
         })
     }

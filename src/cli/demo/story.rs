@@ -16,6 +16,7 @@ use crate::cli::Failure;
 use crate::cli::client::segment;
 use crate::clock::Clock;
 use crate::model::Timestamp;
+use crate::model::Voucher;
 
 /// The door that is out of reach at first.
 const AWAY: &Door = &DOORS[3];
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays the stay.
 pub(super) async fn play(stage: &mut Stage, screen: &mut Screen) -> Result<(), Failure> {
-    let clock = Clock::real();
+    let clock = Clock::real(Voucher::System);
     let began = clock.now().mono;
     let mut story = Story { stage, screen, clock };
     story.four_doors().await?;

@@ -49,7 +49,7 @@ impl Device {
     }
 
     /// What could be asked, each with its rank and the time from which it may.
-    fn candidates(&self, now: Now, gate: Mono) -> Vec<(Rank, Mono, Work)> {
+    fn candidates(&self, now: Now, gate: Mono, settings: &Settings) -> Vec<(Rank, Mono, Work)> {
         let mut all = Vec::new();
         for (id, code) in &self.codes {
             if let (Some(row), Some(next)) = (&code.row, code.next_try) {
@@ -62,6 +62,9 @@ impl Device {
         if let Some(first) = self.doors.front() {
             all.push((Rank::Door(first.since.mono), self.silence.door_gate(), Work::Door));
         }
+        if let Some((at, look)) = self.next_gone_look(now, settings) {
+            all.push((Rank::look(at, now.wall), look.max(gate), Work::Read));
+        }
         if let Some(check) = self.next_check {
             all.push((Rank::Check, check.max(gate), Work::Read));
         }
@@ -71,7 +74,7 @@ impl Device {
     pub(super) fn look_ahead(&self, now: Now, settings: &Settings) -> Agenda {
         let gate = self.gate(now, settings);
         let mut agenda = Agenda::default();
-        for (rank, ready, _) in self.candidates(now, gate) {
+        for (rank, ready, _) in self.candidates(now, gate, settings) {
             if ready <= now.mono {
                 agenda.best = Some(agenda.best.map_or(rank, |best| best.min(rank)));
             } else {
@@ -152,7 +155,7 @@ impl Device {
     /// What may be asked now, the most pressing first.
     fn in_order(&self, now: Now, settings: &Settings) -> Vec<Work> {
         let gate = self.gate(now, settings);
-        let mut ready = self.candidates(now, gate);
+        let mut ready = self.candidates(now, gate, settings);
         ready.retain(|(_, at, _)| *at <= now.mono);
         let tries = |work: &Work| match work {
             Work::Code(id) => {

@@ -216,12 +216,14 @@ impl Device {
         }
         match finding {
             Finding::Proven(_) => {
+                let (record, pins) = (code.record.clone(), code.ours());
                 code.let_go();
                 // When it is wanted again, that is a new beginning.
                 code.record.denied = 0;
                 code.store(desk.ledger);
                 desk.tell(EventKind::CodeRemoved, self.spec.device, Some(id), Detail::None);
                 self.slot_was_freed(desk.now);
+                self.note_gone(record, pins, desk);
             }
             Finding::Denied | Finding::Refused(_) => {
                 let (reason, why) = match finding {
@@ -267,6 +269,7 @@ impl Device {
                 touched.push(id);
             }
         }
+        touched.extend(self.look_for_gone(table, &mut ours, desk));
         let unmanaged: Vec<Entry> = table
             .iter()
             .filter(|e| !ours.contains(&e.slot))
@@ -316,6 +319,7 @@ impl Device {
         }
         let Some(entry) = entry else {
             let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
+            let left = to_go.then(|| (code.record.clone(), code.ours()));
             if to_go {
                 desk.tell(EventKind::CodeRemoved, device, Some(id), Detail::None);
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
@@ -324,6 +328,9 @@ impl Device {
             code.let_go();
             code.store(desk.ledger);
             self.slot_was_freed(desk.now);
+            if let Some((record, pins)) = left {
+                self.note_gone(record, pins, desk);
+            }
             return true;
         };
         let looked = code.look.is_some_and(|look| look <= desk.now.mono);

@@ -3,6 +3,7 @@
 
 mod ask;
 mod code;
+mod gone;
 mod learn;
 mod silence;
 mod turn;

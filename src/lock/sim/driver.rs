@@ -258,6 +258,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::Voucher;
     use crate::model::{CodeId, Content, How, Window};
 
     const DOOR: DeviceId = DeviceId(uuid::Uuid::nil());
@@ -288,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn steered_time_takes_a_step_through_its_change_to_its_answer() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let driver = open(folder.path(), &clock);
         let busy = clock.busy();
         let call = async {
@@ -316,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn a_restarted_gateway_meets_the_same_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let add = ByHand::Add {
             slot: Some(Slot(9)),
             code: Pin::parse("4711").unwrap(),
@@ -359,7 +360,7 @@ mod tests {
             let heard = heard.clone();
             move |fact| heard.lock().unwrap().push(fact)
         });
-        let clock = Clock::real();
+        let clock = Clock::real(Voucher::System);
         let driver = SimDriver::open(DOOR, setup, folder.path(), clock.clone(), report).unwrap();
         driver.connect();
         driver.disconnect();

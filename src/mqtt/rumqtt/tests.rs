@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::model::Voucher;
 
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
@@ -133,7 +134,7 @@ async fn tell<F: Future<Output = ()>>(story: impl FnOnce(TcpListener, Rumqtt, Cl
         backoff_max: LONGEST,
         will: (topic("w"), "offline"),
     };
-    let clock = Clock::real();
+    let clock = Clock::real(Voucher::System);
     let (link, poller) = connect(&broker, clock.clone(), 1);
     let story = timeout(PATIENCE, story(listener, link, clock));
     let (told, ()) = tokio::join!(story, poller);

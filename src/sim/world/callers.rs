@@ -157,7 +157,11 @@ impl World {
                 };
                 Some((verb, Request::Door(command)))
             }
-            Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
+            Item::Away { .. }
+            | Item::Fault { .. }
+            | Item::NoTime { .. }
+            | Item::Poison { .. }
+            | Item::Hand { .. } => None,
         }
     }
 
@@ -208,6 +212,10 @@ fn number(item: &Item) -> Option<u32> {
         | Item::Change { job, .. }
         | Item::Delete { job, .. }
         | Item::Door { job, .. } => Some(*job),
-        Item::Away { .. } | Item::Fault { .. } | Item::Hand { .. } => None,
+        Item::Away { .. }
+        | Item::Fault { .. }
+        | Item::NoTime { .. }
+        | Item::Poison { .. }
+        | Item::Hand { .. } => None,
     }
 }

@@ -34,7 +34,7 @@ impl World {
         let step = open.exchange.steps[index].clone();
         let device = open.exchange.device;
         let Some(lock) = self.index(device) else { return };
-        let now = self.clock_of_gateway();
+        let now = self.clock_of_locks();
         let performed = self.locks[lock].perform(now, &step);
         let kind = match step {
             Step::Put { .. } => 10,
@@ -159,6 +159,18 @@ impl World {
                     });
                 }
             }
+            Item::NoTime { .. } => {
+                // How far time is proven is coarse after a start: what is late then is no fault.
+                self.ids.iter().for_each(|lock| self.oracle.trouble(*lock));
+                self.shown.alone = true;
+                self.note(35, 0, 0, |_| "nothing vouches for the clock".to_owned());
+                self.tell(Event::Timer, "clock", index as u64);
+            }
+            Item::Poison { by, .. } => {
+                self.shown.off_ms = by * 1000;
+                self.note(36, 0, by as u64, |_| format!("the clock is set off by {by} s"));
+                self.tell(Event::Timer, "clock", index as u64);
+            }
             Item::Hand { lock, .. } => {
                 let full = self.plan.locks[lock].capacity.is_some();
                 if full || self.locks[lock].capabilities().read_back == ReadBack::None {
@@ -168,7 +180,7 @@ impl World {
                     "99{:04}",
                     stream(self.plan.seed, "hand", index as u64).random_range(1111..9999)
                 );
-                let now = self.clock_of_gateway();
+                let now = self.clock_of_locks();
                 let Some(code) = Pin::parse(&digits) else { return };
                 // A far slot where a lock shows no digits and may have left us without an answer: in one
                 // that we claimed it then cannot tell ours from others'.
@@ -217,7 +229,24 @@ impl World {
                 self.oracle.relief(self.ids[lock], self.now, unnoticed);
                 self.note(34, lock as u64, 0, |_| format!("lock {lock} is well again"));
             }
-            _ => {}
+            Item::NoTime { .. } | Item::Poison { .. } => {
+                if self.shown.alone {
+                    self.shown.alone = false;
+                    let now = self.now;
+                    self.ids
+                        .iter()
+                        .for_each(|lock| self.oracle.relief(*lock, now, Duration::ZERO));
+                }
+                self.shown.off_ms = 0;
+                self.note(37, 0, 0, |_| "the clock is right again".to_owned());
+                self.tell(Event::Timer, "right again", index as u64);
+            }
+            Item::Create { .. }
+            | Item::Update { .. }
+            | Item::Change { .. }
+            | Item::Delete { .. }
+            | Item::Door { .. }
+            | Item::Hand { .. } => {}
         }
     }
 }

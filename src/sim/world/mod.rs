@@ -14,8 +14,8 @@ use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
-    RadioId, Settings, Timestamp,
+    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
+    RadioId, Reading, Settings, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
@@ -25,6 +25,9 @@ use crate::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 const START: Timestamp = Timestamp(1_799_020_800_000);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
 const QUIET: Duration = Duration::from_secs(2 * 86_400);
+
+/// Where a clock without a battery begins when the machine starts.
+const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
 
 /// What the gateway says is held against the locks this often.
 const WORDS_EVERY: Duration = Duration::from_secs(3600);
@@ -61,6 +64,15 @@ enum What {
     Judge,
 }
 
+/// What is wrong with the gateway's clock.
+#[derive(Default)]
+struct Shown {
+    /// It is ahead of true time by so much.
+    off_ms: i64,
+    /// Nothing vouches for it.
+    alone: bool,
+}
+
 struct Call {
     exchange: Exchange,
     began: Mono,
@@ -78,6 +90,8 @@ pub struct World {
     gateway: Option<Gateway>,
     wake: (Mono, u64),
     disk: MemoryStore,
+    /// What the gateway's clocks show.
+    shown: Shown,
     /// No sync is over before this.
     card_busy_until: Mono,
     locks: Vec<SimLock>,
@@ -114,6 +128,7 @@ impl World {
             gateway: None,
             wake: (Mono(u64::MAX), 0),
             disk: MemoryStore::new(),
+            shown: Shown::default(),
             card_busy_until: Mono(0),
             locks: Vec::new(),
             ids: Vec::new(),
@@ -167,7 +182,7 @@ impl World {
                 | Item::Door { job, .. } => {
                     self.push(at, What::Send(*job));
                 }
-                Item::Away { until, .. } => {
+                Item::Away { until, .. } | Item::NoTime { until, .. } | Item::Poison { until, .. } => {
                     let until = *until;
                     self.push(at, What::Item(i));
                     self.push(until, What::ItemOver(i));
@@ -225,7 +240,7 @@ impl World {
     pub fn gateway(&self) -> Option<(&Gateway, Now)> {
         self.gateway
             .as_ref()
-            .map(|gateway| (gateway, self.clock_of_gateway()))
+            .map(|gateway| (gateway, gateway.now(self.reading())))
     }
 
     /// A lock's own table.
@@ -327,10 +342,21 @@ impl World {
         }
     }
 
-    fn clock_of_gateway(&self) -> Now {
+    /// What the clocks of locks show, which nobody sets.
+    fn clock_of_locks(&self) -> Now {
         Now {
             wall: self.clock().wall,
             mono: self.now,
+        }
+    }
+
+    /// What the gateway's clocks show.
+    fn reading(&self) -> Reading {
+        let Timestamp(wall) = self.clock().wall;
+        Reading {
+            wall: Timestamp(wall + self.shown.off_ms),
+            mono: self.now,
+            trusted: !self.shown.alone,
         }
     }
 
@@ -406,6 +432,9 @@ impl World {
         self.tokens.clear();
         self.oracle.power(false, self.now);
         self.note(1, self.life, kept as u64, |_| "the power fails".to_owned());
+        if self.shown.alone {
+            self.shown.off_ms = YEARS_BACK_MS;
+        }
         let back = self.now + Duration::from_millis(rng.random_range(2_000..60_000));
         self.push(back, What::Boot);
     }
@@ -438,7 +467,12 @@ impl World {
                 devices,
                 radios,
                 self.settings.clone(),
-                self.clock_of_gateway(),
+                Boot {
+                    id: Uuid::from_u128(self.life.into()),
+                    up: 0,
+                    at: self.now,
+                },
+                self.reading(),
             )
         });
         match opened {
@@ -518,10 +552,10 @@ impl World {
     /// Hands an event to the gateway and carries its effects out.
     fn tell(&mut self, event: Event, who: &str, nth: u64) {
         let mut effects = Vec::new();
-        let now = self.clock_of_gateway();
+        let reading = self.reading();
         let mut rng = stream(self.plan.seed, who, nth);
         let Some(gateway) = &mut self.gateway else { return };
-        gateway.handle(now, event, &mut rng, &mut effects);
+        gateway.handle(reading, event, &mut rng, &mut effects);
         self.wake = (Mono(u64::MAX), self.pushed + 1);
         let life = self.life;
         for effect in effects {

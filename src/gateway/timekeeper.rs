@@ -1,0 +1,379 @@
+//! What time it is, as far as that can be proven (I9).
+//!
+//! A machine without a battery clock starts with some time or other, and one wrong answer from a time
+//! server must not empty a building. So the wall clock counts only while it is trusted and goes on as
+//! it did before. Else time is *carried*: the last known good one, the *mark*, and what has passed
+//! since, by a clock that nobody sets. That is never later than the true time, but where a good clock
+//! lied when the mark was set.
+//!
+//! ```text
+//! trusted, and near what was carried ────> the wall clock; the mark follows it
+//! trusted, and far from it (wild) ───────> carried, until it has stood for 15 minutes or is accepted
+//! not trusted ───────────────────────────> carried; or the wall clock, if the operator says so
+//! ```
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::view::{ClockView, Trust};
+use crate::model::{Boot, Mono, Now, Reading, Timestamp, Untrusted};
+
+/// Key in the tree of the store's own of the [`Mark`].
+pub(crate) const MARK_KEY: &[u8] = b"clock-mark";
+/// The mark is written with every batch, and without one this often.
+pub(crate) const MARK_EVERY: Duration = Duration::from_secs(3600);
+/// When this program was released: no clock that shows less is right. Raised with each release, so
+/// that a machine that has never known the time is not held back further than it must be.
+const RELEASED: Timestamp = Timestamp(1_795_651_200_000);
+/// A clock that moved further than this while the machine ran did not move by itself.
+const STEP: Duration = Duration::from_secs(24 * 3600);
+/// The same over a time in which the machine may have been off.
+const ABSENCE: Duration = Duration::from_secs(30 * 86_400);
+/// So long a clock must stand where it went before it is believed.
+const PROBATION: Duration = Duration::from_secs(15 * 60);
+/// More than a clock is slewed in the time between two looks.
+const SLEW: Duration = Duration::from_secs(10);
+
+/// The last time that was known to be right, by all clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    wall: Timestamp,
+    /// Milliseconds since the machine was started.
+    up: u64,
+    boot: Uuid,
+}
+
+/// A clock that moved as no clock does by itself.
+#[derive(Clone, Copy, Debug)]
+struct Wild {
+    /// Where it went, as the wall time of the gateway's start.
+    to: Timestamp,
+    /// Believed from then on, if it stays there.
+    believed: Mono,
+}
+
+pub(crate) struct Timekeeper {
+    policy: Untrusted,
+    boot: Boot,
+    mark: Option<Mark>,
+    trust: Trust,
+    since: Timestamp,
+    /// How far the wall clock is ahead of what counts, in milliseconds.
+    ahead: i64,
+    wild: Option<Wild>,
+    /// When the mark was last written.
+    written: Option<Mono>,
+}
+
+impl Timekeeper {
+    pub fn new(policy: Untrusted, boot: Boot, mark: Option<Mark>) -> Timekeeper {
+        Timekeeper {
+            policy,
+            boot,
+            mark,
+            // Nobody is told that a clock is as it should be.
+            trust: Trust::Trusted,
+            since: Timestamp::MIN,
+            ahead: 0,
+            wild: None,
+            written: None,
+        }
+    }
+
+    /// What time it is, and how sure that is, without taking note of it.
+    pub fn tell(&self, reading: Reading) -> (Now, Trust) {
+        let carried = self.carried(reading.mono);
+        let wild = self.wild_at(reading);
+        let (wall, trust) = match (reading.trusted, wild, self.policy) {
+            (true, None, _) => (reading.wall, Trust::Trusted),
+            (true, Some(_), _) => (carried, Trust::Wild),
+            (false, _, Untrusted::Hold) => (carried, Trust::Untrusted),
+            (false, _, Untrusted::Proceed) => (reading.wall, Trust::Untrusted),
+        };
+        let mono = reading.mono;
+        (Now { wall, mono }, trust)
+    }
+
+    /// What time it is from here on; whether the trust in it has changed.
+    pub fn judge(&mut self, reading: Reading) -> (Now, bool) {
+        let (now, trust) = self.tell(reading);
+        self.wild = self.wild_at(reading);
+        self.ahead = reading.wall.0.saturating_sub(now.wall.0);
+        if trust == Trust::Trusted {
+            self.mark = Some(Mark {
+                wall: reading.wall,
+                up: self.up(reading.mono),
+                boot: self.boot.id,
+            });
+        }
+        let changed = std::mem::replace(&mut self.trust, trust) != trust;
+        if changed {
+            self.since = now.wall;
+        }
+        (now, changed)
+    }
+
+    /// The operator says that the clock is right where it is.
+    pub fn accept(&mut self, now: Mono) {
+        if let Some(wild) = &mut self.wild {
+            wild.believed = now;
+        }
+    }
+
+    /// Since when the clock does not count.
+    pub fn untrusted_since(&self) -> Option<Timestamp> {
+        (self.trust != Trust::Trusted).then_some(self.since)
+    }
+
+    pub fn view(&self) -> ClockView {
+        ClockView {
+            trust: self.trust,
+            ahead_ms: self.ahead,
+        }
+    }
+
+    /// The mark, if it is to be written: with a batch that is made anyway, or for its own sake.
+    pub fn mark_to_write(&mut self, with_batch: bool, now: Mono) -> Option<Mark> {
+        let due = with_batch || self.mark_due().is_some_and(|due| due <= now);
+        let mark = self.mark.filter(|_| due && self.trust == Trust::Trusted)?;
+        self.written = Some(now);
+        Some(mark)
+    }
+
+    /// When the time alone gives something to do.
+    pub fn wake_at(&self) -> Option<Mono> {
+        let believed = self.wild.map(|wild| wild.believed);
+        believed.into_iter().chain(self.mark_due()).min()
+    }
+
+    fn mark_due(&self) -> Option<Mono> {
+        (self.trust == Trust::Trusted).then(|| self.written.map_or(Mono(0), |at| at + MARK_EVERY))
+    }
+
+    /// Time since the machine was started, in milliseconds.
+    fn up(&self, mono: Mono) -> u64 {
+        self.boot.up.saturating_add(mono.0.saturating_sub(self.boot.at.0))
+    }
+
+    /// The latest time that has certainly come. Whether a machine that was off was off for long, nobody
+    /// can tell: then only what passed since its start is added.
+    fn carried(&self, mono: Mono) -> Timestamp {
+        let up = self.up(mono);
+        match self.mark {
+            Some(mark) if mark.boot == self.boot.id => {
+                mark.wall + Duration::from_millis(up.saturating_sub(mark.up))
+            }
+            Some(mark) => mark.wall + Duration::from_millis(up),
+            None => RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)),
+        }
+    }
+
+    /// Whether a trusted clock stands where it cannot have gone by itself, and for how much longer
+    /// that is held against it.
+    fn wild_at(&self, reading: Reading) -> Option<Wild> {
+        if !reading.trusted {
+            return None;
+        }
+        let mark = self.mark?;
+        let carried = self.carried(reading.mono);
+        let ahead = reading.wall.since(carried);
+        let behind = carried.since(reading.wall);
+        let far = match mark.boot == self.boot.id {
+            true => ahead > STEP || behind > STEP,
+            false => ahead > ABSENCE,
+        };
+        if !far {
+            return None;
+        }
+        let to = reading.wall - Duration::from_millis(reading.mono.0);
+        let fresh = Wild {
+            to,
+            believed: reading.mono + PROBATION,
+        };
+        let wild = match self.wild {
+            Some(wild) if to.since(wild.to) <= SLEW && wild.to.since(to) <= SLEW => wild,
+            _ => fresh,
+        };
+        (reading.mono < wild.believed).then_some(wild)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const DAY: u64 = 24 * HOUR;
+    /// A while after the release.
+    const T: Timestamp = Timestamp(1_799_020_800_000);
+
+    fn boot(n: u128) -> Boot {
+        Boot {
+            id: Uuid::from_u128(n),
+            up: 60_000,
+            at: Mono(0),
+        }
+    }
+
+    fn keeper(policy: Untrusted, n: u128, mark: Option<Mark>) -> Timekeeper {
+        Timekeeper::new(policy, boot(n), mark)
+    }
+
+    fn reading(wall: Timestamp, mono: u64, trusted: bool) -> Reading {
+        Reading {
+            wall,
+            mono: Mono(mono),
+            trusted,
+        }
+    }
+
+    fn after(ms: u64) -> Timestamp {
+        T + Duration::from_millis(ms)
+    }
+
+    /// A mark that an earlier run of the same boot, or of another, left at `T`.
+    fn marked(n: u128) -> Option<Mark> {
+        let mut keeper = keeper(Untrusted::Hold, n, None);
+        keeper.judge(reading(T, 0, true));
+        keeper.mark
+    }
+
+    #[test]
+    fn a_trusted_clock_is_the_time_and_leaves_its_mark() {
+        let mut keeper = keeper(Untrusted::Hold, 1, None);
+        let (now, changed) = keeper.judge(reading(T, 5, true));
+        assert_eq!((now.wall, changed, keeper.trust), (T, false, Trust::Trusted));
+        assert!(keeper.mark_to_write(false, Mono(5)).is_some());
+        assert!(keeper.mark_to_write(false, Mono(5)).is_none());
+        assert!(keeper.mark_to_write(true, Mono(6)).is_some());
+        assert_eq!(keeper.wake_at(), Some(Mono(6 + HOUR)));
+        // It may go back, and a little forward: by hand, or when the network comes.
+        for wall in [after(HOUR), after(2 * HOUR), T] {
+            assert_eq!(keeper.judge(reading(wall, 10, true)).0.wall, wall);
+        }
+    }
+
+    #[test]
+    fn without_trust_time_is_carried_on_from_the_mark() {
+        let three_years_back = Timestamp(T.0 - 3 * 365 * DAY as i64);
+        // The same boot: what passed since the mark is known.
+        let mut same = keeper(Untrusted::Hold, 1, marked(1));
+        assert_eq!(
+            same.judge(reading(three_years_back, HOUR, false)).0.wall,
+            after(HOUR)
+        );
+        // Another boot: nobody knows how long the machine was off.
+        let mut other = keeper(Untrusted::Hold, 2, marked(1));
+        assert_eq!(
+            other.judge(reading(three_years_back, 0, false)).0.wall,
+            after(60_000)
+        );
+        assert_eq!(other.trust, Trust::Untrusted);
+        assert!(other.mark_to_write(true, Mono(1)).is_none());
+        // Set right it counts at once, however far that is from three years back.
+        assert_eq!(
+            other.judge(reading(after(9 * DAY), HOUR, true)).0.wall,
+            after(9 * DAY)
+        );
+    }
+
+    #[test]
+    fn without_a_mark_the_release_is_the_least() {
+        let mut keeper = keeper(Untrusted::Hold, 1, None);
+        assert_eq!(
+            keeper.judge(reading(Timestamp(0), 7, false)).0.wall,
+            Timestamp(RELEASED.0 + 7)
+        );
+        assert_eq!(
+            keeper.judge(reading(after(900 * DAY), 8, true)).0.wall,
+            after(900 * DAY)
+        );
+    }
+
+    #[test]
+    fn an_operator_may_prefer_the_systems_clock() {
+        let mut keeper = keeper(Untrusted::Proceed, 1, marked(1));
+        let (now, _) = keeper.judge(reading(after(DAY), HOUR, false));
+        assert_eq!((now.wall, keeper.trust), (after(DAY), Trust::Untrusted));
+        assert!(keeper.mark_to_write(true, Mono(HOUR)).is_none());
+    }
+
+    #[test]
+    fn a_wild_step_is_not_followed_until_it_has_stood() {
+        for wall in [
+            after(25 * HOUR),
+            after(4000 * DAY),
+            Timestamp(T.0 - 25 * HOUR as i64),
+        ] {
+            let mut keeper = keeper(Untrusted::Hold, 1, None);
+            keeper.judge(reading(T, 0, true));
+            let at = |ms: u64| reading(wall + Duration::from_millis(ms), ms, true);
+            assert_eq!(keeper.judge(at(1000)).0.wall, after(1000), "{wall:?}");
+            assert_eq!(keeper.trust, Trust::Wild);
+            assert!(keeper.mark_to_write(true, Mono(1000)).is_none());
+            assert_eq!(keeper.wake_at(), Some(Mono(1000) + PROBATION));
+            assert_eq!(keeper.judge(at(800_000)).0.wall, after(800_000));
+            assert_eq!(keeper.judge(at(901_000)).0.wall, at(901_000).wall);
+            assert_eq!(keeper.trust, Trust::Trusted);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_jumping_is_not_believed_and_one_that_comes_back_is() {
+        let mut keeper = keeper(Untrusted::Hold, 1, None);
+        keeper.judge(reading(T, 0, true));
+        keeper.judge(reading(after(100 * DAY), 1000, true));
+        keeper.judge(reading(after(200 * DAY), 800_000, true));
+        assert_eq!(
+            keeper
+                .judge(reading(after(200 * DAY + 200_000), 1_000_000, true))
+                .0
+                .wall,
+            after(1_000_000)
+        );
+        assert_eq!(
+            keeper.judge(reading(after(1_000_500), 1_001_000, true)).0.wall,
+            after(1_000_500)
+        );
+        assert_eq!((keeper.trust, keeper.wild.is_none()), (Trust::Trusted, true));
+    }
+
+    #[test]
+    fn the_operator_can_vouch_for_a_step() {
+        let mut keeper = keeper(Untrusted::Hold, 1, None);
+        keeper.judge(reading(T, 0, true));
+        keeper.judge(reading(after(100 * DAY), 1000, true));
+        keeper.accept(Mono(2000));
+        assert_eq!(
+            keeper.judge(reading(after(100 * DAY), 2000, true)).0.wall,
+            after(100 * DAY)
+        );
+    }
+
+    #[test]
+    fn a_start_far_past_the_mark_is_wild_and_one_after_a_holiday_is_not() {
+        let start = |days: u64| {
+            let mut keeper = keeper(Untrusted::Hold, 2, marked(1));
+            keeper.judge(reading(after(days * DAY), 0, true));
+            keeper.trust
+        };
+        assert_eq!((start(29), start(31)), (Trust::Trusted, Trust::Wild));
+    }
+
+    #[test]
+    fn looking_takes_no_note() {
+        let mut keeper = keeper(Untrusted::Hold, 1, None);
+        keeper.judge(reading(T, 0, true));
+        let wild = reading(after(100 * DAY), 1000, true);
+        assert_eq!(keeper.tell(wild).1, Trust::Wild);
+        assert_eq!((keeper.trust, keeper.wild.is_none()), (Trust::Trusted, true));
+        keeper.judge(wild);
+        let view = keeper.view();
+        assert_eq!(
+            (view.trust, view.ahead_ms),
+            (Trust::Wild, (100 * DAY) as i64 - 1000)
+        );
+    }
+}

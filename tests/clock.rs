@@ -1,0 +1,158 @@
+//! What the real program does while its clock cannot be trusted (I9).
+
+mod common;
+
+use common::{FRONT, Rig, device};
+use serde_json::{Value, json};
+
+const CLOCK: &str = "/lockbridge/v1/sim/clock";
+const DAY: i64 = 86_400;
+
+/// A gateway with one door, that nothing vouches for unless the test does.
+fn with(source: &str) -> Rig {
+    let clock = format!("[clock]\nsource = \"{source}\"\n");
+    Rig::start(&[clock, device(FRONT, "Front door", "slots", "latency = \"5ms\"")])
+}
+
+fn set(rig: &Rig, what: Value) {
+    rig.post(CLOCK, what).ok();
+}
+
+/// What is said about the clock.
+fn told(rig: &Rig) -> Value {
+    rig.get("/readyz").ok()["clock"].clone()
+}
+
+/// Books the door from a time to a time, in seconds from now by the system's clock.
+fn book(rig: &Rig, from: i64, until: i64) -> Value {
+    let window = json!({"device_id": FRONT, "starts_at": rig.time(from), "ends_at": rig.time(until)});
+    rig.post("/access_codes/create", window).ok()["access_code"].clone()
+}
+
+fn kinds(rig: &Rig) -> Vec<String> {
+    let listed = rig
+        .post("/events/list", json!({"since": "2000-01-01T00:00:00Z"}))
+        .ok();
+    let kind = |event: &Value| event["event_type"].as_str().unwrap().to_owned();
+    let clock = |kind: &String| kind.starts_with("lockbridge.clock.");
+    listed["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(kind)
+        .filter(clock)
+        .collect()
+}
+
+#[test]
+fn a_clock_years_back_after_a_start_changes_nothing_on_the_door_until_it_is_set_right() {
+    let mut rig = with("none");
+    set(&rig, json!({"trusted": true}));
+    let stays = book(&rig, -3600, DAY);
+    let comes = book(&rig, 2 * DAY, 3 * DAY);
+    rig.advance(60);
+    let pin = stays["code"].as_str().unwrap().to_owned();
+    assert_eq!(rig.pins_on(FRONT), [pin.as_str()]);
+    let right = rig.time(0);
+    rig.kill();
+
+    // The machine comes back without a network: its clock shows some time of years ago.
+    rig.run();
+    set(&rig, json!({"now": rig.time(-3 * 365 * DAY)}));
+    rig.advance(600);
+    assert_eq!(rig.pins_on(FRONT), [pin.as_str()]);
+    assert_eq!(told(&rig)["trust"], "untrusted");
+    let code = rig
+        .post(
+            "/access_codes/get",
+            json!({"access_code_id": comes["access_code_id"]}),
+        )
+        .ok();
+    let warnings = code["access_code"]["warnings"].to_string();
+    assert!(warnings.contains("clock_untrusted"), "{warnings}");
+    let ready = rig.get("/readyz").ok();
+    assert!(
+        ready["clock"]["ahead_ms"].as_i64().unwrap() < -2 * 365 * DAY * 1000,
+        "{ready}"
+    );
+
+    // Set right, ten days later: what ended is gone and what came and went never was there.
+    set(&rig, json!({"now": right}));
+    set(&rig, json!({"trusted": true}));
+    assert_eq!(told(&rig)["trust"], "trusted");
+    rig.advance(10);
+    assert_eq!(rig.pins_on(FRONT), [pin.as_str()]);
+    rig.advance(DAY as u64);
+    assert!(rig.pins_on(FRONT).is_empty());
+    let expected =
+        ["untrusted", "trusted", "untrusted", "trusted"].map(|word| format!("lockbridge.clock.{word}"));
+    assert_eq!(kinds(&rig), expected);
+}
+
+#[test]
+fn one_wrong_answer_from_2038_empties_no_building() {
+    let rig = with("system");
+    let pin = book(&rig, -3600, DAY)["code"].as_str().unwrap().to_owned();
+    rig.advance(60);
+    let before = rig.time(0);
+    set(&rig, json!({"now": "2038-01-19T03:14:07Z"}));
+    rig.advance(600);
+    assert_eq!(
+        (told(&rig)["trust"].clone(), rig.pins_on(FRONT)),
+        (json!("wild"), vec![pin.clone()])
+    );
+    // It goes back by itself.
+    set(&rig, json!({"now": before}));
+    assert_eq!(told(&rig)["trust"], "trusted");
+    rig.advance(60);
+    assert_eq!(rig.pins_on(FRONT), [pin]);
+    assert_eq!(kinds(&rig), ["lockbridge.clock.wild", "lockbridge.clock.trusted"]);
+}
+
+#[test]
+fn a_wild_clock_is_believed_once_it_has_stood_or_somebody_vouches_for_it() {
+    let rig = with("system");
+    book(&rig, -3600, DAY);
+    rig.advance(60);
+    set(&rig, json!({"now": rig.time(40 * DAY)}));
+    rig.advance(10 * 60);
+    assert_eq!(
+        (told(&rig)["trust"].clone(), rig.pins_on(FRONT).len()),
+        (json!("wild"), 1)
+    );
+    rig.advance(6 * 60);
+    assert_eq!(
+        (told(&rig)["trust"].clone(), rig.pins_on(FRONT).len()),
+        (json!("trusted"), 0)
+    );
+
+    set(&rig, json!({"now": rig.time(40 * DAY)}));
+    rig.advance(1);
+    assert_eq!(told(&rig)["trust"], "wild");
+    let config = rig.config();
+    assert_eq!(
+        rig.told(&["clock", "accept", "--config", config.to_str().unwrap()]),
+        "the clock is trusted\n"
+    );
+    assert_eq!(told(&rig)["trust"], "trusted");
+}
+
+#[test]
+fn what_has_ended_by_the_time_that_is_proven_is_refused_and_all_else_taken() {
+    let rig = with("none");
+    set(&rig, json!({"trusted": true}));
+    rig.advance(60);
+    set(&rig, json!({"trusted": false}));
+    let times =
+        |from, until| json!({"device_id": FRONT, "starts_at": rig.time(from), "ends_at": rig.time(until)});
+    let past = rig.post("/access_codes/create", times(-7200, -3600));
+    past.refused(400, "invalid_input", "ends_at");
+    let code = rig.post("/access_codes/create", times(3600, 7200)).ok();
+    assert_eq!(
+        code["access_code"]["warnings"][0]["warning_code"],
+        "clock_untrusted"
+    );
+    // Time goes on as it did: this boot's clock was right a minute ago.
+    rig.advance(3601);
+    assert_eq!(rig.pins_on(FRONT).len(), 1);
+}
