@@ -5,7 +5,7 @@
 //! key is random and long enough that its plain SHA-256 cannot be guessed back.
 //!
 //! A file that cannot be read or understood lets nobody in, and says so on the log. When each key was
-//! last used stands in a file of its own ([`uses`]), as this one may be changed at any time.
+//! last used stands in a file of its own (`uses`), as this one may be changed at any time.
 
 mod uses;
 
