@@ -308,7 +308,7 @@ impl<S: Stream> AsyncWrite for Line<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tls::tests::{gateway, tls};
+    use crate::http::tls::tests::{gateway, tls};
     use super::*;
     use axum::Extension;
     use axum::routing::get;
