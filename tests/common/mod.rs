@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -31,6 +32,9 @@ pub struct Rig {
     process: Option<Child>,
     address: String,
     pub key: String,
+    /// The words that start a command in the namespace where it runs; none for this one. From
+    /// another one it is called over its Unix socket.
+    pub inside: Vec<String>,
     /// Whether it says all that it can say.
     pub verbose: bool,
     log: Arc<Log>,
@@ -123,6 +127,7 @@ impl Rig {
             process: None,
             address: String::new(),
             key: String::new(),
+            inside: Vec::new(),
             verbose: false,
             log: Arc::default(),
             over: channel().1,
@@ -160,7 +165,7 @@ impl Rig {
 
     /// Starts the gateway, and returns once it is ready.
     pub fn run(&mut self) {
-        let mut process = program(&self.config())
+        let mut process = program_inside(&self.inside, &self.config())
             .arg("run")
             .args(self.verbose.then_some("--verbose"))
             .stdout(Stdio::null())
@@ -174,8 +179,9 @@ impl Rig {
             line.contains("ready")
         });
         let ready = ready.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
-        let address = ready.split("://").nth(1).unwrap();
-        self.address = address.split_whitespace().next().unwrap().to_owned();
+        let addresses = ready.split("://").nth(1).unwrap();
+        let nth = usize::from(!self.inside.is_empty());
+        self.address = addresses.split(" and ").nth(nth).unwrap().to_owned();
         self.process = Some(process);
         let (at_work, over) = channel();
         self.over = over;
@@ -205,7 +211,7 @@ impl Rig {
         process.wait().unwrap();
     }
 
-    /// Where it listens: host and port.
+    /// Where it listens: host and port, or a path.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -379,7 +385,11 @@ pub fn bearer(key: &str) -> String {
 }
 
 fn program(config: &Path) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_lockbridge"));
+    program_inside(&[], config)
+}
+
+fn program_inside(words: &[String], config: &Path) -> Command {
+    let mut program = inside(words, env!("CARGO_BIN_EXE_lockbridge"));
     program
         .arg("--config")
         .arg(config)
@@ -388,14 +398,36 @@ fn program(config: &Path) -> Command {
     program
 }
 
+/// A program that is started by other words, if there are any.
+pub fn inside(words: &[String], program: &str) -> Command {
+    match words.split_first() {
+        None => Command::new(program),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    }
+}
+
 /// One request on a connection of its own; `None` if no whole answer came back.
 pub fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
         body.len()
     );
+    if address.starts_with('/') {
+        let stream = UnixStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        whole_answer(stream, &head, body)
+    } else {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        whole_answer(stream, &head, body)
+    }
+}
+
+fn whole_answer(mut stream: impl Read + Write, head: &str, body: &str) -> Option<Answer> {
     stream.write_all(head.as_bytes()).ok()?;
     // A body that is too long is refused before it is read to its end.
     let _ = stream.write_all(body.as_bytes());

@@ -16,14 +16,22 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::inside;
+
 /// No message takes longer than this, however slow the machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Debian keeps the broker where a user's path does not look.
 const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 
+/// Everybody may do everything.
+const OPEN: &str = "allow_anonymous true\nuser root";
+
 pub struct Broker {
     pub port: u16,
+    /// The words that start a command in the namespace where it runs; none for this one. From
+    /// another one it is reached over its Unix socket.
+    inside: Vec<String>,
     dir: TempDir,
     process: Option<Process>,
 }
@@ -40,21 +48,45 @@ impl Broker {
     pub fn planned() -> Broker {
         Broker {
             port: free_port(),
+            inside: Vec::new(),
             dir: tempfile::tempdir().unwrap(),
             process: None,
         }
     }
 
+    /// A broker in another namespace, where everybody may come to it.
+    pub fn inside(inside: &[String], more: &str) -> Broker {
+        let mut broker = Broker::planned();
+        broker.inside = inside.to_vec();
+        let socket = broker.socket();
+        let (port, socket) = (broker.port, socket.display());
+        broker.run_with(&format!(
+            "listener {port} 0.0.0.0\nlistener 0 {socket}\n{OPEN}\n{more}\n"
+        ));
+        broker
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("broker.sock")
+    }
+
+    /// What mosquitto's clients must be told to reach it, beside its port.
+    pub fn reach(&self) -> Vec<String> {
+        match self.inside.is_empty() {
+            true => Vec::new(),
+            false => vec!["--unix".into(), self.socket().display().to_string()],
+        }
+    }
+
     pub fn run(&mut self, more: &str) {
         let port = self.port;
-        let open = "allow_anonymous true\nuser root";
-        self.run_with(&format!("listener {port} 127.0.0.1\n{open}\n{more}\n"));
+        self.run_with(&format!("listener {port} 127.0.0.1\n{OPEN}\n{more}\n"));
     }
 
     /// Runs with this configuration and nothing else.
     pub fn run_with(&mut self, lines: &str) {
         let config = self.file("mosquitto.conf", lines);
-        let mut command = Command::new(MOSQUITTO);
+        let mut command = inside(&self.inside, MOSQUITTO);
         command
             .arg("-c")
             .arg(config)
@@ -84,7 +116,9 @@ impl Broker {
 
     /// Listens to a filter, and returns once the broker has confirmed it.
     pub fn listen(&self, filter: &str) -> Listener {
-        listen_to(self.port, filter, &[])
+        let reach = self.reach();
+        let reach: Vec<&str> = reach.iter().map(String::as_str).collect();
+        listen_to(self.port, filter, &reach)
     }
 
     /// Publishes as mosquitto's own client does it, and returns once the broker has it.
@@ -98,7 +132,13 @@ impl Broker {
     }
 
     fn publish_all(&self, how: &str, topic: &str, payload: &str, more: &[&str]) {
-        publish_to(self.port, how, topic, payload, more);
+        let reach = self.reach();
+        let with: Vec<&str> = more
+            .iter()
+            .copied()
+            .chain(reach.iter().map(String::as_str))
+            .collect();
+        publish_to(self.port, how, topic, payload, &with);
     }
 
     /// Everything that the broker keeps.
@@ -233,13 +273,13 @@ impl Listener {
 }
 
 /// A child process that is read line by line, and ended when it is dropped.
-struct Process {
-    child: Child,
+pub struct Process {
+    pub child: Child,
     lines: Receiver<String>,
 }
 
 impl Process {
-    fn start<R: Read + Send + 'static>(
+    pub fn start<R: Read + Send + 'static>(
         mut command: Command,
         output: impl FnOnce(&mut Child) -> Option<R>,
     ) -> Process {
@@ -264,7 +304,7 @@ impl Process {
     }
 
     #[track_caller]
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         self.next().expect("it goes on")
     }
 }

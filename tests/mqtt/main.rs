@@ -1,8 +1,11 @@
 //! The whole program at a real broker. Needs Debian's `mosquitto` and `mosquitto-clients`.
 
 mod broker;
+mod callers;
 #[path = "../common/mod.rs"]
 mod common;
+mod cuts;
+mod line;
 mod names;
 mod outage;
 mod script;

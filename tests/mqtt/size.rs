@@ -5,7 +5,7 @@ use crate::common::{BACK, FRONT, Rig, device};
 use crate::{gateway, is_online};
 
 /// Memory of its own that a program has written to, in kB.
-fn memory(rig: &Rig) -> u64 {
+pub fn memory(rig: &Rig) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", rig.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
