@@ -308,8 +308,8 @@ impl<S: Stream> AsyncWrite for Line<S> {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::tls::tests::{gateway, tls};
     use super::*;
+    use crate::http::tls::tests::{gateway, tls};
     use axum::Extension;
     use axum::routing::get;
     use std::sync::Mutex;
