@@ -1,16 +1,21 @@
-"""What settings cannot say: the one 5xx that is no fault, and which lock may be taken away."""
+"""What settings cannot say: which refusals are no faults, and which lock may be taken away."""
 
 import os
 
 import schemathesis
 from schemathesis.core.failures import ServerError
+from schemathesis.openapi.checks import IgnoredAuth
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
     """At a limit the gateway refuses new work, as it should: the run is meant to reach the limits.
     So a 503 is no fault where its body says `busy`; its shape and `retry-after` are checked as any
-    other's. A gateway that has stopped says `busy` to readers too, which is never right here."""
+    other's. A gateway that has stopped says `busy` to readers too, which is never right here.
+
+    Who shows many wrong keys is told 429 before the key is looked at: that is no way in either."""
+    if isinstance(failure, IgnoredAuth) and response.status_code == 429:
+        return response.json().get("error", {}).get("type") != "rate_limited"
     if not isinstance(failure, ServerError) or response.status_code != 503:
         return True
     cause = response.json().get("error", {})
