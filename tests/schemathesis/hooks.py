@@ -14,8 +14,9 @@ def filter_failure(context, failure, case, response):
     other's. A gateway that has stopped says `busy` to readers too, which is never right here.
 
     Who shows many wrong keys is told 429 before the key is looked at: that is no way in either."""
-    if isinstance(failure, IgnoredAuth) and response.status_code == 429:
-        return response.json().get("error", {}).get("type") != "rate_limited"
+    if isinstance(failure, IgnoredAuth):
+        # `response` is the one to the right key.
+        return "got `429 Too Many Requests`" not in failure.message
     if not isinstance(failure, ServerError) or response.status_code != 503:
         return True
     cause = response.json().get("error", {})
