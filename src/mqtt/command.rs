@@ -22,6 +22,14 @@ const LONGEST_CORRELATION: usize = 256;
 /// Who asks over MQTT: the broker knows who that is, and we do not.
 const CALLER: &str = "mqtt";
 
+const REPLY_TO: Parameter = Parameter {
+    name: "reply_to",
+    kind: Kind::TEXT,
+    required: false,
+    effect: Effect::Heeded,
+    about: "Where the answer goes, for clients that cannot set a response topic.",
+};
+
 /// What says how a command travels, beside what it asks for.
 const ENVELOPE: &[Parameter] = &[
     Parameter {
@@ -31,13 +39,7 @@ const ENVELOPE: &[Parameter] = &[
         effect: Effect::Heeded,
         about: "The caller's own id of the job.",
     },
-    Parameter {
-        name: "reply_to",
-        kind: Kind::TEXT,
-        required: false,
-        effect: Effect::Heeded,
-        about: "Where the answer goes, for clients that cannot set a response topic.",
-    },
+    REPLY_TO,
     Parameter {
         name: "progress",
         kind: Kind::Flag,
@@ -63,13 +65,7 @@ const CHECK: &[Parameter] = &[
         effect: Effect::Heeded,
         about: "Comes back in the answer.",
     },
-    Parameter {
-        name: "reply_to",
-        kind: Kind::TEXT,
-        required: false,
-        effect: Effect::Heeded,
-        about: "Where the answer goes, for clients that cannot set a response topic.",
-    },
+    REPLY_TO,
 ];
 
 /// What a message comes to. No `Debug`: it may hold a PIN.
