@@ -8,8 +8,8 @@ use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway,
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
     Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey,
-    Mono, NewTimes, Now, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Timestamp, Update,
-    UpdateMultiple, Window,
+    Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Step, Timestamp,
+    Update, UpdateMultiple, Window,
 };
 use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 use rand::SeedableRng;
@@ -36,6 +36,8 @@ struct Site {
     tokens: u64,
     under_way: VecDeque<Exchange>,
     exchanges: usize,
+    /// The lock does not give its table away.
+    refuses_reads: bool,
     wake: Option<Mono>,
     /// Batches that are not durable yet, while the card is stalled.
     stalled: Option<Vec<Ticket>>,
@@ -96,6 +98,7 @@ impl Site {
             tokens: 0,
             under_way: VecDeque::new(),
             exchanges: 0,
+            refuses_reads: false,
             wake: None,
             stalled: None,
             bytes_of_last_batch: 0,
@@ -167,7 +170,10 @@ impl Site {
             let performed = self.lock.perform(self.now, step);
             self.pass(performed.took);
             took += performed.took;
-            *finding = performed.finding;
+            *finding = match step {
+                Step::Read if self.refuses_reads => Finding::Refused(Objection::Other),
+                _ => performed.finding,
+            };
             if *finding == Finding::Unanswered {
                 break;
             }
@@ -648,4 +654,19 @@ fn the_second_look_after_a_removal_outlives_a_power_cut_and_ends() {
     let exchanges = site.exchanges;
     site.wait(HOUR);
     assert_eq!(site.exchanges, exchanges);
+}
+
+#[test]
+fn a_lock_that_refuses_to_be_read_is_not_asked_in_a_storm() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.settle();
+    let exchanges = site.exchanges;
+    site.refuses_reads = true;
+    site.wait(4 * HOUR);
+    let tries = site.exchanges - exchanges;
+    // After a minute, two, four and so on, and then every hour.
+    assert!((5..12).contains(&tries), "{tries}");
 }

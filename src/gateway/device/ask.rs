@@ -51,22 +51,23 @@ impl Device {
     /// What could be asked, each with its rank and the time from which it may.
     fn candidates(&self, now: Now, gate: Mono, settings: &Settings) -> Vec<(Rank, Mono, Work)> {
         let mut all = Vec::new();
+        let reads = gate.max(self.reads_from);
         for (id, code) in &self.codes {
             if let (Some(row), Some(next)) = (&code.row, code.next_try) {
                 all.push((code.rank(row), next.max(gate), Work::Code(*id)));
             }
             if let (Some(look), Some(proof)) = (code.look, code.record.confirmed.proof()) {
-                all.push((Rank::look(proof.at, now.wall), look.max(gate), Work::Read));
+                all.push((Rank::look(proof.at, now.wall), look.max(reads), Work::Read));
             }
         }
         if let Some(first) = self.doors.front() {
             all.push((Rank::Door(first.since.mono), self.silence.door_gate(), Work::Door));
         }
         if let Some((at, look)) = self.next_gone_look(now, settings) {
-            all.push((Rank::look(at, now.wall), look.max(gate), Work::Read));
+            all.push((Rank::look(at, now.wall), look.max(reads), Work::Read));
         }
         if let Some(check) = self.next_check {
-            all.push((Rank::Check, check.max(gate), Work::Read));
+            all.push((Rank::Check, check.max(reads), Work::Read));
         }
         all
     }

@@ -284,16 +284,13 @@ impl Device {
     /// The lock answers, but not with its table: it is not asked for it again at once.
     fn put_reads_off(&mut self, now: Now) {
         self.reads_refused += 1;
-        let later = now.mono + schedule::refusal_wait(self.reads_refused);
-        self.next_check = self.next_check.map(|check| check.max(later));
-        for code in self.codes.values_mut() {
-            code.look = code.look.map(|look| look.max(later));
-        }
+        self.reads_from = now.mono + schedule::refusal_wait(self.reads_refused);
     }
 
     /// When the whole table is read next, if that is to tell something new.
     pub(super) fn check_after(&self, desk: &Desk<'_>) -> Mono {
-        let planned = self.next_check.filter(|check| desk.now.mono < *check);
+        let planned = self.next_check.map(|check| check.max(self.reads_from));
+        let planned = planned.filter(|check| desk.now.mono < *check);
         planned.unwrap_or(desk.now.mono + desk.settings.check_every)
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Device {
     verify_again: Mono,
     /// Answers to a read that were no table, in a row.
     reads_refused: u32,
+    /// It is not asked for its table before.
+    reads_from: Mono,
     /// Something changed since the last turn.
     pub dirty: bool,
     turn_at: Timestamp,
@@ -107,6 +109,7 @@ impl Device {
             next_check,
             verify_again: Mono(0),
             reads_refused: 0,
+            reads_from: Mono(0),
             dirty: true,
             turn_at: Timestamp::MIN,
             agenda: Agenda::default(),
