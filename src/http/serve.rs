@@ -4,7 +4,7 @@
 //! ```text
 //! serve ──> Listener ──> attend: one task, one connection, over TLS where there is a certificate
 //!                          Answer  says which job's answer was taken whole  ─┐
-//!                          Line    has it flushed, looks for the caller     <┘──> Core::answered
+//!                          Line    looks for the caller, and writes it out  <┘──> Core::answered
 //! ```
 //!
 //! There is a place for so many and no more (I10): the others wait at the door, where they cost
@@ -14,9 +14,10 @@
 //! a body has its own, in `params.rs`.) What the gateway itself needs for an answer is not limited
 //! here.
 //!
-//! An answer *arrived* if all of it was handed to the socket and the caller was still there then.
-//! That is as far as a server can see: what is lost further on counts as arrived. A caller who
-//! closes only its own half of the connection counts as gone.
+//! An answer *arrived* if all of it was handed to the socket and the caller was still there when its last
+//! part was about to be: not afterwards, for who has read all of it may close at once. That is as far
+//! as a server can see: what is lost further on counts as arrived. A caller who closes only its own
+//! half of the connection counts as gone.
 
 use std::future::Future;
 use std::io;
@@ -179,6 +180,8 @@ impl Host {
         let line = Line {
             stream,
             taken,
+            under_way: Vec::new(),
+            is_there: false,
             answered: self.answered,
         };
         let connection = http1::Builder::new()
@@ -268,6 +271,9 @@ struct Line<S> {
     stream: S,
     /// Whose answers hyper has taken whole. Before it flushes the next time all of them are written.
     taken: Receiver<JobId>,
+    /// Those of them that are being written, and whether their caller was there before the last part.
+    under_way: Vec<JobId>,
+    is_there: bool,
     answered: Arc<dyn Fn(JobId) + Send + Sync>,
 }
 
@@ -287,16 +293,19 @@ impl<S: Stream> AsyncWrite for Line<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let line = &mut *self;
+        line.under_way.extend(line.taken.try_iter());
+        if !line.under_way.is_empty() {
+            line.is_there = line.stream.is_open();
+        }
+        Pin::new(&mut line.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         let line = &mut *self;
-        for job in line.taken.try_iter() {
-            if line.stream.is_open() {
-                (line.answered)(job);
-            }
+        for job in line.under_way.drain(..).filter(|_| line.is_there) {
+            (line.answered)(job);
         }
         Poll::Ready(Ok(()))
     }
@@ -372,6 +381,8 @@ mod tests {
         let line = Line {
             stream: Impatient::new(stream, LONG),
             taken,
+            under_way: Vec::new(),
+            is_there: false,
             answered: host.answered,
         };
         (line, caller, say_taken, marked)
@@ -384,13 +395,28 @@ mod tests {
         line.flush().await.unwrap();
         assert!(marked.try_recv().is_err(), "no answer was taken yet");
         taken.send(job("one")).unwrap();
+        line.write_all(b"two").await.unwrap();
+        assert!(marked.try_recv().is_err(), "it may not be out yet");
         line.flush().await.unwrap();
         assert_eq!(marked.try_recv(), Ok(job("one")));
 
         drop(caller);
         taken.send(job("two")).unwrap();
+        // The system may say so, or take it all the same.
+        let _ = line.write_all(b"three").await;
         line.flush().await.unwrap();
         assert!(marked.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn who_has_read_all_of_it_may_close_at_once() {
+        let (mut line, mut caller, taken, marked) = line().await;
+        taken.send(job("one")).unwrap();
+        line.write_all(b"an answer").await.unwrap();
+        caller.read_exact(&mut [0; 9]).await.unwrap();
+        drop(caller);
+        line.flush().await.unwrap();
+        assert_eq!(marked.try_recv(), Ok(job("one")));
     }
 
     #[tokio::test]
@@ -398,8 +424,10 @@ mod tests {
         let (mut line, mut caller, taken, marked) = line().await;
         caller.write_all(b"the next request").await.unwrap();
         taken.send(job("one")).unwrap();
+        line.write_all(b"an answer").await.unwrap();
         line.flush().await.unwrap();
         assert_eq!(marked.try_recv(), Ok(job("one")));
+        caller.read_exact(&mut [0; 9]).await.unwrap();
         drop(caller);
         assert_eq!(rest(line).await, "the next request");
     }
