@@ -123,6 +123,8 @@ impl Scene {
         let client = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(self.rig.address()).unwrap();
         socket.set_read_timeout(Some(SOON)).unwrap();
+        // What is written is there at once, not when what came before it was acknowledged.
+        socket.set_nodelay(true).unwrap();
         let mut caller = StreamOwned::new(client, socket);
         caller.conn.complete_io(&mut caller.sock).unwrap();
         caller
