@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lockbridge::sim::{Plan, Report, World, crash_points};
+use lockbridge::sim::{Plan, Report, Shrunk, World, crash_points, shrink};
 
 const LOCKS: usize = 12;
 const JOBS: u32 = 300;
@@ -18,17 +18,25 @@ fn week(seed: u64, tracing: bool) -> Report {
     World::new(Plan::week(seed, LOCKS, JOBS), tracing).run()
 }
 
-/// Runs a seed once more with its trace, and tells what matters of it.
-fn story(seed: u64, report: &Report) -> String {
-    let violation = report
-        .violation
-        .as_ref()
-        .map(|v| format!("{} {}", v.invariant, v.seen))
-        .unwrap_or_default();
-    let trace = week(seed, true).trace;
+/// What a plan comes to once everything is left out that need not be in it: the story, and the plan as a
+/// regression takes it.
+fn story(name: &str, plan: Plan) -> String {
+    let Some(Shrunk {
+        plan,
+        violation,
+        runs,
+    }) = shrink(plan)
+    else {
+        return format!("{name}: it came right the second time");
+    };
+    let trace = World::new(plan.clone(), true).run().trace;
     let from = trace.len().saturating_sub(60);
+    let before = plan.items.len() + plan.crashes.len();
     format!(
-        "seed {seed}: {violation}\nLOCKBRIDGE_SEED={seed} tells it whole\n{}",
+        "{name}: {} {}\n{before} items left after {runs} runs:\n{}\n{}",
+        violation.invariant,
+        violation.seen,
+        plan.literal(),
         trace[from..].join("\n")
     )
 }
@@ -38,7 +46,12 @@ fn random_weeks_come_right() {
     if let Some(seed) = number("LOCKBRIDGE_SEED") {
         let report = week(seed, true);
         println!("{}", report.trace.join("\n"));
-        assert_eq!(report.violation, None);
+        if report.violation.is_some() {
+            panic!(
+                "{}",
+                story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS))
+            );
+        }
         return;
     }
     let seeds = number("LOCKBRIDGE_SEEDS").unwrap_or(1000);
@@ -58,7 +71,7 @@ fn random_weeks_come_right() {
                         let report = week(seed, false);
                         calls.fetch_add(report.calls, Ordering::Relaxed);
                         if report.violation.is_some() {
-                            failed.push(story(seed, &report));
+                            failed.push(story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS)));
                         }
                     }
                 })

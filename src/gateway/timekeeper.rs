@@ -43,6 +43,25 @@ pub(crate) struct Mark {
     /// Milliseconds since the machine was started.
     up: u64,
     boot: Uuid,
+    /// How far time was carried on from there when the last batch was made: what was due by then must
+    /// not be undone because the power failed before the network came back.
+    #[serde(default)]
+    carried: Option<Point>,
+}
+
+/// A time that has certainly come, by all clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Point {
+    wall: Timestamp,
+    up: u64,
+    boot: Uuid,
+}
+
+impl Mark {
+    fn point(self) -> Point {
+        let Mark { wall, up, boot, .. } = self;
+        Point { wall, up, boot }
+    }
 }
 
 /// A clock that moved as no clock does by itself.
@@ -106,6 +125,7 @@ impl Timekeeper {
                 wall: reading.wall,
                 up: self.up(reading.mono),
                 boot: self.boot.id,
+                carried: None,
             });
         }
         let changed = std::mem::replace(&mut self.trust, trust) != trust;
@@ -137,9 +157,14 @@ impl Timekeeper {
     /// The mark, if it is to be written: with a batch that is made anyway, or for its own sake.
     pub fn mark_to_write(&mut self, with_batch: bool, now: Mono) -> Option<Mark> {
         let due = with_batch || self.mark_due().is_some_and(|due| due <= now);
-        let mark = self.mark.filter(|_| due && self.trust == Trust::Trusted)?;
+        let mark = self.mark.filter(|_| due)?;
         self.written = Some(now);
-        Some(mark)
+        let carried = (self.trust != Trust::Trusted).then(|| Point {
+            wall: self.carried(now),
+            up: self.up(now),
+            boot: self.boot.id,
+        });
+        Some(Mark { carried, ..mark })
     }
 
     /// When the time alone gives something to do.
@@ -161,13 +186,19 @@ impl Timekeeper {
     /// can tell: then only what passed since its start is added.
     fn carried(&self, mono: Mono) -> Timestamp {
         let up = self.up(mono);
-        match self.mark {
-            Some(mark) if mark.boot == self.boot.id => {
-                mark.wall + Duration::from_millis(up.saturating_sub(mark.up))
-            }
-            Some(mark) => mark.wall + Duration::from_millis(up),
-            None => RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)),
-        }
+        let on_from = |point: Point| {
+            let before = if point.boot == self.boot.id { point.up } else { 0 };
+            point.wall + Duration::from_millis(up.saturating_sub(before))
+        };
+        let points = self
+            .mark
+            .into_iter()
+            .flat_map(|mark| [Some(mark.point()), mark.carried]);
+        points
+            .flatten()
+            .map(on_from)
+            .max()
+            .unwrap_or(RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)))
     }
 
     /// Whether a trusted clock stands where it cannot have gone by itself, and for how much longer
@@ -180,11 +211,9 @@ impl Timekeeper {
         let carried = self.carried(reading.mono);
         let ahead = reading.wall.since(carried);
         let behind = carried.since(reading.wall);
-        let far = match mark.boot == self.boot.id {
-            true => ahead > STEP || behind > STEP,
-            false => ahead > ABSENCE,
-        };
-        if !far {
+        let longest = if mark.boot == self.boot.id { STEP } else { ABSENCE };
+        // Nothing that time passes by itself makes a clock show less than what has certainly come.
+        if ahead <= longest && behind <= STEP {
             return None;
         }
         let to = reading.wall - Duration::from_millis(reading.mono.0);
@@ -253,6 +282,30 @@ mod tests {
         for wall in [after(HOUR), after(2 * HOUR), T] {
             assert_eq!(keeper.judge(reading(wall, 10, true)).0.wall, wall);
         }
+    }
+
+    #[test]
+    fn what_was_carried_is_not_lost_with_the_power() {
+        let mut first = keeper(Untrusted::Hold, 1, None);
+        first.judge(reading(T, 0, true));
+        first.judge(reading(Timestamp(0), HOUR, false));
+        let two_hours = first.judge(reading(Timestamp(0), 2 * HOUR, false)).0.wall;
+        assert!(first.mark_to_write(false, Mono(2 * HOUR)).is_none());
+        let mark = first.mark_to_write(true, Mono(2 * HOUR)).unwrap();
+        // Of the same boot nothing counts twice, of another what passed since its start.
+        for (n, more) in [(1, 0), (2, 60_000)] {
+            let up = if n == 1 { 2 * HOUR + 60_000 } else { 60_000 };
+            let boot = Boot { up, ..boot(n) };
+            let mut next = Timekeeper::new(Untrusted::Hold, boot, Some(mark));
+            let now = next.judge(reading(Timestamp(0), 0, false)).0.wall;
+            assert_eq!(now, two_hours + Duration::from_millis(more), "boot {n}");
+            // Off for days, and then a good clock: nothing is wild about that after a start.
+            let days = after(3 * DAY);
+            assert_eq!(next.judge(reading(days, 1, true)).1, true);
+            assert_eq!(next.trust == Trust::Trusted, n == 2);
+        }
+        first.judge(reading(T, 3 * HOUR, true));
+        assert_eq!(first.mark_to_write(true, Mono(3 * HOUR)).unwrap().carried, None);
     }
 
     #[test]

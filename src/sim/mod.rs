@@ -10,8 +10,11 @@
 
 mod oracle;
 mod plan;
+mod shrink;
+mod week;
 mod world;
 
 pub use oracle::{Clock, Oracle, Violation};
-pub use plan::{Item, LockPlan, Plan, Stage, StepName, stream};
+pub use plan::{Hand, Item, LockPlan, Plan, Stage, StepName, stream};
+pub use shrink::{Shrunk, shrink};
 pub use world::{Report, World, crash_points};

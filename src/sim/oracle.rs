@@ -10,11 +10,15 @@ use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Timestamp, 
 
 /// How long a code may go on opening after its end, or be missing after its start, on a lock that
 /// nothing was wrong with: the exchanges in progress, a burst of others, and a lock that hangs.
-const GRACE: Duration = Duration::from_secs(180);
+pub(super) const GRACE: Duration = Duration::from_secs(180);
+/// A gateway knows that a code is over so long after it is.
+const SEEN: Duration = Duration::from_secs(2);
 /// How early a code may be on a lock that knows no windows, as this property sets it.
 const LEAD: Duration = Duration::from_secs(600);
 /// Most calls of one lock within an hour: every minute while silent, a burst of work, second looks.
 const CALLS_AN_HOUR: usize = 240;
+/// A code that a lock loses right after it confirmed it is noticed so soon (I7).
+pub(super) const NOTICED: Duration = Duration::from_secs(120);
 
 /// An invariant that was broken, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ struct Stay {
     deleted: bool,
     /// Deletion was asked for and not yet answered.
     leaving: bool,
+    /// Until then it may be missing, and nobody knows: somebody took it, or the lock lost it.
+    excused: Mono,
 }
 
 impl Stay {
@@ -61,6 +67,7 @@ fn views(answer: &Answer) -> &[CodeView] {
 
 /// What the judge knows of one lock.
 struct Door {
+    radio: usize,
     native: NativeWindow,
     foreign: BTreeSet<Pin>,
     /// Jobs that name it and are not answered: their PINs cannot be known.
@@ -69,6 +76,11 @@ struct Door {
     clean_since: Mono,
     /// Out of reach or faulty right now.
     troubled: u32,
+    /// Of that, what keeps it from telling the truth when it is asked, and since when it can.
+    deaf: u32,
+    heard_since: Mono,
+    /// An exchange with it is under way.
+    busy: bool,
     calls: std::collections::VecDeque<Mono>,
 }
 
@@ -85,13 +97,17 @@ pub struct Oracle {
 
 impl Oracle {
     /// Learns of a lock.
-    pub fn meet(&mut self, lock: DeviceId, native: NativeWindow) {
+    pub fn meet(&mut self, lock: DeviceId, radio: usize, native: NativeWindow) {
         let door = Door {
+            radio,
             native,
             foreign: BTreeSet::new(),
             open_jobs: BTreeSet::new(),
             clean_since: Mono(0),
             troubled: 0,
+            deaf: 0,
+            heard_since: Mono(0),
+            busy: false,
             calls: std::collections::VecDeque::new(),
         };
         self.doors.insert(lock, door);
@@ -104,19 +120,71 @@ impl Oracle {
         }
     }
 
-    /// Something begins to be wrong with a lock.
-    pub fn trouble(&mut self, lock: DeviceId) {
+    /// Whether a code on a lock is not ours.
+    pub fn is_foreign(&self, lock: DeviceId, pin: &Pin) -> bool {
+        self.doors
+            .get(&lock)
+            .is_some_and(|door| door.foreign.contains(pin))
+    }
+
+    /// A code that is not ours was taken off a lock by somebody.
+    pub fn foreign_gone(&mut self, lock: DeviceId, pin: &Pin) {
+        if let Some(door) = self.doors.get_mut(&lock) {
+            door.foreign.remove(pin);
+        }
+    }
+
+    /// Something begins to be wrong with a lock; `deaf` if it cannot be asked either.
+    pub fn trouble(&mut self, lock: DeviceId, deaf: bool) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.troubled += 1;
+            door.deaf += u32::from(deaf);
         }
     }
 
     /// It is over; the gateway may notice only after `unnoticed`.
-    pub fn relief(&mut self, lock: DeviceId, now: Mono, unnoticed: Duration) {
+    pub fn relief(&mut self, lock: DeviceId, deaf: bool, now: Mono, unnoticed: Duration) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.troubled -= 1;
             door.clean_since = door.clean_since.max(now + unnoticed);
+            if deaf {
+                door.deaf -= 1;
+                door.heard_since = now;
+            }
         }
+    }
+
+    /// The codes that stand on a lock with these digits, as far as callers know.
+    pub fn codes_with(&self, lock: DeviceId, pin: &Pin) -> Vec<CodeId> {
+        let with = self
+            .stays
+            .iter()
+            .filter(|(_, stay)| stay.lock == lock && stay.may_have(pin));
+        with.map(|(code, _)| *code).collect()
+    }
+
+    /// A code may be missing until then, and is back by then.
+    pub fn excuse(&mut self, code: CodeId, until: Mono) {
+        if let Some(stay) = self.stays.get_mut(&code) {
+            stay.excused = stay.excused.max(until);
+            self.edges.insert((until + GRACE, code));
+        }
+    }
+
+    /// When it can be asked whether the gateway knows what became of a code: now, later, or never.
+    pub fn may_know(&self, code: CodeId, now: Mono) -> Option<Mono> {
+        let door = self.doors.get(&self.stays.get(&code)?.lock)?;
+        Some(match self.down || door.deaf > 0 {
+            true => now + GRACE,
+            false => now.max(door.heard_since + GRACE),
+        })
+    }
+
+    /// Where a code stands or should stand, and the digits that count for it.
+    pub fn whereabouts(&self, code: CodeId) -> Option<(DeviceId, Vec<Pin>)> {
+        let stay = self.stays.get(&code)?;
+        let pins = stay.former.iter().chain([&stay.pin]).chain(&stay.asked_pin);
+        Some((stay.lock, pins.cloned().collect()))
     }
 
     /// The gateway went down, or is up again.
@@ -124,6 +192,8 @@ impl Oracle {
         self.down = !up;
         for door in self.doors.values_mut() {
             door.clean_since = door.clean_since.max(now);
+            door.heard_since = door.heard_since.max(now);
+            door.busy = false;
             door.calls.clear();
         }
     }
@@ -189,6 +259,7 @@ impl Oracle {
                         former: BTreeSet::new(),
                         deleted: false,
                         leaving: false,
+                        excused: Mono(0),
                     };
                     let twin = self.stays.values().any(|s| {
                         s.lock == stay.lock && s.pin == stay.pin && !s.deleted && now.wall < s.window.end()
@@ -281,18 +352,24 @@ impl Oracle {
             if stay.asked.is_some() || stay.asked_pin.is_some() || (stay.leaving && !stay.deleted) {
                 continue;
             }
+            // A lock that nothing is wrong with, behind one that something is wrong with.
+            let neighbour = |other: &Door| other.radio == door.radio && other.deaf > 0;
+            let behind = self.doors.values().any(neighbour);
+            let blame = |invariant| if behind { "I11" } else { invariant };
             if stay.former.iter().any(|pin| holds(stay.lock, pin)) {
                 let seen = format!("a former PIN of code {code} is still on lock {}", stay.lock);
-                return Err(now.violation("I5", seen));
+                return Err(now.violation(blame("I5"), seen));
             }
             let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
             let open = !stay.deleted && stay.window.holds(now.wall);
-            if over && there {
-                return Err(now.violation("I5", format!("code {code} is still on lock {}", stay.lock)));
+            if over && there && !self.has_heir(code, stay) {
+                let seen = format!("code {code} is still on lock {}", stay.lock);
+                return Err(now.violation(blame("I5"), seen));
             }
-            if open && !there {
-                return Err(now.violation("I4", format!("code {code} is not on lock {}", stay.lock)));
+            if open && !there && stay.excused <= now.mono {
+                let seen = format!("code {code} is not on lock {}", stay.lock);
+                return Err(now.violation(blame("I4"), seen));
             }
         }
         Ok(())
@@ -337,11 +414,113 @@ impl Oracle {
         Ok(())
     }
 
+    /// Judges what the gateway took off a lock by itself: nothing whose time it is, whatever its clock shows.
+    pub fn judge_removal(&self, lock: DeviceId, gone: &[Pin], now: Clock) -> Result<(), Violation> {
+        for stay in self.stays.values().filter(|stay| stay.lock == lock) {
+            let meant = !stay.deleted && !stay.leaving && stay.asked.is_none() && stay.asked_pin.is_none();
+            if meant && stay.window.holds(now.wall) && gone.contains(&stay.pin) {
+                let seen = format!("a code was taken off lock {lock} before its end");
+                return Err(now.violation("I9", seen));
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges the order on a radio: no code is set while another lock of it, which nothing is wrong with,
+    /// waits to be rid of one that is over.
+    pub fn judge_order(
+        &self,
+        lock: DeviceId,
+        now: Clock,
+        holds: impl Fn(DeviceId, &Pin) -> bool,
+    ) -> Result<(), Violation> {
+        // A silent lock may spend the try that it got for a removal on what it was asked less often.
+        let Some(radio) = self
+            .doors
+            .get(&lock)
+            .filter(|door| door.troubled == 0)
+            .map(|door| door.radio)
+        else {
+            return Ok(());
+        };
+        for (code, stay) in &self.stays {
+            let Some(door) = self.doors.get(&stay.lock) else {
+                continue;
+            };
+            let fair = door.radio == radio && !door.busy && door.troubled == 0;
+            let settled = stay.asked.is_none() && stay.asked_pin.is_none() && !stay.leaving;
+            let over = stay.window.end() + SEEN < now.wall && !stay.deleted;
+            let waits = fair && settled && over && door.clean_since + GRACE <= now.mono;
+            if waits && holds(stay.lock, &stay.pin) && !self.has_heir(*code, stay) {
+                let other = stay.lock;
+                let seen =
+                    format!("lock {lock} is asked to set, while code {code} waits to leave lock {other}");
+                return Err(now.violation("I5", seen));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the digits of a code are another one's by now, on the same lock.
+    fn has_heir(&self, code: CodeId, stay: &Stay) -> bool {
+        let heir = |(other, heir): (&CodeId, &Stay)| {
+            *other != code && heir.lock == stay.lock && !heir.deleted && heir.may_have(&stay.pin)
+        };
+        self.stays.iter().any(heir)
+    }
+
+    /// Judges what a power cut left on the disk: the ids of the codes there, and which codes each job that
+    /// booked was seen to record, with how many it asked for.
+    pub fn judge_disk(
+        &self,
+        disk: &BTreeSet<CodeId>,
+        recorded: &BTreeMap<u32, (usize, Vec<CodeId>)>,
+        now: Clock,
+    ) -> Result<(), Violation> {
+        for (code, stay) in &self.stays {
+            if !stay.deleted && !stay.leaving && !disk.contains(code) {
+                return Err(now.violation("I1", format!("code {code} was promised, and is lost")));
+            }
+        }
+        for (job, (asked, codes)) in recorded {
+            let left = codes.iter().filter(|code| disk.contains(code)).count();
+            let gone = |code: &CodeId| {
+                self.stays
+                    .get(code)
+                    .is_some_and(|stay| stay.leaving || stay.deleted)
+            };
+            let refused = matches!(self.answers.get(job), Some(Answer::Refused(_)));
+            let whole = left == *asked && !refused;
+            if left > 0 && !whole && !codes.iter().any(gone) {
+                let seen = format!("job {job} asked for {asked} codes, and {left} are on record");
+                return Err(now.violation("I2", seen));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every PIN that the gateway was trusted with.
+    pub fn secrets(&self) -> BTreeSet<&str> {
+        self.stays
+            .values()
+            .flat_map(|stay| stay.former.iter().chain([&stay.pin]))
+            .map(Pin::expose)
+            .collect()
+    }
+
+    /// An exchange with a lock is over.
+    pub fn hung_up(&mut self, lock: DeviceId) {
+        if let Some(door) = self.doors.get_mut(&lock) {
+            door.busy = false;
+        }
+    }
+
     /// Counts a call of a lock.
     pub fn called(&mut self, lock: DeviceId, now: Clock) -> Result<(), Violation> {
         let Some(door) = self.doors.get_mut(&lock) else {
             return Ok(());
         };
+        door.busy = true;
         door.calls.push_back(now.mono);
         while door
             .calls
@@ -376,9 +555,10 @@ impl Oracle {
                 .map(|s| s.pin.clone())
                 .collect();
             let missing = promised.difference(&held).count();
+            // What a caller booked that went away before it was answered, nobody was promised.
             let extra = held
                 .difference(&promised)
-                .filter(|pin| !ahead.contains(*pin))
+                .filter(|pin| !ahead.contains(*pin) && door.open_jobs.is_empty())
                 .count();
             if missing + extra > 0 {
                 return Err(now.violation(
@@ -390,13 +570,12 @@ impl Oracle {
         Ok(())
     }
 
-    /// Every access code whose time it is, as far as callers know, with its lock and its PIN.
-    pub fn open_codes(&self, now: Clock) -> impl Iterator<Item = (CodeId, DeviceId, &Pin)> {
-        let open = self
-            .stays
-            .iter()
-            .filter(move |(_, stay)| !stay.deleted && stay.window.holds(now.wall));
-        open.map(|(code, stay)| (*code, stay.lock, &stay.pin))
+    /// Every access code whose time it is, as far as callers know, but those that may be missing.
+    pub fn open_codes(&self, now: Clock) -> impl Iterator<Item = CodeId> {
+        let open = self.stays.iter().filter(move |(_, stay)| {
+            !stay.deleted && stay.window.holds(now.wall) && stay.excused <= now.mono
+        });
+        open.map(|(code, _)| *code)
     }
 
     /// Jobs that were answered.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
 use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
@@ -136,13 +136,63 @@ pub enum Item {
         /// By how many seconds the clock is set off.
         by: i64,
     },
-    /// Somebody adds a code at the door.
+    /// Somebody changes the codes at the door.
     Hand {
         /// Which lock.
         lock: usize,
         /// When.
         at: Mono,
+        /// How.
+        deed: Hand,
     },
+    /// The courier brings a job once more.
+    Again {
+        /// Which.
+        job: u32,
+        /// When.
+        at: Mono,
+    },
+    /// The caller of a job asks once, and never hears.
+    Vanish {
+        /// Whose.
+        job: u32,
+        /// When the job is sent.
+        at: Mono,
+    },
+    /// The broker is away.
+    Broker {
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+        /// It comes back without what waited in it.
+        forgets: bool,
+    },
+    /// The card has no more room than its reserve.
+    Full {
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+    },
+    /// The card fails to make something durable.
+    BadSync {
+        /// From when on, the next time.
+        at: Mono,
+    },
+}
+
+/// What somebody does to the codes of a lock with their own hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// Adds one.
+    Add,
+    /// Takes one of ours away, counted round.
+    Take(usize),
+    /// Gives other digits to one of ours, counted round.
+    Alter(usize),
+    /// Takes away one that is not ours.
+    TakeTheirs,
 }
 
 /// What becomes of one code.
@@ -184,6 +234,29 @@ pub enum Stage {
     Done,
 }
 
+impl Plan {
+    /// The plan as Rust, for a regression: what a seed draws changes with the drawing. Names stand without
+    /// their paths.
+    #[must_use]
+    pub fn literal(&self) -> String {
+        let told = format!("{self:#?}").replace(": [", ": vec![");
+        let mut text = String::new();
+        // A `Duration` shows as `90s`.
+        for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+            let (word, after) = word.split_at(word.len() - 1);
+            match word
+                .strip_suffix('s')
+                .filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            {
+                Some(seconds) => text.push_str(&format!("Duration::from_secs({seconds})")),
+                None => text.push_str(word),
+            }
+            text.push_str(after);
+        }
+        text
+    }
+}
+
 impl Item {
     /// When it begins.
     #[must_use]
@@ -195,9 +268,89 @@ impl Item {
             | Item::Door { at, .. }
             | Item::Delete { at, .. }
             | Item::Fault { at, .. }
-            | Item::Hand { at, .. } => *at,
-            Item::Away { from, .. } | Item::NoTime { from, .. } | Item::Poison { from, .. } => *from,
+            | Item::Hand { at, .. }
+            | Item::Again { at, .. }
+            | Item::Vanish { at, .. }
+            | Item::BadSync { at } => *at,
+            Item::Away { from, .. }
+            | Item::NoTime { from, .. }
+            | Item::Poison { from, .. }
+            | Item::Broker { from, .. }
+            | Item::Full { from, .. } => *from,
         }
+    }
+
+    /// When it is over, if it lasts.
+    #[must_use]
+    pub fn until(&self) -> Option<Mono> {
+        match self {
+            Item::Away { until, .. }
+            | Item::NoTime { until, .. }
+            | Item::Poison { until, .. }
+            | Item::Broker { until, .. }
+            | Item::Full { until, .. } => Some(*until),
+            Item::Fault { at, lasts, .. } => Some(*at + *lasts),
+            Item::Create { .. }
+            | Item::Update { .. }
+            | Item::Change { .. }
+            | Item::Delete { .. }
+            | Item::Door { .. }
+            | Item::Hand { .. }
+            | Item::Again { .. }
+            | Item::Vanish { .. }
+            | Item::BadSync { .. } => None,
+        }
+    }
+
+    /// The number of the job that it sends, if it sends one.
+    #[must_use]
+    pub fn job(&self) -> Option<u32> {
+        match self {
+            Item::Create { job, .. }
+            | Item::Update { job, .. }
+            | Item::Change { job, .. }
+            | Item::Delete { job, .. }
+            | Item::Door { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+
+    /// The word for what befalls the gateway by it; `None` if it is what a gateway is for.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static str> {
+        Some(match self {
+            Item::Create { .. }
+            | Item::Update { .. }
+            | Item::Change { .. }
+            | Item::Delete { .. }
+            | Item::Door { .. } => return None,
+            Item::Away { .. } => "lock out of reach",
+            Item::Fault { kind, .. } => match kind {
+                FaultKind::Refuse => "lock refuses",
+                FaultKind::Silent => "lock falls silent",
+                FaultKind::Hang => "lock hangs",
+                FaultKind::NoStore => "lock says yes and does nothing",
+                FaultKind::DropAfter => "lock loses what it confirmed",
+                FaultKind::Slow => "lock is slow",
+                FaultKind::None => return None,
+            },
+            Item::NoTime { .. } => "clock not synchronised",
+            Item::Poison { by, .. } if by.abs() < 86_400 => "clock slightly off",
+            Item::Poison { by, .. } if *by < 0 => "clock poisoned, behind",
+            Item::Poison { .. } => "clock poisoned, ahead",
+            Item::Hand { deed, .. } => match deed {
+                Hand::Add => "code added by hand",
+                Hand::Take(_) => "our code taken by hand",
+                Hand::Alter(_) => "our code altered by hand",
+                Hand::TakeTheirs => "their code taken by hand",
+            },
+            Item::Again { .. } => "job delivered again",
+            Item::Vanish { .. } => "caller vanishes",
+            Item::Broker { forgets: false, .. } => "broker away",
+            Item::Broker { forgets: true, .. } => "broker away, forgets",
+            Item::Full { .. } => "card full",
+            Item::BadSync { .. } => "card fails a sync",
+        })
     }
 }
 
@@ -211,210 +364,4 @@ pub fn stream(seed: u64, who: &str, nth: u64) -> ChaCha8Rng {
             .rotate_left(23);
     }
     ChaCha8Rng::seed_from_u64(key)
-}
-
-const PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "slots", "write-only"];
-const HOUR: u64 = 3600;
-
-impl Plan {
-    /// A week of a property: locks of mixed kinds on two radios, bookings back to back, lost reach,
-    /// locks that refuse or fall silent.
-    #[must_use]
-    pub fn week(seed: u64, locks: usize, jobs: u32) -> Plan {
-        let rng = &mut stream(seed, "plan", 0);
-        let locks: Vec<LockPlan> = (0..locks)
-            .map(|i| LockPlan {
-                profile: PROFILES[i % PROFILES.len()],
-                capacity: (i % 7 == 6).then_some(5),
-                radio: i % 2,
-                batch: i % 3 != 1,
-            })
-            .collect();
-        let week = 7 * 24 * HOUR;
-        let at = |rng: &mut ChaCha8Rng| Mono(rng.random_range(0..week * 1000));
-        let span = |rng: &mut ChaCha8Rng, from: u64, to: u64| Duration::from_secs(rng.random_range(from..to));
-        let mut items = Vec::new();
-        for job in 0..jobs {
-            let sent = at(rng);
-            let of = rng.random_range(0..job.max(1));
-            match rng.random_range(0..10) {
-                0..=5 => {
-                    let first = rng.random_range(0..locks.len());
-                    let count = rng.random_range(1..=4.min(locks.len()));
-                    let starts = span(rng, 0, 48 * HOUR);
-                    let ends = starts + span(rng, HOUR / 4, 72 * HOUR);
-                    items.push(Item::Create {
-                        job,
-                        at: sent,
-                        locks: (0..count).map(|i| (first + i) % locks.len()).collect(),
-                        window: (rng.random_range(0..20) != 0).then_some((starts, ends)),
-                        unshared: if rng.random() {
-                            Unshared::Throw
-                        } else {
-                            Unshared::CreateRandomCode
-                        },
-                    });
-                }
-                6 => {
-                    // Digits that every lock takes, and so few PINs for one stay that former ones come back.
-                    let digits =
-                        format!("9{:03}3{}", 333 + of, rng.random_range(3..6)).replace(['0', '1', '2'], "8");
-                    let pin = Pin::parse(&digits).map(Change::Pin);
-                    let to = match rng.random_range(0..4) {
-                        0 => Change::Ongoing,
-                        1 => Change::Ends(span(rng, 60, 48 * HOUR)),
-                        _ => pin.unwrap_or(Change::Ongoing),
-                    };
-                    items.push(Item::Change {
-                        job,
-                        at: sent,
-                        of,
-                        member: rng.random_range(0..4),
-                        to,
-                    });
-                }
-                7..=8 => items.push(Item::Update {
-                    job,
-                    at: sent,
-                    of,
-                    ends: span(rng, 60, 48 * HOUR),
-                }),
-                _ => items.push(Item::Delete {
-                    job,
-                    at: sent,
-                    of,
-                    member: rng.random_range(0..4),
-                }),
-            }
-        }
-        for lock in 0..locks.len() {
-            for _ in 0..rng.random_range(0..6) {
-                let from = at(rng);
-                items.push(Item::Away {
-                    lock,
-                    from,
-                    until: from + span(rng, 10, 10 * HOUR),
-                });
-            }
-            for _ in 0..rng.random_range(0..3) {
-                let kinds = [
-                    FaultKind::Refuse,
-                    FaultKind::Silent,
-                    FaultKind::Hang,
-                    FaultKind::NoStore,
-                    FaultKind::Slow,
-                ];
-                let kind = kinds[rng.random_range(0..kinds.len())];
-                items.push(Item::Fault {
-                    lock,
-                    at: at(rng),
-                    kind,
-                    lasts: span(rng, 10, 3 * HOUR),
-                });
-            }
-            let mut asked = at(rng);
-            for nth in 0..4 {
-                // Now and then two at once.
-                if nth != 1 {
-                    asked = at(rng);
-                }
-                items.push(Item::Door {
-                    job: 1_000_000 + u32::try_from(lock).unwrap_or(0) * 10 + nth,
-                    at: asked,
-                    lock,
-                    deed: if rng.random() { Deed::Lock } else { Deed::Unlock },
-                });
-            }
-            if rng.random_range(0..4) == 0 {
-                items.push(Item::Hand { lock, at: at(rng) });
-            }
-        }
-        // Long enough for every rule about clocks, and at times of its own: two at once would be a third.
-        let mut from = at(rng);
-        for _ in 0..rng.random_range(0..4) {
-            let last = if rng.random() { 14 * 60 } else { 30 * HOUR };
-            let until = from + span(rng, 5, last);
-            let days = [-3_000, -40, 40, 4_000][rng.random_range(0..4)];
-            items.push(match last > HOUR {
-                true => Item::NoTime { from, until },
-                false => Item::Poison {
-                    from,
-                    until,
-                    by: days * 86_400,
-                },
-            });
-            from = until + span(rng, HOUR, 48 * HOUR);
-        }
-        Plan {
-            seed,
-            locks,
-            links: vec![1, 3],
-            items,
-            crashes: Vec::new(),
-            length: Duration::from_secs(week),
-        }
-    }
-
-    /// A day of three locks and six jobs: small enough to cut the power at every step.
-    #[must_use]
-    pub fn small() -> Plan {
-        let minutes = |m: u64| Duration::from_secs(60 * m);
-        let at = |m: u64| Mono(m * 60_000);
-        let stay = |job, at, locks: &[usize], from, until| Item::Create {
-            job,
-            at,
-            locks: locks.to_vec(),
-            window: Some((minutes(from), minutes(until))),
-            unshared: Unshared::Throw,
-        };
-        let lock = |profile, radio| LockPlan {
-            profile,
-            capacity: None,
-            radio,
-            batch: true,
-        };
-        Plan {
-            seed: 7,
-            locks: vec![lock("slots", 0), lock("keypad-6", 0), lock("masked", 1)],
-            links: vec![1, 1],
-            items: vec![
-                stay(0, at(5), &[0, 2], 30, 300),
-                stay(1, at(6), &[1], 0, 240),
-                stay(2, at(10), &[0, 1], 400, 500),
-                Item::Update {
-                    job: 3,
-                    at: at(60),
-                    of: 0,
-                    ends: minutes(120),
-                },
-                Item::Delete {
-                    job: 4,
-                    at: at(90),
-                    of: 1,
-                    member: 0,
-                },
-                stay(5, at(100), &[2], 0, 60),
-                Item::Change {
-                    job: 6,
-                    at: at(70),
-                    of: 0,
-                    member: 0,
-                    to: Pin::parse("483957").map_or(Change::Ongoing, Change::Pin),
-                },
-                Item::Door {
-                    job: 7,
-                    at: at(70),
-                    lock: 1,
-                    deed: Deed::Unlock,
-                },
-                Item::Away {
-                    lock: 0,
-                    from: at(30),
-                    until: at(50),
-                },
-            ],
-            crashes: Vec::new(),
-            length: minutes(12 * 60),
-        }
-    }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::broker::by_broker;
 use super::{START, What, World};
-use crate::gateway::{Answer, Ask, Door, Event, Token, Verb};
+use crate::gateway::{Answer, Ask, Door, Event, ReplyTo, Token, Verb};
 use crate::model::{
     Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, JobId, Mono, NewTimes, Request,
     Update, UpdateMultiple, Window,
@@ -14,6 +15,8 @@ use crate::sim::plan::{Change, Item};
 
 /// A caller without an answer asks again after this.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Who must wait for somebody else's answer looks again after this.
+const TURN: Duration = Duration::from_secs(300);
 
 impl World {
     /// A caller sends its job, and again until it is answered.
@@ -21,19 +24,46 @@ impl World {
         if self.oracle.answered().contains_key(&job) {
             return;
         }
-        let Some(item) = self
-            .plan
-            .items
-            .iter()
-            .find(|item| number(item) == Some(job))
-            .cloned()
-        else {
-            return;
-        };
+        let Some(item) = self.booking(job) else { return };
         let Some((verb, request)) = self.request(&item) else {
             return;
         };
-        self.push(self.now + PATIENCE, What::Send(job));
+        // A second change of a stay waits for the answer to the first: else nobody could say which was last.
+        if let Some(of) = changes(&item) {
+            let first = *self.changing.entry(of).or_insert(job);
+            if first != job {
+                return self.push(self.now + TURN, What::Send(job));
+            }
+        }
+        let away = self.broker.away_until.filter(|_| by_broker(job));
+        if let Some((until, false)) = away {
+            // It waits in the broker.
+            return self.push(until + Duration::from_millis(1), What::Send(job));
+        }
+        let vanishes = |item: &Item| matches!(item, Item::Vanish { job: whose, .. } if *whose == job);
+        if !self.plan.items.iter().any(vanishes) {
+            self.push(self.now + PATIENCE, What::Send(job));
+        }
+        if away.is_none() {
+            self.announce(&item);
+            self.ask(job, verb, request);
+        }
+    }
+
+    /// A courier brings a job once more that was answered.
+    pub(super) fn send_again(&mut self, job: u32) {
+        let asked = self.booking(job).and_then(|item| self.request(&item));
+        if let Some((verb, request)) = asked.filter(|_| self.oracle.answered().contains_key(&job)) {
+            self.ask(job, verb, request);
+        }
+    }
+
+    fn booking(&self, job: u32) -> Option<Item> {
+        let mut items = self.plan.items.iter();
+        items.find(|item| item.job() == Some(job)).cloned()
+    }
+
+    fn ask(&mut self, job: u32, verb: Verb, request: Request) {
         if self.gateway.is_none() {
             return;
         }
@@ -42,11 +72,16 @@ impl World {
         let token = Token(self.next_token);
         self.tokens.insert(token, job);
         let id = JobId::from_uuid(Uuid::from_u128(u128::from(job)));
+        let reply = by_broker(job).then(|| ReplyTo {
+            topic: "reply".into(),
+            correlation: None,
+        });
+        let creates = matches!(request, Request::CreateMultiple(_));
         let door = match request {
             Request::Door(_) => Door::Http { handle: None },
             _ => Door::Mqtt {
                 job: id,
-                reply: None,
+                reply,
                 progress: false,
             },
         };
@@ -58,22 +93,71 @@ impl World {
             hash: [0; 32],
             request: Ok(request),
         };
+        self.asking = creates.then_some(job);
         self.tell(Event::Ask(Box::new(ask)), "job", u64::from(job));
+        self.asking = None;
+        self.call_courier();
+    }
+
+    /// The judge learns what is being asked for, before it is answered.
+    fn announce(&mut self, item: &Item) {
+        let wall = |at: Mono, span: Duration| START + Duration::from_millis(at.0) + span;
+        let oracle = &mut self.oracle;
+        let booked = |of: &u32| self.booked.get(of).map(|(_, codes)| codes.as_slice());
+        let member = |of: &u32, nth: &usize| {
+            let codes = booked(of)?;
+            codes.get(nth % codes.len().max(1)).copied()
+        };
+        match item {
+            Item::Create { job, locks, .. } => {
+                let devices: Vec<DeviceId> = locks.iter().map(|i| self.ids[*i]).collect();
+                oracle.sent(*job, &devices);
+                self.recorded.entry(*job).or_default().0 = locks.len();
+            }
+            Item::Update { at, of, ends, .. } => {
+                let ends_at = wall(*at, *ends);
+                oracle.asked_to_move(booked(of).unwrap_or_default(), |window| {
+                    Window::between(window.start(), ends_at)
+                });
+            }
+            Item::Delete { of, member: nth, .. } => {
+                if let Some(code) = member(of, nth) {
+                    oracle.asked_to_delete(code);
+                }
+            }
+            Item::Change {
+                at,
+                of,
+                member: nth,
+                to,
+                ..
+            } => {
+                let Some(code) = member(of, nth) else { return };
+                match to {
+                    Change::Pin(pin) => oracle.asked_to_recode(code, pin),
+                    Change::Ongoing => oracle.asked_to_move(&[code], |_| Some(Window::Ongoing)),
+                    Change::Ends(after) => {
+                        let ends_at = wall(*at, *after);
+                        oracle.asked_to_move(&[code], |window| Window::between(window.start(), ends_at));
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// What the job asks for; `None` if it builds on a booking that never came about.
-    fn request(&mut self, item: &Item) -> Option<(Verb, Request)> {
+    fn request(&self, item: &Item) -> Option<(Verb, Request)> {
         let wall = |at: Mono, span: Duration| START + Duration::from_millis(at.0) + span;
         match item {
             Item::Create {
-                job,
                 at,
                 locks,
                 window,
                 unshared,
+                job,
             } => {
                 let devices: Vec<DeviceId> = locks.iter().map(|i| self.ids[*i]).collect();
-                self.oracle.sent(*job, &devices);
                 let window = window.map_or(Window::Ongoing, |(from, until)| Window::Bound {
                     starts_at: wall(*at, from),
                     ends_at: wall(*at, until),
@@ -93,10 +177,8 @@ impl World {
                 ))
             }
             Item::Update { at, of, ends, .. } => {
-                let (key, codes) = self.booked.get(of)?;
+                let (key, _) = self.booked.get(of)?;
                 let ends_at = wall(*at, *ends);
-                self.oracle
-                    .asked_to_move(codes, |window| Window::between(window.start(), ends_at));
                 let job = UpdateMultiple {
                     key: key.clone()?,
                     starts_at: None,
@@ -108,7 +190,6 @@ impl World {
             Item::Delete { of, member, .. } => {
                 let (_, codes) = self.booked.get(of)?;
                 let code = *codes.get(member % codes.len().max(1))?;
-                self.oracle.asked_to_delete(code);
                 Some((Verb::Delete, Request::Delete(Delete { code, device: None })))
             }
             Item::Change {
@@ -127,17 +208,13 @@ impl World {
                 };
                 match to {
                     Change::Pin(pin) => {
-                        self.oracle.asked_to_recode(code, pin);
                         job.pin = Some(pin.clone());
                     }
                     Change::Ongoing => {
-                        self.oracle.asked_to_move(&[code], |_| Some(Window::Ongoing));
                         job.times = NewTimes::Ongoing;
                     }
                     Change::Ends(after) => {
                         let ends_at = wall(*at, *after);
-                        self.oracle
-                            .asked_to_move(&[code], |window| Window::between(window.start(), ends_at));
                         job.times = NewTimes::Bound {
                             starts_at: None,
                             ends_at: Some(ends_at),
@@ -157,17 +234,14 @@ impl World {
                 };
                 Some((verb, Request::Door(command)))
             }
-            Item::Away { .. }
-            | Item::Fault { .. }
-            | Item::NoTime { .. }
-            | Item::Poison { .. }
-            | Item::Hand { .. } => None,
+            _ => None,
         }
     }
 
     pub(super) fn hear(&mut self, job: u32, answer: &Answer) {
-        let item = self.plan.items.iter().find(|item| number(item) == Some(job));
-        let codes = match (item, answer) {
+        let item = self.booking(job);
+        self.changing.retain(|_, first| *first != job);
+        let codes = match (&item, answer) {
             (_, Answer::Attempt(view)) => {
                 self.doors.insert(view.attempt, (self.now, self.doors.len()));
                 Vec::new()
@@ -205,17 +279,10 @@ impl World {
     }
 }
 
-fn number(item: &Item) -> Option<u32> {
+/// The booking that a job changes, if it changes one.
+fn changes(item: &Item) -> Option<u32> {
     match item {
-        Item::Create { job, .. }
-        | Item::Update { job, .. }
-        | Item::Change { job, .. }
-        | Item::Delete { job, .. }
-        | Item::Door { job, .. } => Some(*job),
-        Item::Away { .. }
-        | Item::Fault { .. }
-        | Item::NoTime { .. }
-        | Item::Poison { .. }
-        | Item::Hand { .. } => None,
+        Item::Update { of, .. } | Item::Change { of, .. } | Item::Delete { of, .. } => Some(*of),
+        _ => None,
     }
 }

@@ -1,15 +1,12 @@
-//! Exchanges with the locks, step by step, and what befalls the locks besides.
+//! Exchanges with the locks, step by step.
 
 use std::time::Duration;
 
-use rand::RngExt;
-
 use super::{What, World};
 use crate::gateway::Event;
-use crate::lock::sim::{ByHand, Fault, FaultKind};
-use crate::model::{AttemptId, CallId, DeviceId, Finding, Outcome, Pin, ReadBack, Slot, Step};
-use crate::sim::oracle::Violation;
-use crate::sim::plan::{Item, Stage, stream};
+use crate::model::{AttemptId, CallId, CodeId, DeviceId, Entry, Finding, Outcome, Pin, Step};
+use crate::sim::oracle::{GRACE, NOTICED, Violation};
+use crate::sim::plan::Stage;
 
 /// A bolt moves within this of being asked for, or never: the wait for the radio, and other commands on a
 /// slow lock.
@@ -35,6 +32,7 @@ impl World {
         let device = open.exchange.device;
         let Some(lock) = self.index(device) else { return };
         let now = self.clock_of_locks();
+        let before = self.locks[lock].table();
         let performed = self.locks[lock].perform(now, &step);
         let kind = match step {
             Step::Put { .. } => 10,
@@ -63,6 +61,7 @@ impl World {
             let table = self.locks[lock].table();
             let verdict = self.oracle.judge_table(device, &table, self.clock());
             self.note_verdict(verdict);
+            self.look_at_losses(lock, &step, &before);
         }
         // The power may fail between the lock's change and our knowledge of it.
         if self.step(Stage::Apply, lock as u32) {
@@ -73,6 +72,27 @@ impl World {
                 self.now + rest,
                 What::StepEnd(life, call, index, performed.finding),
             );
+        }
+    }
+
+    /// What a step took off a lock was over; and what a lock will lose by itself, the gateway will notice.
+    fn look_at_losses(&mut self, lock: usize, step: &Step, before: &[Entry]) {
+        let device = self.ids[lock];
+        let rows = self.locks[lock].memory();
+        if matches!(step, Step::Remove { .. }) {
+            let gone: Vec<Pin> = before.iter().filter_map(|entry| entry.pin.clone()).collect();
+            let gone: Vec<Pin> = gone.into_iter().filter(|pin| rows.with(pin).is_none()).collect();
+            let verdict = self.oracle.judge_removal(device, &gone, self.clock());
+            return self.note_verdict(verdict);
+        }
+        let Step::Put { content, .. } = step else { return };
+        if rows.with(&content.pin).is_none_or(|row| row.drops_at.is_none()) {
+            return;
+        }
+        for code in self.oracle.codes_with(device, &content.pin) {
+            let noticed = self.now + NOTICED + GRACE;
+            self.oracle.excuse(code, noticed);
+            self.push(noticed, What::Word(code));
         }
     }
 
@@ -117,6 +137,12 @@ impl World {
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
+        self.oracle.hung_up(open.exchange.device);
+        let puts = open.exchange.steps.iter().filter_map(|step| match step {
+            Step::Put { code, .. } => Some(*code),
+            _ => None,
+        });
+        let puts: Vec<CodeId> = puts.collect();
         if !self.step(Stage::Done, lock as u32) {
             return;
         }
@@ -132,121 +158,11 @@ impl World {
             &format!("done {lock}"),
             nth,
         );
-    }
-
-    pub(super) fn begin(&mut self, index: usize) {
-        match self.plan.items[index].clone() {
-            Item::Away { lock, .. } => {
-                self.oracle.trouble(self.ids[lock]);
-                self.note(30, lock as u64, 0, |_| format!("lock {lock} is out of reach"));
-            }
-            Item::Fault {
-                lock, kind, lasts, ..
-            } => {
-                self.oracle.trouble(self.ids[lock]);
-                // What a lock that cannot be read does not store, nobody can know.
-                let writable_only = self.locks[lock].capabilities().read_back == ReadBack::None;
-                if !(writable_only && kind == FaultKind::NoStore) {
-                    let fault = Fault {
-                        kind,
-                        count: None,
-                        for_s: Some(lasts.as_secs()),
-                        after_s: None,
-                    };
-                    self.locks[lock].fault(self.now, fault);
-                    self.note(31, lock as u64, 0, |_| {
-                        format!("lock {lock} begins to misbehave: {kind:?}")
-                    });
-                }
-            }
-            Item::NoTime { .. } => {
-                // How far time is proven is coarse after a start: what is late then is no fault.
-                self.ids.iter().for_each(|lock| self.oracle.trouble(*lock));
-                self.shown.alone = true;
-                self.note(35, 0, 0, |_| "nothing vouches for the clock".to_owned());
-                self.tell(Event::Timer, "clock", index as u64);
-            }
-            Item::Poison { by, .. } => {
-                self.shown.off_ms = by * 1000;
-                self.note(36, 0, by as u64, |_| format!("the clock is set off by {by} s"));
-                self.tell(Event::Timer, "clock", index as u64);
-            }
-            Item::Hand { lock, .. } => {
-                let full = self.plan.locks[lock].capacity.is_some();
-                if full || self.locks[lock].capabilities().read_back == ReadBack::None {
-                    return;
-                }
-                let digits = format!(
-                    "99{:04}",
-                    stream(self.plan.seed, "hand", index as u64).random_range(1111..9999)
-                );
-                let now = self.clock_of_locks();
-                let Some(code) = Pin::parse(&digits) else { return };
-                // A far slot where a lock shows no digits and may have left us without an answer: in one
-                // that we claimed it then cannot tell ours from others'.
-                let troubled = self.plan.items.iter().any(|item| match item {
-                    Item::Away { lock: other, .. } | Item::Fault { lock: other, .. } => *other == lock,
-                    _ => false,
-                });
-                let doubtful = troubled || !self.plan.crashes.is_empty();
-                let masked = self.locks[lock].capabilities().read_back == ReadBack::Masked;
-                let slot = (masked && doubtful).then_some(Slot(28));
-                let change = ByHand::Add {
-                    slot,
-                    code: code.clone(),
-                };
-                if self.locks[lock].by_hand(now, &change).is_ok() {
-                    self.oracle.foreign(self.ids[lock], code);
-                    self.note(32, lock as u64, 0, |_| {
-                        format!("somebody adds a code to lock {lock}")
-                    });
-                }
-            }
-            Item::Create { .. }
-            | Item::Update { .. }
-            | Item::Change { .. }
-            | Item::Delete { .. }
-            | Item::Door { .. } => {}
+        // What is claimed right after a write is claimed of this write.
+        for code in puts {
+            let verdict = self.judge_word(code);
+            self.note_verdict(verdict);
         }
-    }
-
-    pub(super) fn end(&mut self, index: usize) {
-        match self.plan.items[index].clone() {
-            Item::Away { lock, .. } => {
-                self.oracle.relief(self.ids[lock], self.now, Duration::ZERO);
-                self.note(33, lock as u64, 0, |_| format!("lock {lock} is heard again"));
-                if self.locks[lock].reachable(self.now) {
-                    self.tell(Event::Heard(self.ids[lock]), "heard", index as u64);
-                }
-            }
-            Item::Fault { lock, kind, .. } => {
-                // A code that was refused waits an hour at most, one that was not kept for the next check.
-                let unnoticed = match kind {
-                    FaultKind::Refuse => Duration::from_secs(3600),
-                    FaultKind::NoStore | FaultKind::DropAfter => Duration::from_secs(13 * 3600),
-                    _ => Duration::ZERO,
-                };
-                self.oracle.relief(self.ids[lock], self.now, unnoticed);
-                self.note(34, lock as u64, 0, |_| format!("lock {lock} is well again"));
-            }
-            Item::NoTime { .. } | Item::Poison { .. } => {
-                if self.shown.alone {
-                    self.shown.alone = false;
-                    let now = self.now;
-                    self.ids
-                        .iter()
-                        .for_each(|lock| self.oracle.relief(*lock, now, Duration::ZERO));
-                }
-                self.shown.off_ms = 0;
-                self.note(37, 0, 0, |_| "the clock is right again".to_owned());
-                self.tell(Event::Timer, "right again", index as u64);
-            }
-            Item::Create { .. }
-            | Item::Update { .. }
-            | Item::Change { .. }
-            | Item::Delete { .. }
-            | Item::Door { .. }
-            | Item::Hand { .. } => {}
-        }
+        self.call_courier();
     }
 }

@@ -1,10 +1,14 @@
 //! The world around one gateway: true time, a disk, and the power that fails; its locks
-//! (`locks.rs`) and its callers (`callers.rs`).
+//! (`locks.rs`), its callers (`callers.rs`), its broker (`broker.rs`), and what befalls them all
+//! (`happenings.rs`).
 
+mod broker;
 mod callers;
+mod happenings;
 mod locks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -14,12 +18,13 @@ use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Mono, Now, Outcome, Pin,
-    RadioId, Reading, Settings, Timestamp,
+    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now,
+    Outcome, Pin, RadioId, Reading, Settings, Step, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
-use crate::store::{MemoryStore, SealKey, Store, Ticket, Vault};
+use crate::store::{MemoryStore, SealKey, Store, Ticket, Tree, Vault};
+use broker::{Broker, by_broker};
 
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
@@ -28,6 +33,24 @@ const QUIET: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where a clock without a battery begins when the machine starts.
 const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
+
+/// Low enough that a busy week meets them.
+const LIMITS: Limits = Limits {
+    codes: 20_000,
+    jobs: 220,
+    members: 64,
+    events: 1_500,
+    replies: 1_000,
+    refusals: 1_000,
+    streams: 16,
+    creations_per_minute: 600,
+    updates_per_minute: 600,
+    deletions_per_minute: 600,
+    door_commands_per_minute: 60,
+};
+
+/// So long after a stall of the card, exchanges may be those that were chosen before it.
+const AFTER_A_STALL: Duration = Duration::from_secs(30);
 
 /// What the gateway says is held against the locks this often.
 const WORDS_EVERY: Duration = Duration::from_secs(3600);
@@ -45,6 +68,8 @@ pub struct Report {
     pub calls: u64,
     /// Power cuts that struck.
     pub crashes: usize,
+    /// How often each kind of trouble struck, and each kind of step was cut at.
+    pub struck: BTreeMap<String, u64>,
     /// One line per thing that happened, if asked for.
     pub trace: Vec<String>,
 }
@@ -62,6 +87,10 @@ enum What {
     Item(usize),
     ItemOver(usize),
     Judge,
+    /// What the gateway says of a code is held against its lock.
+    Word(CodeId),
+    /// The broker takes what waits for it.
+    Courier(u64),
 }
 
 /// What is wrong with the gateway's clock.
@@ -94,13 +123,30 @@ pub struct World {
     shown: Shown,
     /// No sync is over before this.
     card_busy_until: Mono,
+    /// When the last stall of the card was over.
+    stalled_until: Mono,
     locks: Vec<SimLock>,
     ids: Vec<DeviceId>,
     calls: BTreeMap<CallId, Call>,
     tokens: BTreeMap<Token, u32>,
     next_token: u64,
+    /// The job that the gateway is being asked for.
+    asking: Option<u32>,
+    /// How many codes each booking asked for, and those that were put on record for it.
+    recorded: BTreeMap<u32, (usize, Vec<CodeId>)>,
+    born: BTreeSet<CodeId>,
+    /// What the broker has.
+    broker: Broker,
+    /// The last batch that is durable.
+    synced: Ticket,
+    /// The card is nearly full.
+    full: bool,
+    /// The card fails the next sync.
+    bad_sync: bool,
     /// Group key and codes of each booking that was answered.
     booked: BTreeMap<u32, (Option<GroupKey>, Vec<CodeId>)>,
+    /// The job that changes a booking and is not answered yet.
+    changing: BTreeMap<u32, u32>,
     /// When each door command was asked for, and the how-many-eth it was.
     doors: BTreeMap<AttemptId, (Mono, usize)>,
     /// The last door command that each lock was asked for.
@@ -120,7 +166,10 @@ impl World {
     #[must_use]
     pub fn new(plan: Plan, tracing: bool) -> World {
         let mut world = World {
-            settings: Settings::default(),
+            settings: Settings {
+                limits: LIMITS,
+                ..Settings::default()
+            },
             now: Mono(0),
             heap: BTreeMap::new(),
             pushed: 0,
@@ -130,12 +179,21 @@ impl World {
             disk: MemoryStore::new(),
             shown: Shown::default(),
             card_busy_until: Mono(0),
+            stalled_until: Mono(0),
             locks: Vec::new(),
             ids: Vec::new(),
             calls: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next_token: 0,
+            asking: None,
+            recorded: BTreeMap::new(),
+            born: BTreeSet::new(),
+            broker: Broker::default(),
+            synced: Ticket(0),
+            full: false,
+            bad_sync: false,
             booked: BTreeMap::new(),
+            changing: BTreeMap::new(),
             doors: BTreeMap::new(),
             last_door: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -149,6 +207,7 @@ impl World {
                 steps: Vec::new(),
                 calls: 0,
                 crashes: 0,
+                struck: BTreeMap::new(),
                 trace: Vec::new(),
             },
             tracing,
@@ -166,33 +225,21 @@ impl World {
             }
             let id = DeviceId(Uuid::from_u128(0xd00d_0000 + i as u128));
             setup.capabilities.batch = planned.batch;
-            self.oracle.meet(id, setup.capabilities.window);
+            self.oracle.meet(id, planned.radio, setup.capabilities.window);
             let mut lock = SimLock::new(setup, Default::default());
             lock.set_away(self.plan.items.iter().filter_map(|item| spell(item, i)).collect());
             self.locks.push(lock);
             self.ids.push(id);
         }
         for i in 0..self.plan.items.len() {
-            let at = self.plan.items[i].at();
-            match &self.plan.items[i] {
-                Item::Create { job, .. }
-                | Item::Update { job, .. }
-                | Item::Change { job, .. }
-                | Item::Delete { job, .. }
-                | Item::Door { job, .. } => {
-                    self.push(at, What::Send(*job));
-                }
-                Item::Away { until, .. } | Item::NoTime { until, .. } | Item::Poison { until, .. } => {
-                    let until = *until;
-                    self.push(at, What::Item(i));
-                    self.push(until, What::ItemOver(i));
-                }
-                Item::Fault { lasts, .. } => {
-                    let until = at + *lasts;
-                    self.push(at, What::Item(i));
-                    self.push(until, What::ItemOver(i));
-                }
-                Item::Hand { .. } => self.push(at, What::Item(i)),
+            let item = &self.plan.items[i];
+            let (at, until, job) = (item.at(), item.until(), item.job());
+            match job {
+                Some(job) => self.push(at, What::Send(job)),
+                None => self.push(at, What::Item(i)),
+            }
+            if let Some(until) = until {
+                self.push(until, What::ItemOver(i));
             }
         }
         self.push(Mono(0), What::Boot);
@@ -209,7 +256,9 @@ impl World {
             let verdict = self
                 .judge_words()
                 .and_then(|()| self.judge_jobs())
-                .and_then(|()| self.judge_doors());
+                .and_then(|()| self.judge_doors())
+                .and_then(|()| self.judge_disk())
+                .and_then(|()| self.judge_secrets());
             self.note_verdict(verdict);
         }
         self.report
@@ -274,23 +323,70 @@ impl World {
 
     /// Holds what the gateway says against the locks' own tables.
     fn judge_words(&self) -> Result<(), Violation> {
+        let known = |code: &CodeId| self.oracle.may_know(*code, self.now) == Some(self.now);
+        let mut codes = self.oracle.open_codes(self.clock()).filter(known);
+        codes.try_for_each(|code| self.judge_word(code))
+    }
+
+    /// The same for one code.
+    fn judge_word(&self, code: CodeId) -> Result<(), Violation> {
         let Some((gateway, now)) = self.gateway() else {
             return Ok(());
         };
-        for (code, lock, pin) in self.oracle.open_codes(self.clock()) {
-            let set = gateway
-                .code(code, now)
-                .is_some_and(|view| view.status == Status::Set);
-            let there = self
-                .index(lock)
-                .is_some_and(|i| self.locks[i].memory().with(pin).is_some());
-            if set && !there {
-                let seen = format!("code {code} is said to be set, and is not on lock {lock}");
-                return Err(Violation {
-                    invariant: "I7",
-                    at: self.now,
-                    seen,
-                });
+        let set = gateway
+            .code(code, now)
+            .is_some_and(|view| view.status == Status::Set);
+        let Some((lock, pins)) = self.oracle.whereabouts(code) else {
+            return Ok(());
+        };
+        if !set || pins.iter().any(|pin| self.holds(lock, pin)) {
+            return Ok(());
+        }
+        let seen = format!("code {code} is said to be set, and is not on lock {lock}");
+        Err(self.clock().violation("I7", seen))
+    }
+
+    fn holds(&self, lock: DeviceId, pin: &Pin) -> bool {
+        self.index(lock)
+            .is_some_and(|i| self.locks[i].memory().with(pin).is_some())
+    }
+
+    /// What stands on the disk, as far as keys tell.
+    fn judge_disk(&self) -> Result<(), Violation> {
+        let keys = |tree: Tree| -> Vec<Vec<u8>> {
+            let rows = self.disk.scan(tree, b"", b"", usize::MAX).unwrap_or_default();
+            rows.into_iter().map(|(key, _)| key).collect()
+        };
+        let codes: Vec<CodeId> = keys(Tree::Codes).iter().filter_map(|key| code_in(key)).collect();
+        let most = |tree: Tree, most: usize| {
+            let count = keys(tree).iter().filter(|key| key.ends_with(&[0; 4])).count();
+            let seen = format!("{count} rows in {tree}, and {most} at most may be there");
+            match count > most {
+                true => Err(self.clock().violation("I10", seen)),
+                false => Ok(()),
+            }
+        };
+        most(Tree::Queue, codes.len())?;
+        most(Tree::Events, LIMITS.events)?;
+        most(Tree::Jobs, LIMITS.jobs + LIMITS.refusals)?;
+        self.oracle
+            .judge_disk(&codes.into_iter().collect(), &self.recorded, self.clock())
+    }
+
+    /// No PIN stands on the disk as it is (I8).
+    fn judge_secrets(&self) -> Result<(), Violation> {
+        let secrets = self.oracle.secrets();
+        for tree in Tree::ALL {
+            for (_, value) in self.disk.scan(tree, b"", b"", usize::MAX).unwrap_or_default() {
+                for digits in value.split(|byte| !byte.is_ascii_digit()) {
+                    let Ok(digits) = std::str::from_utf8(digits) else {
+                        continue;
+                    };
+                    if secrets.contains(digits) {
+                        let seen = format!("a PIN stands in {tree} for everybody to read");
+                        return Err(self.clock().violation("I8", seen));
+                    }
+                }
             }
         }
         Ok(())
@@ -416,9 +512,14 @@ impl World {
         let struck = self.plan.crashes.contains(&name);
         self.report.steps.push(name);
         if struck {
+            self.count(format!("power cut at {stage:?}"));
             self.crash();
         }
         !struck
+    }
+
+    fn count(&mut self, what: String) {
+        *self.report.struck.entry(what).or_default() += 1;
     }
 
     fn crash(&mut self) {
@@ -430,6 +531,8 @@ impl World {
         self.gateway = None;
         self.calls.clear();
         self.tokens.clear();
+        self.synced = Ticket(0);
+        self.bad_sync = false;
         self.oracle.power(false, self.now);
         self.note(1, self.life, kept as u64, |_| "the power fails".to_owned());
         if self.shown.alone {
@@ -437,6 +540,8 @@ impl World {
         }
         let back = self.now + Duration::from_millis(rng.random_range(2_000..60_000));
         self.push(back, What::Boot);
+        let verdict = self.judge_disk();
+        self.note_verdict(verdict);
     }
 
     fn boot(&mut self) {
@@ -490,6 +595,10 @@ impl World {
         self.oracle.power(true, self.now);
         self.note(2, self.life, 0, |_| "the gateway starts".to_owned());
         self.tell(Event::Timer, "start", self.life);
+        if self.full {
+            self.tell(Event::StorageLow(true), "full", self.life);
+        }
+        self.call_courier();
     }
 
     fn happen(&mut self, what: What) {
@@ -501,10 +610,18 @@ impl World {
                 }
             }
             What::Synced(life, ticket) => {
-                if life == self.life && self.step(Stage::Sync, 0) {
-                    let _ = self.disk.sync();
-                    self.tell(Event::Synced(ticket), "synced", ticket.0);
+                if life != self.life || !self.step(Stage::Sync, 0) {
+                    return;
                 }
+                if self.bad_sync {
+                    // The gateway ends, and is started again on what the card kept.
+                    self.count("card fails a sync".into());
+                    return self.crash();
+                }
+                let _ = self.disk.sync();
+                self.synced = ticket;
+                self.tell(Event::Synced(ticket), "synced", ticket.0);
+                self.call_courier();
             }
             What::Send(job) => self.send(job),
             What::Apply(life, call, index) => self.apply(life, call, index),
@@ -524,14 +641,9 @@ impl World {
             What::Judge => {
                 self.judge_at = Mono(u64::MAX);
                 let clock = self.clock();
-                let World {
-                    oracle, ids, locks, ..
-                } = self;
-                let holds = |lock: DeviceId, pin: &Pin| {
-                    let index = ids.iter().position(|id| *id == lock);
-                    index.is_some_and(|i| locks[i].memory().with(pin).is_some())
-                };
-                let verdict = oracle.judge_edges(clock, holds);
+                let mut oracle = std::mem::take(&mut self.oracle);
+                let verdict = oracle.judge_edges(clock, |lock, pin| self.holds(lock, pin));
+                self.oracle = oracle;
                 self.note_verdict(verdict);
                 // Looking at every code costs more than all the rest, and many weeks see as much.
                 if self.words_judged + WORDS_EVERY <= self.now {
@@ -540,6 +652,15 @@ impl World {
                     self.note_verdict(verdict);
                 }
             }
+            What::Word(code) => match self.oracle.may_know(code, self.now) {
+                Some(at) if at > self.now => self.push(at, What::Word(code)),
+                Some(_) => {
+                    let verdict = self.judge_word(code);
+                    self.note_verdict(verdict);
+                }
+                None => {}
+            },
+            What::Courier(number) => self.courier(number),
         }
         if let Some(edge) = self.oracle.next_edge()
             && edge < self.judge_at
@@ -555,7 +676,13 @@ impl World {
         let reading = self.reading();
         let mut rng = stream(self.plan.seed, who, nth);
         let Some(gateway) = &mut self.gateway else { return };
-        gateway.handle(reading, event, &mut rng, &mut effects);
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            gateway.handle(reading, event, &mut rng, &mut effects);
+        }));
+        if handled.is_err() {
+            let verdict = self.clock().violation("I11", "the core panicked".into());
+            return self.note_verdict(Err(verdict));
+        }
         self.wake = (Mono(u64::MAX), self.pushed + 1);
         let life = self.life;
         for effect in effects {
@@ -571,6 +698,15 @@ impl World {
             Effect::Commit(ticket, batch) => {
                 if !self.step(Stage::Commit, 0) {
                     return;
+                }
+                if let Some(job) = self.asking {
+                    let codes = &mut self.recorded.entry(job).or_default().1;
+                    let put = batch.iter().filter(|(tree, key, value)| {
+                        *tree == Tree::Codes && key.ends_with(&[0; 4]) && value.is_some()
+                    });
+                    // A turn may write others' records in the same batch.
+                    let new = put.filter_map(|(_, key, _)| code_in(key));
+                    codes.extend(new.filter(|code| self.born.insert(*code)));
                 }
                 if let Err(fail) = self.disk.commit(&batch) {
                     let seen = format!("a batch was refused: {fail}");
@@ -589,13 +725,16 @@ impl World {
                 self.card_busy_until = self
                     .card_busy_until
                     .max(self.now + Duration::from_millis(latency));
+                if latency == 20_000 {
+                    self.stalled_until = self.card_busy_until;
+                }
                 self.push(self.card_busy_until, What::Synced(self.life, ticket));
             }
             Effect::Reply { token, answer, .. } => {
                 let Some(job) = self.tokens.remove(&token) else {
                     return;
                 };
-                if self.step(Stage::Reply, job) {
+                if self.step(Stage::Reply, job) && !by_broker(job) {
                     self.hear(job, &answer);
                 }
             }
@@ -611,8 +750,23 @@ impl World {
                     return;
                 }
                 self.report.calls += 1;
+                let sets = exchange.steps.iter().any(|step| matches!(step, Step::Put { .. }));
+                let rids = exchange
+                    .steps
+                    .iter()
+                    .any(|step| matches!(step, Step::Remove { .. }));
+                // What was decided before the card stalled is carried out after it.
+                if sets && !rids && self.stalled_until + AFTER_A_STALL < self.now {
+                    let verdict = self
+                        .oracle
+                        .judge_order(exchange.device, self.clock(), |lock, pin| self.holds(lock, pin));
+                    self.note_verdict(verdict);
+                }
                 let verdict = self.oracle.called(exchange.device, self.clock());
                 self.note_verdict(verdict);
+                self.note(14, lock as u64, exchange.steps.len() as u64, |_| {
+                    format!("lock {lock} is asked {} things", exchange.steps.len())
+                });
                 let call = exchange.call;
                 self.push(self.now + exchange.deadline, What::Deadline(self.life, call));
                 self.calls.insert(
@@ -651,6 +805,13 @@ fn spell(item: &Item, lock: usize) -> Option<Spell> {
         _ => None,
     }
 }
+
+/// The access code that a key of [`Tree::Codes`] or [`Tree::Queue`] names: the device stands before it.
+fn code_in(key: &[u8]) -> Option<CodeId> {
+    let bytes = key.get(16..32)?;
+    Some(CodeId(Uuid::from_slice(bytes).ok()?))
+}
+
 /// Every step of a run at which the power could be cut, once each.
 #[must_use]
 pub fn crash_points(plan: &Plan) -> BTreeSet<StepName> {
