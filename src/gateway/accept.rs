@@ -116,7 +116,7 @@ impl Gateway {
         let of_doors = matches!(request, Request::Door(_));
         // No limit keeps a code on a door.
         let takes_away = matches!(request, Request::Delete(_));
-        if self.storage_low && !of_doors {
+        if self.storage_low && !of_doors && !takes_away {
             return Err(Refusal::new(
                 Reason::StorageFull,
                 "the gateway's storage is nearly full",
