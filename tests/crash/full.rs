@@ -1,7 +1,10 @@
 //! A card without room, and room made again.
 
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
+use crate::callers::{full, seed};
 use crate::card::Card;
 use crate::common::{BACK, FRONT, Rig, device, exchange};
 use crate::told;
@@ -24,6 +27,26 @@ fn book(rig: &Rig, from: i64) {
         "ends_at": rig.time(YEAR),
     });
     rig.post("/access_codes/create_multiple", stay).ok();
+}
+
+#[track_caller]
+fn all_there(rig: &Rig, stays: usize) {
+    for door in [FRONT, BACK] {
+        assert_eq!(rig.codes(door).len(), stays);
+    }
+}
+
+/// Lets an hour pass, if there is still somebody for whom it passes.
+fn an_hour_passes(rig: &Rig) -> bool {
+    let hour = json!({"advance_s": 3600}).to_string();
+    let told = exchange(
+        rig.address(),
+        "POST",
+        "/lockbridge/v1/sim/clock",
+        &rig.bearer(),
+        &hour,
+    );
+    told.is_some_and(|told| told.status == 200)
 }
 
 #[test]
@@ -65,10 +88,7 @@ fn a_card_filled_to_the_last_byte_loses_nothing_and_starts_again() {
     }
     card.leave_room(0);
     // What was promised falls due until none of it can be written down any more.
-    let hour = json!({"advance_s": 3600}).to_string();
-    let path = "/lockbridge/v1/sim/clock";
-    while exchange(rig.address(), "POST", path, &rig.bearer(), &hour).is_some_and(|told| told.status == 200) {
-    }
+    while an_hour_passes(&rig) {}
     assert_eq!(rig.ended().code(), Some(1));
     let log = rig.log();
     assert!(
@@ -77,15 +97,10 @@ fn a_card_filled_to_the_last_byte_loses_nothing_and_starts_again() {
     );
 
     // Opening needs room, which the ballast makes.
-    let all_there = |rig: &Rig| {
-        for door in [FRONT, BACK] {
-            assert_eq!(rig.codes(door).len(), stays as usize);
-        }
-    };
     rig.run();
     rig.says(1, told::BALLAST);
     assert!(!card.data_dir().join("ballast").exists());
-    all_there(&rig);
+    all_there(&rig, stays as usize);
     card.leave_room(LITTLE);
     let refused = rig.post("/access_codes/create", json!({"device_id": FRONT}));
     refused.refused(507, "storage_full", told::NEARLY_FULL);
@@ -100,7 +115,52 @@ fn a_card_filled_to_the_last_byte_loses_nothing_and_starts_again() {
 
     card.leave_room(PLENTY);
     rig.run();
-    all_there(&rig);
+    all_there(&rig, stays as usize);
     assert!(card.data_dir().join("ballast").exists());
     book(&rig, 3600);
+}
+
+#[test]
+fn wherever_a_card_fills_up_nothing_is_lost() {
+    let rounds = if full() { 60 } else { 12 };
+    let Some(card) = Card::insert() else { return };
+    let seed = seed();
+    println!("LOCKBRIDGE_SEED={seed}");
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut rig = card.rig(&two_doors());
+    let (mut ended, mut stayed_away) = (0, 0);
+    for round in 1..=rounds {
+        rig.run();
+        for hour in 0..3 {
+            book(&rig, 3600 * hour + 1800);
+        }
+        if rng.random_bool(0.5) {
+            // Somebody made room in the wrong place.
+            std::fs::remove_file(card.data_dir().join("ballast")).unwrap();
+        }
+        card.leave_room(rng.random_range(0..40_000));
+        ended += usize::from((0..4).any(|_| !an_hour_passes(&rig)));
+        rig.kill();
+        card.leave_room(rng.random_range(0..40_000));
+        if rng.random_bool(0.5) {
+            card.cut(rng.random());
+            card.power_on();
+        }
+        // It starts, or says what to do.
+        match rig.try_to_run() {
+            Ok(()) => rig.kill(),
+            Err(status) => {
+                stayed_away += 1;
+                assert_eq!(status.code(), Some(1), "{}", rig.log());
+                rig.says(stayed_away, told::MAKE_ROOM);
+            }
+        }
+        card.leave_room(PLENTY);
+        rig.run();
+        all_there(&rig, 3 * round);
+        rig.kill();
+    }
+    println!(
+        "{rounds} times full: it ended in {ended}, and could not start in {stayed_away} until there was room"
+    );
 }
