@@ -226,6 +226,12 @@ fn each_file_that_is_gone_or_not_its_own_is_mended_or_told() {
     lived.rig.says(1, told::KEY);
 
     lived.restore();
+    fs::remove_file(data.join("keys.json")).unwrap();
+    lived.rig.run();
+    assert_eq!(lived.rig.get("/devices/list").status, 401);
+    lived.rig.terminate();
+
+    lived.restore();
     lived.starts();
 }
 
