@@ -238,6 +238,22 @@ fn below_the_reserve_what_came_of_accepted_work_is_still_written() {
     assert_eq!(sled.get(Tree::Codes, b"k"), Ok(Some(b"1".to_vec())));
 }
 
+#[test]
+fn a_ballast_that_was_given_up_comes_back_while_it_runs() {
+    let dir = tempdir().unwrap();
+    let careful = Options {
+        ballast: 10_000,
+        witness_every: Duration::ZERO,
+        ..PLAIN
+    };
+    let mut sled = open_with(dir.path(), careful).unwrap();
+    let ballast = dir.path().join("ballast");
+    fs::remove_file(&ballast).unwrap();
+    sled.commit(&set(Tree::Codes, b"k", b"1")).unwrap();
+    sled.sync().unwrap();
+    assert_eq!(fs::metadata(ballast).unwrap().len(), 10_000);
+}
+
 // Damage: found, told, and never an empty start.
 
 /// A data directory that was closed cleanly, and what is in it.
@@ -354,6 +370,18 @@ fn a_lost_or_torn_conf_is_mended() {
         if let Some(torn) = torn.filter(|torn| torn.len() > 8) {
             assert_eq!(fs::read(work.path().join("conf.damaged")).unwrap(), torn);
         }
+    }
+}
+
+#[test]
+fn a_snapshot_that_was_not_finished_is_no_damage() {
+    for torn in [&b""[..], &[0x5a; 100]] {
+        let (dir, content) = full_of_codes();
+        // The newest of all, by its name.
+        let unfinished = dir.path().join("store/snap.7FFFFFFFFFFFFFFF.generating");
+        fs::write(&unfinished, torn).unwrap();
+        assert!(everything(&reopen(dir.path()).unwrap()) == content);
+        assert!(!unfinished.exists());
     }
 }
 

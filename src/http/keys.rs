@@ -239,11 +239,9 @@ impl Keys {
     fn change(&self, change: impl FnOnce(&mut Vec<Key>) -> Result<(), KeysError>) -> Result<(), KeysError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let io = |source| self.io(source);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(io)?;
+        if !folder.exists() {
+            make(folder).map_err(io)?;
+        }
         let folder = File::open(folder).map_err(io)?;
         fs2::FileExt::lock_exclusive(&folder).map_err(io)?;
         let mut keys = self.read()?;
@@ -299,6 +297,15 @@ impl Keys {
             source,
         }
     }
+}
+
+/// Makes the data directory, and its name durable: a key that was told must be known after a power cut.
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let folder = fs::canonicalize(folder)?;
+    folder
+        .parent()
+        .map_or(Ok(()), |above| File::open(above)?.sync_all())
 }
 
 fn hash(key: &str) -> String {

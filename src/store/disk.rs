@@ -25,12 +25,15 @@ pub(super) fn sync_all_in(dir: &Path) -> io::Result<()> {
 
 /// Makes a directory for its owner only, if it is not there, and its name durable.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    let sync_name = || fs::canonicalize(dir)?.parent().map_or(Ok(()), sync_path);
     if dir.exists() {
-        // Not even opened: a service need not be allowed to read what is above its directory.
+        // Whoever made it may not have waited for its name. Best effort: a service need not be
+        // allowed to read what is above its directory.
+        let _ = sync_name();
         return Ok(());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    fs::canonicalize(dir)?.parent().map_or(Ok(()), sync_path)
+    sync_name()
 }
 
 /// Writes a file for its owner only, and durable but for its name in the directory.

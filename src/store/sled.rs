@@ -44,7 +44,7 @@ pub struct Options {
     pub reserve: u64,
     /// Bytes of the file that is given up when the card is too full to open the database.
     pub ballast: u64,
-    /// How old the witness may grow while batches come in.
+    /// How old the witness may grow while batches come in, and how often the ballast is looked after.
     pub witness_every: Duration,
 }
 
@@ -62,6 +62,7 @@ impl Default for Options {
 pub struct SledStore {
     data_dir: PathBuf,
     options: Options,
+    ballast: Ballast,
     db: sled::Db,
     /// In the order of [`Tree::ALL`], then the tally.
     trees: Vec<sled::Tree>,
@@ -93,6 +94,7 @@ impl SledStore {
         let mut store = SledStore {
             data_dir: data_dir.to_owned(),
             options,
+            ballast,
             log: OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -120,7 +122,7 @@ impl SledStore {
             Err(error) => tracing::warn!("no new witness: {error}"),
             Ok(()) => {}
         }
-        ballast.restore(options.reserve);
+        store.ballast.restore(options.reserve);
         Ok(store)
     }
 
@@ -218,18 +220,24 @@ impl Store for SledStore {
             .iter()
             .map(|(tree, key, value)| ((*tree, key.as_slice()), value.as_deref()))
             .collect();
-        self.tally = self.apply(&last).map_err(|e| self.die("committing", e))?;
+        self.tally = self
+            .apply(&last)
+            .map_err(|e| self.die("committing", open::plainly(e)))?;
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Fail> {
         self.alive()?;
-        self.db.flush().map_err(|e| self.die("writing the log", e))?;
+        self.db
+            .flush()
+            .map_err(|e| self.die("writing the log", open::plainly(e)))?;
         self.log.sync_data().map_err(|e| self.die("syncing the log", e))?;
         if self.witnessed_at.elapsed() >= self.options.witness_every {
             // The batches are durable whatever becomes of the witness: an old one proves less.
             self.renew_witness()
                 .unwrap_or_else(|e| tracing::warn!("no new witness: {e}"));
+            // Given up at the start, it comes back once somebody has made room.
+            self.ballast.restore(self.options.reserve);
         }
         Ok(())
     }

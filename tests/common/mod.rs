@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A gateway of one test: its directory, its process, a key that may do everything.
 pub struct Rig {
     dir: TempDir,
+    data_dir: PathBuf,
     process: Option<Child>,
     address: String,
     pub key: String,
@@ -115,15 +116,26 @@ impl Rig {
     /// A gateway that does not run yet.
     pub fn new(devices: &[String]) -> Rig {
         let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        Rig::with(dir, data_dir, devices)
+    }
+
+    /// The same with its data in that directory.
+    pub fn on(data_dir: &Path, devices: &[String]) -> Rig {
+        Rig::with(tempfile::tempdir().unwrap(), data_dir.to_owned(), devices)
+    }
+
+    fn with(dir: TempDir, data_dir: PathBuf, devices: &[String]) -> Rig {
         let config = format!(
             "[gateway]\nsite = \"villa-7\"\nid = \"gw1\"\ndata_dir = \"{}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n\
              [store]\nreserve_mb = 1\n\n{}",
-            dir.path().join("data").display(),
+            data_dir.display(),
             devices.join("\n"),
         );
         std::fs::write(dir.path().join("lockbridge.toml"), config).unwrap();
         let mut rig = Rig {
             dir,
+            data_dir,
             process: None,
             address: String::new(),
             key: String::new(),
@@ -141,7 +153,7 @@ impl Rig {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data_dir.clone()
     }
 
     pub fn make_key(&self, name: &str, scopes: &str) -> String {
@@ -164,7 +176,15 @@ impl Rig {
     }
 
     /// Starts the gateway, and returns once it is ready.
+    #[track_caller]
     pub fn run(&mut self) {
+        if let Err(status) = self.try_to_run() {
+            panic!("it did not start, {status}:\n{}", self.log());
+        }
+    }
+
+    /// Starts the gateway, and returns once it is ready, or how it ended.
+    pub fn try_to_run(&mut self) -> Result<(), ExitStatus> {
         let mut process = program_inside(&self.inside, &self.config())
             .arg("run")
             .args(self.verbose.then_some("--verbose"))
@@ -178,7 +198,9 @@ impl Rig {
             log.add(line);
             line.contains("ready")
         });
-        let ready = ready.unwrap_or_else(|| panic!("it did not start:\n{}", self.log()));
+        let Some(ready) = ready else {
+            return Err(process.wait().unwrap());
+        };
         let addresses = ready.split("://").nth(1).unwrap();
         let nth = usize::from(!self.inside.is_empty());
         self.address = addresses.split(" and ").nth(nth).unwrap().to_owned();
@@ -195,6 +217,7 @@ impl Rig {
                 log.add(&line);
             }
         });
+        Ok(())
     }
 
     /// Starts the gateway, and `kill -9` at a moment that need not find it ready. What it says

@@ -31,6 +31,14 @@ impl From<sled::Error> for Fail {
     }
 }
 
+/// What sled says of an error, without the looks of a program.
+pub(super) fn plainly(error: sled::Error) -> String {
+    match error {
+        sled::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Whether a database stands in `data_dir`.
 pub(in crate::store) fn exists(data_dir: &Path) -> bool {
     data_dir.join(DIR).join("db").exists()
@@ -96,20 +104,40 @@ pub(super) fn open_trees(data_dir: &Path) -> Result<(sled::Db, Vec<sled::Tree>),
         .cache_capacity(CACHE_BYTES)
         // Every group is synced by us; a timer would only wake the machine.
         .flush_every_ms(None);
-    let conf = dir.join("conf");
     let db = match config.open() {
-        // The settings are constants, so sled can write them anew.
-        Err(sled::Error::Corruption { at: None, .. }) if conf_is_torn(&conf) => {
-            let aside = data_dir.join("conf.damaged");
-            fs::rename(&conf, &aside).map_err(|e| Fail::io(conf.display(), &e))?;
-            tracing::warn!("sled's settings were torn; moved to {}", aside.display());
-            config.open()?
-        }
+        // Said only by who holds the lock, so that nobody else is at work there.
+        Err(sled::Error::Corruption { at: None, .. }) if mend(data_dir)? => config.open()?,
         opened => opened?,
     };
     let names = Tree::ALL.iter().map(|tree| tree.name()).chain([TALLY_TREE]);
     let trees = names.map(|name| db.open_tree(name)).collect::<Result<_, _>>()?;
     Ok((db, trees))
+}
+
+/// Takes out of the way what sled can write anew and would call damage. Says whether there was any.
+fn mend(data_dir: &Path) -> Result<bool, Fail> {
+    let dir = data_dir.join(DIR);
+    let failed = |e: io::Error| Fail::io("mending the store", &e);
+    let mut mended = false;
+    let conf = dir.join("conf");
+    // Its settings are constants.
+    if conf_is_torn(&conf) {
+        let aside = data_dir.join("conf.damaged");
+        fs::rename(&conf, &aside).map_err(failed)?;
+        tracing::warn!("sled's settings were torn; moved to {}", aside.display());
+        mended = true;
+    }
+    // A snapshot under way when the power went or the card was full; the finished one before it
+    // is there still, but sled reads this one.
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|name| name == "generating") {
+            fs::remove_file(&path).map_err(failed)?;
+            tracing::warn!("sled had not finished {}; removed", path.display());
+            mended = true;
+        }
+    }
+    Ok(mended)
 }
 
 fn conf_is_torn(conf: &Path) -> bool {
@@ -154,15 +182,20 @@ pub(super) fn take_stock(trees: &[sled::Tree], witness: Option<&Tally>) -> Resul
     Ok(tally)
 }
 
-/// Tells the operator what can be done about damage.
+/// Tells the operator what can be done about damage, and about a full card.
 pub(super) fn with_advice(fail: Fail, data_dir: &Path) -> Fail {
-    let Fail::Damaged(what) = fail else { return fail };
     let (data_dir, witness) = (data_dir.display(), witness::FILE);
-    Fail::Damaged(format!(
-        "{what}. Check the card and keep a copy of {data_dir} before anything else, then put a \
-         backup of the whole directory in its place. If only the witness is wrong, or this is an \
-         older copy put back on purpose, remove {data_dir}/{witness}. To start empty on purpose, \
-         move {data_dir}/{DIR} and {data_dir}/{witness} away: the codes that are on the locks are \
-         then nobody's"
-    ))
+    match fail {
+        Fail::Full(what) => Fail::Full(format!(
+            "{what}. Nothing is lost: make room on the card that {data_dir} is on, and start again"
+        )),
+        Fail::Damaged(what) => Fail::Damaged(format!(
+            "{what}. Check the card and keep a copy of {data_dir} before anything else, then put a \
+             backup of the whole directory in its place. If only the witness is wrong, or this is an \
+             older copy put back on purpose, remove {data_dir}/{witness}. To start empty on purpose, \
+             move {data_dir}/{DIR} and {data_dir}/{witness} away: the codes that are on the locks are \
+             then nobody's"
+        )),
+        other => other,
+    }
 }
