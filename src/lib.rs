@@ -39,6 +39,7 @@ pub mod lock;
 pub mod model;
 pub mod mqtt;
 pub mod plan;
+pub mod sabotage;
 pub mod schedule;
 pub mod shell;
 #[cfg(feature = "sim")]

@@ -8,11 +8,12 @@ use std::path::Path;
 /// Every room and the rooms it may know, from the bottom to the top.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("sabotage", &[]),
     ("clock", &["model"]),
     ("plan", &["model"]),
-    ("schedule", &["model"]),
-    ("store", &["model"]),
-    ("gateway", &["model", "plan", "schedule", "store"]),
+    ("schedule", &["model", "sabotage"]),
+    ("store", &["model", "sabotage"]),
+    ("gateway", &["model", "sabotage", "plan", "schedule", "store"]),
     ("lock", &["model", "clock"]),
     ("config", &["model", "lock"]),
     ("tls", &["clock", "config"]),

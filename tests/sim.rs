@@ -2,6 +2,8 @@
 //! that a seed replays. `LOCKBRIDGE_SEED=n` runs one week and tells its story;
 //! `LOCKBRIDGE_SEEDS=n` runs so many.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ fn random_weeks_come_right() {
     let seeds = number("LOCKBRIDGE_SEEDS").unwrap_or(1000);
     let next = AtomicU64::new(0);
     let calls = AtomicU64::new(0);
+    let quiet = AtomicU64::new(0);
+    let struck = Mutex::new(BTreeMap::<String, u64>::new());
     #[expect(clippy::disallowed_methods, reason = "seeds run side by side")]
     let failed: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
@@ -70,6 +74,12 @@ fn random_weeks_come_right() {
                         }
                         let report = week(seed, false);
                         calls.fetch_add(report.calls, Ordering::Relaxed);
+                        quiet.fetch_add(u64::from(report.struck.is_empty()), Ordering::Relaxed);
+                        let mut all = struck.lock().expect("nobody panics with it");
+                        for (kind, times) in &report.struck {
+                            *all.entry(kind.clone()).or_default() += times;
+                        }
+                        drop(all);
                         if report.violation.is_some() {
                             failed.push(story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS)));
                         }
@@ -82,7 +92,11 @@ fn random_weeks_come_right() {
             .flat_map(|worker| worker.join().expect("no seed panics"))
             .collect()
     });
-    println!("{seeds} weeks, {} calls of locks", calls.load(Ordering::Relaxed));
+    let (calls, quiet) = (calls.into_inner(), quiet.into_inner());
+    println!("{seeds} weeks, {quiet} of them quiet, {calls} calls of locks");
+    for (kind, times) in struck.into_inner().expect("nobody panics with it") {
+        println!("{times:>8} {kind}");
+    }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 

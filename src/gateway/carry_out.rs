@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::model::{Detail, Timestamp};
 use crate::plan::{self, Moved};
+use crate::sabotage::{self, Sabotage};
 use crate::store::Tree;
 
 /// Notes that an owner may keep with one device (Seam's number).
@@ -231,7 +232,9 @@ impl Gateway {
 
     fn add_code(&mut self, now: Now, record: Record, job: &JobId) {
         let (device, code) = (record.device, record.code);
-        self.ledger.put(Tree::Codes, &code_key(device, code), &record);
+        if record.place == 0 || !sabotage::on(Sabotage::RecordsFirstMemberOnly) {
+            self.ledger.put(Tree::Codes, &code_key(device, code), &record);
+        }
         self.tell_of(now, EventKind::CodeCreated, &record, job, Detail::None);
         self.owners.insert(code, device);
         if let Some(device) = self.devices.get_mut(&device) {

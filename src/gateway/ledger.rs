@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Effect;
 use super::records::encode;
 use crate::model::{CodeId, Detail, DeviceId, Event, EventKind, JobId, Now, Settings, Timestamp};
+use crate::sabotage::{self, Sabotage};
 use crate::store::{Batch, Ticket, Tree, Vault};
 
 pub(crate) struct Ledger {
@@ -105,7 +106,7 @@ impl Ledger {
         self.next_seq += 1;
         self.put(Tree::Events, &event.seq.to_be_bytes(), &event);
         self.events.push_back(event);
-        while self.events.len() > self.most_events.max(1) {
+        while self.events.len() > self.most_events.max(1) && !sabotage::on(Sabotage::KeepsAllEvents) {
             if let Some(oldest) = self.events.pop_front() {
                 self.remove(Tree::Events, &oldest.seq.to_be_bytes());
             }
@@ -152,7 +153,7 @@ impl Ledger {
             self.last = Ticket(self.last.0 + 1);
             out.push(Effect::Commit(self.last, std::mem::take(&mut self.batch)));
         }
-        if self.last == self.synced {
+        if self.last == self.synced || sabotage::on(Sabotage::AnswersEarly) {
             out.append(&mut self.held);
         } else if !self.held.is_empty() {
             self.waiting.entry(self.last).or_default().append(&mut self.held);

@@ -41,6 +41,7 @@ use crate::model::{
     CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId,
     Reading, Settings, Timestamp,
 };
+use crate::sabotage::{self, Sabotage};
 use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
 use device::Device;
@@ -267,7 +268,9 @@ impl Gateway {
             return;
         };
         if let Some(radio) = self.radios.get_mut(&device.spec.radio) {
-            radio.in_flight = radio.in_flight.saturating_sub(1);
+            if !(outcome.unanswered() && sabotage::on(Sabotage::KeepsLinks)) {
+                radio.in_flight = radio.in_flight.saturating_sub(1);
+            }
             if outcome.unanswered() {
                 let spare_until = now.mono + schedule::spared_for(outcome.took);
                 radio.spare_until = radio.spare_until.max(spare_until);

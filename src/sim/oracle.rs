@@ -11,6 +11,8 @@ use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Timestamp, 
 /// How long a code may go on opening after its end, or be missing after its start, on a lock that
 /// nothing was wrong with: the exchanges in progress, a burst of others, and a lock that hangs.
 pub(super) const GRACE: Duration = Duration::from_secs(180);
+/// A silent lock without urgent work is asked so seldom (I12).
+const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// A gateway knows that a code is over so long after it is.
 const SEEN: Duration = Duration::from_secs(2);
 /// How early a code may be on a lock that knows no windows, as this property sets it.
@@ -47,6 +49,8 @@ struct Stay {
     leaving: bool,
     /// Until then it may be missing, and nobody knows: somebody took it, or the lock lost it.
     excused: Mono,
+    /// When callers last changed it.
+    changed: Mono,
 }
 
 impl Stay {
@@ -81,6 +85,8 @@ struct Door {
     heard_since: Mono,
     /// An exchange with it is under way.
     busy: bool,
+    /// When the last one was over.
+    idle_since: Mono,
     calls: std::collections::VecDeque<Mono>,
 }
 
@@ -108,6 +114,7 @@ impl Oracle {
             deaf: 0,
             heard_since: Mono(0),
             busy: false,
+            idle_since: Mono(0),
             calls: std::collections::VecDeque::new(),
         };
         self.doors.insert(lock, door);
@@ -171,12 +178,17 @@ impl Oracle {
         }
     }
 
+    /// Whether nobody can know what became of a code.
+    pub fn is_excused(&self, code: CodeId, now: Mono) -> bool {
+        self.stays.get(&code).is_some_and(|stay| stay.excused > now)
+    }
+
     /// When it can be asked whether the gateway knows what became of a code: now, later, or never.
     pub fn may_know(&self, code: CodeId, now: Mono) -> Option<Mono> {
         let door = self.doors.get(&self.stays.get(&code)?.lock)?;
         Some(match self.down || door.deaf > 0 {
             true => now + GRACE,
-            false => now.max(door.heard_since + GRACE),
+            false => now.max(door.heard_since + LONGEST_SILENCE + GRACE),
         })
     }
 
@@ -260,6 +272,7 @@ impl Oracle {
                         deleted: false,
                         leaving: false,
                         excused: Mono(0),
+                        changed: now.mono,
                     };
                     let twin = self.stays.values().any(|s| {
                         s.lock == stay.lock && s.pin == stay.pin && !s.deleted && now.wall < s.window.end()
@@ -274,6 +287,7 @@ impl Oracle {
             Answer::Ok => {
                 for code in codes {
                     if let Some(stay) = self.stays.get_mut(code) {
+                        stay.changed = now.mono;
                         stay.window = stay.asked.take().unwrap_or(stay.window);
                         if let Some(pin) = stay.asked_pin.take()
                             && pin != stay.pin
@@ -350,6 +364,11 @@ impl Oracle {
                 continue;
             }
             if stay.asked.is_some() || stay.asked_pin.is_some() || (stay.leaving && !stay.deleted) {
+                continue;
+            }
+            // Another moment of its own comes for what has only just become so.
+            let lately = |at: Timestamp| at <= now.wall && now.wall < at + GRACE;
+            if now.mono < stay.changed + GRACE || lately(stay.window.start()) || lately(stay.window.end()) {
                 continue;
             }
             // A lock that nothing is wrong with, behind one that something is wrong with.
@@ -447,7 +466,8 @@ impl Oracle {
             let Some(door) = self.doors.get(&stay.lock) else {
                 continue;
             };
-            let fair = door.radio == radio && !door.busy && door.troubled == 0;
+            let idle = !door.busy && door.idle_since + SEEN < now.mono;
+            let fair = door.radio == radio && idle && door.troubled == 0;
             let settled = stay.asked.is_none() && stay.asked_pin.is_none() && !stay.leaving;
             let over = stay.window.end() + SEEN < now.wall && !stay.deleted;
             let waits = fair && settled && over && door.clean_since + GRACE <= now.mono;
@@ -509,9 +529,10 @@ impl Oracle {
     }
 
     /// An exchange with a lock is over.
-    pub fn hung_up(&mut self, lock: DeviceId) {
+    pub fn hung_up(&mut self, lock: DeviceId, now: Mono) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.busy = false;
+            door.idle_since = now;
         }
     }
 

@@ -241,14 +241,15 @@ impl Plan {
     pub fn literal(&self) -> String {
         let told = format!("{self:#?}").replace(": [", ": vec![");
         let mut text = String::new();
-        // A `Duration` shows as `90s`.
-        for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        // A `Duration` shows as `90s` or `1.5s`.
+        for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
             let (word, after) = word.split_at(word.len() - 1);
             match word
                 .strip_suffix('s')
-                .filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|n| n.parse().ok())
+                .map(Duration::from_secs_f64)
             {
-                Some(seconds) => text.push_str(&format!("Duration::from_secs({seconds})")),
+                Some(span) => text.push_str(&format!("Duration::from_millis({})", span.as_millis())),
                 None => text.push_str(word),
             }
             text.push_str(after);

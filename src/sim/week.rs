@@ -10,6 +10,13 @@ use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
 
 const PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "slots", "write-only"];
+/// The first noon after a time of a plan, as a span from an earlier one.
+fn to_noon(from: Mono, after: Duration) -> Duration {
+    let at = (from + after).0;
+    let day = 24 * HOUR * 1000;
+    Duration::from_millis((at + day / 2).div_ceil(day) * day - day / 2 - from.0)
+}
+
 const HOUR: u64 = 3600;
 const WEEK: u64 = 7 * 24 * HOUR;
 
@@ -37,8 +44,14 @@ impl Plan {
                 0..=5 => {
                     let first = rng.random_range(0..locks.len());
                     let count = rng.random_range(1..=4.min(locks.len()));
-                    let starts = span(rng, 0, 48 * HOUR);
-                    let ends = starts + span(rng, HOUR / 4, 72 * HOUR);
+                    let mut starts = span(rng, 0, 48 * HOUR);
+                    let mut ends = starts + span(rng, HOUR / 4, 72 * HOUR);
+                    if job % 2 == 0 {
+                        // The day on which guests change: one leaves as the next one's code falls due.
+                        ends = to_noon(sent, ends);
+                        starts = to_noon(sent, starts) + Duration::from_secs(600);
+                        ends += Duration::from_secs(if ends <= starts { 24 * HOUR } else { 0 });
+                    }
                     items.push(Item::Create {
                         job,
                         at: sent,
@@ -231,12 +244,12 @@ impl Plan {
     fn cut_power(&mut self, jobs: u32) {
         let rng = &mut stream(self.seed, "cuts", 0);
         let locks = u32::try_from(self.locks.len()).unwrap_or(1);
-        for _ in 0..rng.random_range(1..9) {
+        for _ in 0..rng.random_range(2..12) {
             let of_lock = rng.random_range(0..locks);
             // Whom, and how many of them there are in a week, more or less.
             let (stage, whom, most) = match rng.random_range(0..9) {
-                0..=2 => (Stage::Sync, 0, 4_000),
-                3 => (Stage::Commit, 0, 4_000),
+                0..=2 => (Stage::Sync, 0, 2_500),
+                3 => (Stage::Commit, 0, 2_500),
                 4 => (Stage::Reply, rng.random_range(0..jobs), 1),
                 5 => (Stage::Drive, of_lock, 300),
                 6..=7 => (Stage::Apply, of_lock, 300),

@@ -5,6 +5,7 @@ use super::code::Code;
 use crate::gateway::doors;
 use crate::gateway::records::{Aim, Row};
 use crate::model::{CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
+use crate::sabotage::{self, Sabotage};
 use crate::schedule::{self, Rank};
 
 /// Most steps of one exchange, so that one busy lock does not hold its radio for long (I11).
@@ -191,12 +192,22 @@ impl Device {
     }
 
     fn step(&self, code: &Code, row: &Row) -> Option<Step> {
-        let pins = code.ours();
+        let mut pins = code.ours();
+        let mut slot = code.record.slot;
+        if let Some(other) = self
+            .record
+            .unmanaged
+            .first()
+            .filter(|_| sabotage::on(Sabotage::ClearsStrangers))
+        {
+            pins.extend(other.pin.clone());
+            slot = Some(other.slot);
+        }
         match row.aim {
             Aim::Set => Some(Step::Put {
                 code: code.record.code,
                 generation: row.generation,
-                slot: code.record.slot?,
+                slot: slot?,
                 stale: pins,
                 content: code.record.content(self.capabilities()),
             }),
@@ -204,7 +215,7 @@ impl Device {
             Aim::Remove => Some(Step::Remove {
                 code: code.record.code,
                 generation: row.generation,
-                slot: code.record.slot.unwrap_or(Slot(0)),
+                slot: slot.unwrap_or(Slot(0)),
                 pins,
             }),
         }

@@ -4,6 +4,7 @@ use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
 use crate::gateway::view::{External, ExternalChange};
 use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Pin, Slot, Timestamp};
+use crate::sabotage::{self, Sabotage};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
 
@@ -101,6 +102,7 @@ impl Code {
     pub fn rank(&self, row: &Row) -> Rank {
         match row.aim {
             Aim::Remove => Rank::Remove(self.record.over_since()),
+            Aim::Set if sabotage::on(Sabotage::SetsFirst) => Rank::Remove(Timestamp::MIN),
             Aim::Set => Rank::Set(self.record.window.start()),
         }
     }
@@ -127,6 +129,9 @@ impl Code {
             row.refusals += 1;
             row.reason = reason;
             self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));
+            if sabotage::on(Sabotage::GivesUp) {
+                self.next_try = None;
+            }
         }
         self.note_next_try(now);
     }

@@ -11,6 +11,7 @@ use crate::model::{
     Addressing, CodeId, Content, Detail, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection,
     Outcome, Pin, ReadBack, Step,
 };
+use crate::sabotage::{self, Sabotage};
 use crate::schedule;
 
 impl Device {
@@ -152,6 +153,11 @@ impl Device {
                 code.not_there = code.record.slot;
             }
         }
+        let believed = Finding::Proven(How::Acknowledged);
+        let finding = match finding {
+            Finding::Denied if sabotage::on(Sabotage::TrustsTheSend) => &believed,
+            other => other,
+        };
         // Its end may have come meanwhile: then only a proof still says anything.
         let overtaken = code.row.as_ref().is_none_or(|row| row.aim != Aim::Set);
         if code.record.generation != generation || (overtaken && !matches!(finding, Finding::Proven(_))) {
@@ -167,7 +173,8 @@ impl Device {
         }
         match finding {
             Finding::Proven(how) => {
-                let look = readable.then(|| desk.now.mono + desk.settings.second_look);
+                let look = (readable && !sabotage::on(Sabotage::LooksOnce))
+                    .then(|| desk.now.mono + desk.settings.second_look);
                 code.prove(content.clone(), *how, look, desk);
             }
             Finding::Denied => {

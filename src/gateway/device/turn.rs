@@ -9,6 +9,7 @@ use super::{Device, Touched};
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Row, Waiting, code_key};
 use crate::model::{Addressing, CodeId, Detail, EventKind, Now, Slot, Timestamp};
+use crate::sabotage::{self, Sabotage};
 use crate::schedule::{self, Stay};
 use crate::store::Tree;
 
@@ -83,6 +84,11 @@ impl Device {
         let next_check = self.check_after(desk);
         let code = self.codes.get_mut(&id)?;
         let content = present.then(|| code.record.content(&self.spec.capabilities));
+        if code.record.deleted_at.is_some() && sabotage::on(Sabotage::DropsUnasked) {
+            code.row = None;
+            code.store_row(desk.ledger);
+            return Some(self.drop_code(id, desk));
+        }
         if code.agrees(content.as_ref()) {
             code.open(desk);
             let erased = code.row.take().is_some();

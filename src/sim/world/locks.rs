@@ -137,7 +137,7 @@ impl World {
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
-        self.oracle.hung_up(open.exchange.device);
+        self.oracle.hung_up(open.exchange.device, self.now);
         let puts = open.exchange.steps.iter().filter_map(|step| match step {
             Step::Put { code, .. } => Some(*code),
             _ => None,

@@ -652,6 +652,8 @@ impl World {
                     self.note_verdict(verdict);
                 }
             }
+            // It was lost once more meanwhile.
+            What::Word(code) if self.oracle.is_excused(code, self.now) => {}
             What::Word(code) => match self.oracle.may_know(code, self.now) {
                 Some(at) if at > self.now => self.push(at, What::Word(code)),
                 Some(_) => {
