@@ -43,6 +43,10 @@ pub(crate) struct Mark {
     /// Milliseconds since the machine was started.
     up: u64,
     boot: Uuid,
+    /// It came out of an export: true time is later, nobody knows by how much, and this machine's time
+    /// since its start says nothing about it.
+    #[serde(default)]
+    imported: bool,
 }
 
 /// A clock that moved as no clock does by itself.
@@ -106,6 +110,7 @@ impl Timekeeper {
                 wall: reading.wall,
                 up: self.up(reading.mono),
                 boot: self.boot.id,
+                imported: false,
             });
         }
         let changed = std::mem::replace(&mut self.trust, trust) != trust;
@@ -113,6 +118,14 @@ impl Timekeeper {
             self.since = now.wall;
         }
         (now, changed)
+    }
+
+    /// From here on the mark is the least that can be, and nothing more: it came out of an export.
+    /// Returns it, to be stored.
+    pub fn take_mark_for_the_least(&mut self) -> Option<Mark> {
+        let mark = self.mark.as_mut()?;
+        mark.imported = true;
+        Some(*mark)
     }
 
     /// The operator says that the clock is right where it is.
@@ -161,12 +174,14 @@ impl Timekeeper {
     /// can tell: then only what passed since its start is added.
     fn carried(&self, mono: Mono) -> Timestamp {
         let up = self.up(mono);
+        let here = Duration::from_millis(mono.0.saturating_sub(self.boot.at.0));
         match self.mark {
+            Some(mark) if mark.imported => mark.wall.max(RELEASED) + here,
             Some(mark) if mark.boot == self.boot.id => {
                 mark.wall + Duration::from_millis(up.saturating_sub(mark.up))
             }
             Some(mark) => mark.wall + Duration::from_millis(up),
-            None => RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)),
+            None => RELEASED + here,
         }
     }
 
@@ -176,7 +191,7 @@ impl Timekeeper {
         if !reading.trusted {
             return None;
         }
-        let mark = self.mark?;
+        let mark = self.mark.filter(|mark| !mark.imported)?;
         let carried = self.carried(reading.mono);
         let ahead = reading.wall.since(carried);
         let behind = carried.since(reading.wall);
@@ -360,6 +375,25 @@ mod tests {
             keeper.trust
         };
         assert_eq!((start(29), start(31)), (Trust::Trusted, Trust::Wild));
+    }
+
+    #[test]
+    fn a_mark_out_of_an_export_is_the_least_that_can_be() {
+        // Of the same run of the machine, which has been up for a year since.
+        for n in [1, 2] {
+            let mut keeper = keeper(Untrusted::Hold, n, marked(1));
+            keeper.boot.up = 365 * DAY;
+            let mark = keeper.take_mark_for_the_least();
+            assert!(mark.is_some_and(|mark| mark.imported));
+            assert_eq!(
+                keeper.judge(reading(Timestamp(0), HOUR, false)).0.wall,
+                after(HOUR)
+            );
+            // However long the export lay there: a clock that something vouches for is right.
+            let (now, _) = keeper.judge(reading(after(300 * DAY), 2 * HOUR, true));
+            assert_eq!((now.wall, keeper.trust), (after(300 * DAY), Trust::Trusted));
+            assert!(keeper.mark.is_some_and(|mark| !mark.imported));
+        }
     }
 
     #[test]

@@ -155,6 +155,19 @@ impl Rig {
         program(&self.config()).args(arguments).output().unwrap()
     }
 
+    /// The same for a command that reads this.
+    pub fn command_with(&self, arguments: &[&str], text: &str) -> Output {
+        let mut command = program(&self.config())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        command.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        command.wait_with_output().unwrap()
+    }
+
     /// What a command prints.
     #[track_caller]
     pub fn told(&self, arguments: &[&str]) -> String {
