@@ -338,7 +338,7 @@ fn join(parts: BTreeMap<u32, Vec<u8>>) -> Option<Vec<u8>> {
 fn altered(tree: Tree, key: &[u8], how: &str) -> Fail {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     Fail::Damaged(format!(
-        "the row {key} of {tree}: {how}; restore the data directory from a backup"
+        "the row {key} of {tree}: {how}; restore the data directory from a backup, or import an export"
     ))
 }
 
