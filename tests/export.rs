@@ -101,6 +101,12 @@ fn number(name: &str) -> Option<u64> {
         .map(|text| text.parse().expect("a number"))
 }
 
+/// Where moments are drawn from, and what draws them again.
+fn drawn() -> (u64, SmallRng) {
+    let seed = number("LOCKBRIDGE_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    (seed, SmallRng::seed_from_u64(seed))
+}
+
 #[test]
 fn everything_comes_back_on_another_machine() {
     let (mut rig, key) = with_recovery_key();
@@ -304,9 +310,8 @@ fn two_whole_exports_are_kept_whatever_is_cut() {
     } else {
         15
     };
-    let seed = number("LOCKBRIDGE_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let (seed, mut rng) = drawn();
     println!("LOCKBRIDGE_SEED={seed}");
-    let mut rng = SmallRng::seed_from_u64(seed);
     let (mut rig, key) = with_recovery_key();
     let key = RecoveryKey::parse(&fs::read_to_string(key).unwrap()).unwrap();
     rig.run();

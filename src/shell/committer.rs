@@ -102,7 +102,8 @@ fn run(
                 });
                 dead = looked.err();
             }
-            Order::Look(_) => {}
+            // At once: somebody waits to see it dropped.
+            Order::Look(look) => drop(look),
         }
         while !group.is_empty() && group.len() < GROUP && next.is_none() {
             match submitted.try_recv() {

@@ -213,8 +213,13 @@ impl Rig {
     /// Starts the gateway, and `kill -9` at a moment that need not find it ready. What it says
     /// is read on the way, and not kept.
     pub fn run_and_kill(&self, moment: impl FnOnce()) {
+        self.kill_at(&["run"], moment);
+    }
+
+    /// Runs the program with this configuration, and `kill -9` at a moment.
+    pub fn kill_at(&self, arguments: &[&str], moment: impl FnOnce()) {
         let mut process = program(&self.config())
-            .arg("run")
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

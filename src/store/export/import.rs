@@ -105,14 +105,21 @@ impl Stage {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        disk::make_dir(&dir).map_err(failed)?;
+        disk::make_dir(&dir)
+            .and_then(|()| disk::hand_over(&dir, data_dir))
+            .map_err(failed)?;
         Ok(Stage(dir))
     }
 
     fn move_in(self, data_dir: &Path) -> Result<(), Fail> {
         let failed = |e: io::Error| Fail::io("moving the new store into its place", &e);
+        let store = self.0.join(DIR);
+        for entry in fs::read_dir(&store).map_err(failed)? {
+            disk::hand_over(&entry.map_err(failed)?.path(), data_dir).map_err(failed)?;
+        }
+        disk::hand_over(&store, data_dir).map_err(failed)?;
         // Fails if a gateway began a store here meanwhile.
-        fs::rename(self.0.join(DIR), data_dir.join(DIR)).map_err(failed)?;
+        fs::rename(store, data_dir.join(DIR)).map_err(failed)?;
         disk::sync_path(data_dir).map_err(failed)?;
         fs::rename(self.0.join(witness::FILE), data_dir.join(witness::FILE)).map_err(failed)?;
         disk::sync_path(data_dir).map_err(failed)
