@@ -357,6 +357,52 @@ fn two_whole_exports_are_kept_whatever_is_cut() {
 }
 
 #[test]
+fn an_import_that_is_killed_leaves_a_whole_store_or_none() {
+    let kills = if number("LOCKBRIDGE_FULL") == Some(1) {
+        100
+    } else {
+        8
+    };
+    let (seed, mut rng) = drawn();
+    println!("LOCKBRIDGE_SEED={seed}");
+    let (mut rig, key) = with_recovery_key();
+    rig.run();
+    for n in 1..=90 {
+        let booking = json!({
+            "device_ids": [FRONT, BACK],
+            "name": format!("stay {n}"),
+            "starts_at": rig.time(100_000 * n),
+            "ends_at": rig.time(100_000 * n + 90_000),
+        });
+        rig.post("/access_codes/create_multiple", booking).ok();
+    }
+    let made = rig.post(EXPORT, json!({})).ok();
+    let export = made["export"]["path"].as_str().unwrap();
+    let arguments = ["import", export, "--recovery-key-file", key.to_str().unwrap()];
+    let (mut whole, mut none) = (0, 0);
+    for round in 0..kills {
+        let mut new = another_machine(&rig);
+        // The moments are drawn, not waited for: whatever is under way then is cut.
+        let moment = Duration::from_micros(rng.random_range(1..400_000));
+        new.kill_at(&arguments, || {
+            let (_open, never) = channel::<()>();
+            assert!(never.recv_timeout(moment).is_err());
+        });
+        if new.data_dir().join("store").exists() {
+            whole += 1;
+        } else {
+            none += 1;
+            let again = new.command(&arguments);
+            assert!(again.status.success(), "round {round}: {again:?}");
+        }
+        new.run();
+        let codes = (new.codes(FRONT).len(), new.codes(BACK).len());
+        assert_eq!(codes, (90, 90), "round {round}");
+    }
+    println!("{whole} killed imports left a whole store, {none} none");
+}
+
+#[test]
 #[allow(
     clippy::disallowed_methods,
     reason = "prints how long it took, and decides nothing"
