@@ -926,3 +926,26 @@ fn no_number_of_an_event_is_given_out_twice_and_followers_are_told_of_the_gap() 
         .filter(|event| event.kind == EventKind::Restored);
     assert_eq!(told.count(), 1);
 }
+
+#[test]
+fn a_place_that_gets_free_is_no_word() {
+    let mut setup = Setup::profile("slots").unwrap();
+    setup.capabilities.capacity = 1;
+    let mut site = Site::of(setup);
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    let export = site.export();
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.wait(600);
+    site.by_hand(Some(1), "999111");
+    site.restore(&export);
+    site.wait(HOUR);
+    let change = ByHand::Remove {
+        slot: Some(Slot(1)),
+        code: None,
+    };
+    site.lock.by_hand(site.now, &change).unwrap();
+    site.wait(30 * HOUR);
+    assert!(site.gateway.unmanaged(DEVICE).is_empty() && site.on_lock().is_empty());
+    assert_eq!(site.reason(code), Some(Waiting::GoneSinceExport));
+}
