@@ -106,6 +106,7 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         gateway,
         store: Box::new(card),
         storage_low: Box::new(|| false),
+        exporter: None,
         locks: BTreeMap::new(),
         facts,
         clock,

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
-use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
+use lockbridge::gateway::{
+    Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb, Waiting, restored_row,
+};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey,
-    Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Step, Timestamp,
-    Update, UpdateMultiple, Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding,
+    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reason, Request, Settings,
+    Slot, Step, Timestamp, Update, UpdateMultiple, Window,
 };
-use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
+use lockbridge::store::{Batch, Content, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use uuid::Uuid;
@@ -44,6 +46,8 @@ struct Site {
     bytes_of_last_batch: usize,
     /// The newest event of which followers were told.
     told: u64,
+    /// The lock was not read since a restore: nothing may be written to it.
+    unread: bool,
 }
 
 fn pin(digits: &str) -> Pin {
@@ -103,10 +107,62 @@ impl Site {
             stalled: None,
             bytes_of_last_batch: 0,
             told: 0,
+            unread: false,
         };
         site.tell(Event::Timer);
         site.settle();
         site
+    }
+
+    /// What an export made now would hold.
+    fn export(&self) -> MemoryStore {
+        MemoryStore::copy_of(&self.disk).unwrap()
+    }
+
+    /// The gateway goes on from an export, as an import leaves it; its lock is as it is.
+    fn restore(&mut self, export: &MemoryStore) {
+        let key = SealKey::new([7; SealKey::BYTES]);
+        let mut content = Content::read(export, &key).unwrap();
+        let last_event = content.take(Tree::Events).last().map_or(0, |(seq, _)| {
+            u64::from_be_bytes(seq.as_slice().try_into().unwrap())
+        });
+        let mut content = Content::read(export, &key).unwrap();
+        self.disk = MemoryStore::new();
+        let (mut vault, _) = Vault::open(&mut self.disk, &key, [2; 16]).unwrap();
+        let mut batch = Batch::new();
+        for tree in Tree::ALL {
+            for (key, value) in content.take(tree) {
+                vault.put(&mut batch, tree, &key, &value);
+            }
+        }
+        let (tree, row, value) = restored_row(last_event, Timestamp(0));
+        vault.put(&mut batch, tree, &row, &value);
+        self.disk.commit(&batch).unwrap();
+        self.disk.sync().unwrap();
+        self.under_way.clear();
+        self.unread = self.lock.capabilities().read_back != ReadBack::None;
+        self.start();
+    }
+
+    /// Starts anew from what is on the disk.
+    fn start(&mut self) {
+        let setup = self.lock.setup().clone();
+        self.under_way.clear();
+        self.gateway = booted(&mut self.disk, &setup, self.now);
+        self.told = self.newest_event();
+        self.tell(Event::Timer);
+    }
+
+    fn reason(&self, code: CodeId) -> Option<Waiting> {
+        let queue = self.gateway.queue(DEVICE, self.now).unwrap();
+        queue
+            .into_iter()
+            .find(|row| row.code == code)
+            .map(|row| row.reason)
+    }
+
+    fn suspects(&self) -> usize {
+        self.gateway.device(DEVICE, self.now).unwrap().suspects
     }
 
     fn pass(&mut self, span: Duration) {
@@ -137,6 +193,9 @@ impl Site {
                     }
                     Effect::Reply { answer, .. } => answered = Some(answer),
                     Effect::Drive(exchange) => {
+                        let writes = |step: &Step| matches!(step, Step::Put { .. } | Step::Remove { .. });
+                        let written = exchange.steps.iter().any(writes);
+                        assert!(!(self.unread && written), "written before it was read");
                         self.exchanges += 1;
                         self.under_way.push_back(exchange);
                     }
@@ -144,7 +203,7 @@ impl Site {
                     Effect::Changed(subjects) if subjects.contains(&Subject::Events) => {
                         self.told = self.newest_event();
                     }
-                    Effect::Changed(_) => {}
+                    Effect::Changed(_) | Effect::Export => {}
                 }
             }
         }
@@ -178,6 +237,9 @@ impl Site {
                 break;
             }
         }
+        self.unread &= !findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Table(_)));
         (exchange.call, Outcome { findings, took })
     }
 
@@ -669,4 +731,221 @@ fn a_lock_that_refuses_to_be_read_is_not_asked_in_a_storm() {
     let tries = site.exchanges - exchanges;
     // After a minute, two, four and so on, and then every hour.
     assert!((5..12).contains(&tries), "{tries}");
+}
+
+#[test]
+fn after_a_restore_no_lock_is_written_before_it_was_read() {
+    for profile in ["slots", "keypad-6", "masked"] {
+        let mut site = Site::with(profile);
+        site.lock.disconnect();
+        let set = site.create(Some("345678"), Window::Ongoing, None).code;
+        let over = site.create(Some("456789"), until(HOUR), None).code;
+        site.settle();
+        let export = site.export();
+        // Silent, and then unwilling to be read; the power is cut in between.
+        site.restore(&export);
+        site.wait(2 * HOUR);
+        site.lock.connect();
+        site.refuses_reads = true;
+        site.wait(4 * HOUR);
+        site.start();
+        site.wait(4 * HOUR);
+        assert!(site.unread && site.on_lock().is_empty(), "{profile}");
+        site.refuses_reads = false;
+        site.wait(2 * HOUR);
+        assert!(!site.unread);
+        assert_eq!(
+            (site.on_lock(), site.status(set)),
+            (vec!["345678".into()], Some(Status::Set))
+        );
+        assert_ne!(site.status(over), Some(Status::Set));
+    }
+}
+
+#[test]
+fn a_code_that_was_set_after_the_export_is_found_again_and_taken_off_at_its_end() {
+    for profile in ["slots", "keypad-6"] {
+        // Back at once; or so late that its record would have been dropped.
+        for away in [0, 40 * 86_400] {
+            let mut site = Site::with(profile);
+            let start = START + Duration::from_secs(80 * HOUR);
+            let window = Window::between(start, start + Duration::from_secs(10 * HOUR)).unwrap();
+            let code = site.create(Some("345678"), window, None).code;
+            let export = site.export();
+            site.by_hand(Some(1), "999111");
+            site.wait(81 * HOUR);
+            assert_eq!(site.on_lock().len(), 2);
+            site.pass(Duration::from_secs(away));
+            site.restore(&export);
+            site.wait(60);
+            assert_eq!(
+                site.gateway.unmanaged(DEVICE).len(),
+                1,
+                "{profile}: the stranger's"
+            );
+            if away == 0 {
+                assert_eq!(site.status(code), Some(Status::Set), "{profile}");
+            }
+            site.wait(10 * HOUR);
+            assert_eq!(site.on_lock(), ["999111"], "{profile}, away {away}");
+        }
+    }
+}
+
+#[test]
+fn a_code_that_ended_since_the_export_is_taken_off() {
+    for profile in ["slots", "keypad-6", "masked", "write-only"] {
+        let mut site = Site::with(profile);
+        let code = site.create(Some("345678"), until(HOUR), None).code;
+        site.wait(600);
+        let export = site.export();
+        site.pass(Duration::from_secs(5 * HOUR));
+        site.restore(&export);
+        site.wait(120);
+        assert!(site.on_lock().is_empty(), "{profile}");
+        assert_eq!(site.status(code), Some(Status::Unset));
+    }
+}
+
+#[test]
+fn a_code_that_was_taken_off_since_the_export_waits_for_a_word() {
+    for profile in ["slots", "keypad-6", "masked"] {
+        for word in ["none", "verify", "update", "delete"] {
+            let mut site = Site::with(profile);
+            let code = site.create(Some("345678"), until(40 * HOUR), None).code;
+            site.wait(600);
+            let export = site.export();
+            site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+            site.wait(600);
+            site.restore(&export);
+            // Through a check of the lock, and another start.
+            site.wait(13 * HOUR);
+            site.start();
+            site.wait(HOUR);
+            assert!(site.on_lock().is_empty(), "{profile}");
+            assert_eq!(site.reason(code), Some(Waiting::GoneSinceExport));
+            let lost = site
+                .gateway
+                .events()
+                .filter(|event| event.kind == EventKind::CodeLost);
+            assert_eq!(lost.count(), 1);
+            let there = match word {
+                "verify" => {
+                    site.tell(Event::Verify(DEVICE));
+                    true
+                }
+                "update" => {
+                    site.recode(code, "456789");
+                    true
+                }
+                "delete" => {
+                    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+                    false
+                }
+                _ => false,
+            };
+            site.wait(600);
+            assert_eq!(site.on_lock().len(), usize::from(there), "{profile}, {word}");
+            site.wait(40 * HOUR);
+            assert!(
+                site.on_lock().is_empty() && site.reason(code).is_none(),
+                "{profile}, {word}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_code_that_nobody_knows_after_a_restore_is_left_alone_and_shown_where_it_can_be_told() {
+    for (profile, suspects) in [("slots", 0), ("keypad-6", 1), ("masked", 0)] {
+        let mut site = Site::with(profile);
+        site.by_hand(Some(9), "999111");
+        site.wait(13 * HOUR);
+        let export = site.export();
+        site.create(Some("345678"), until(20 * HOUR), None);
+        site.settle();
+        site.by_hand(Some(8), "888111");
+        site.restore(&export);
+        site.wait(40 * HOUR);
+        assert_eq!(site.on_lock().len(), 3, "{profile}");
+        assert_eq!(
+            (site.gateway.unmanaged(DEVICE).len(), site.suspects()),
+            (3, suspects),
+            "{profile}"
+        );
+        site.start();
+        site.settle();
+        assert_eq!(site.suspects(), suspects);
+        // Taken off at the lock, by whoever knew it.
+        let change = ByHand::Remove {
+            slot: None,
+            code: Some(pin("345678")),
+        };
+        site.lock.by_hand(site.now, &change).unwrap();
+        site.wait(13 * HOUR);
+        assert_eq!(
+            (site.gateway.unmanaged(DEVICE).len(), site.suspects()),
+            (2, 0),
+            "{profile}"
+        );
+    }
+}
+
+#[test]
+fn no_number_of_an_event_is_given_out_twice_and_followers_are_told_of_the_gap() {
+    let mut site = Site::with("slots");
+    site.create(Some("345678"), Window::Ongoing, None);
+    site.wait(600);
+    let (export, exported) = (site.export(), site.newest_event());
+    for n in 0..5 {
+        site.create(Some(&format!("45678{n}")), Window::Ongoing, None);
+        site.wait(60);
+    }
+    let given_out = site.newest_event();
+    site.restore(&export);
+    let restored = site
+        .gateway
+        .events()
+        .find(|event| event.kind == EventKind::Restored)
+        .unwrap()
+        .seq;
+    assert!(restored > given_out);
+    // Who stood before the gap, at it, or beyond it.
+    let (lost, run) = site.gateway.events_after(exported - 1, 64);
+    assert_eq!((lost, run.len(), run[0].seq), (None, 1, exported));
+    for after in [exported, given_out] {
+        let (lost, run) = site.gateway.events_after(after, 64);
+        assert_eq!((lost, run[0].seq), (Some((after + 1, restored - 1)), restored));
+    }
+    // It is done once.
+    site.start();
+    site.settle();
+    let told = site
+        .gateway
+        .events()
+        .filter(|event| event.kind == EventKind::Restored);
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_place_that_gets_free_is_no_word() {
+    let mut setup = Setup::profile("slots").unwrap();
+    setup.capabilities.capacity = 1;
+    let mut site = Site::of(setup);
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    let export = site.export();
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.wait(600);
+    site.by_hand(Some(1), "999111");
+    site.restore(&export);
+    site.wait(HOUR);
+    let change = ByHand::Remove {
+        slot: Some(Slot(1)),
+        code: None,
+    };
+    site.lock.by_hand(site.now, &change).unwrap();
+    site.wait(30 * HOUR);
+    assert!(site.gateway.unmanaged(DEVICE).is_empty() && site.on_lock().is_empty());
+    assert_eq!(site.reason(code), Some(Waiting::GoneSinceExport));
 }

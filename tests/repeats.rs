@@ -107,7 +107,7 @@ impl Site {
                         events.push_back(Event::Synced(ticket));
                     }
                     Effect::Reply { job, answer, .. } => answered = Some((job, answer)),
-                    Effect::Drive(_) | Effect::Changed(_) | Effect::WakeAt(_) => {}
+                    Effect::Drive(_) | Effect::Changed(_) | Effect::Export | Effect::WakeAt(_) => {}
                 }
             }
         }

@@ -173,9 +173,10 @@ impl Life {
             device(CELLAR, "Cellar", "write-only", all),
         ]);
         rig.verbose = true;
+        let recovery = rig.told(&["init"]).trim().to_owned();
         rig.run();
         ear.find(|heard| heard.topic == format!("{BASE}/status") && heard.payload == "online");
-        let secrets = BTreeSet::from([rig.key.clone(), password.to_owned()]);
+        let secrets = BTreeSet::from([rig.key.clone(), password.to_owned(), recovery]);
         Life {
             rig,
             broker,
@@ -259,6 +260,8 @@ impl Life {
             vec!["receipt", "no such key"],
             vec!["keys", "list"],
             vec!["run"],
+            vec!["init"],
+            vec!["export"],
         ] {
             let output = self.rig.command(&arguments);
             let place = format!("`lockbridge {}`", arguments.join(" "));

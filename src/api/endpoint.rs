@@ -10,7 +10,8 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
-    OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness, Streamed,
+    OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
+    Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -108,6 +109,8 @@ pub enum Call {
     Stream,
     /// The operator vouches for the clock.
     AcceptClock,
+    /// An export is made now.
+    Export,
     /// The OpenAPI document.
     Document,
 }
@@ -418,6 +421,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<OneClock>,
         about: "Vouches for a clock that moved as no clock moves by itself.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/export",
+        methods: &[Post],
+        call: Call::Export,
+        needs: Needs::OneOf(&[Scope::Admin]),
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneExport>,
+        about: "Makes an export now, and says where it lies.",
     },
 ];
 

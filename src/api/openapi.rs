@@ -300,6 +300,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Ready
             | Call::Stream
             | Call::AcceptClock
+            | Call::Export
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode
@@ -316,8 +317,8 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::Job => true,
         },
-        409 => is_change || endpoint.call == Call::GenerateCode,
-        507 => is_change,
+        409 => is_change || matches!(endpoint.call, Call::GenerateCode | Call::Export),
+        507 => is_change || endpoint.call == Call::Export,
         _ => true,
     }
 }

@@ -4,6 +4,7 @@
 //! mod.rs   commands and statuses          locks.rs   the locks of a configuration
 //! run.rs   the gateway, put together      client.rs  calls to a running gateway
 //! keys.rs  API keys                       show.rs    its answers as tables
+//! rescue.rs exports, and the way back
 //! demo/    a stay played through before one's eyes
 //! ```
 //!
@@ -14,6 +15,7 @@ mod client;
 mod demo;
 mod keys;
 mod locks;
+mod rescue;
 mod run;
 mod show;
 
@@ -51,6 +53,12 @@ struct Cli {
 enum Command {
     /// Run the gateway in the foreground.
     Run,
+    /// Make the data directory, its key, and the recovery key that opens exports; print that one, once.
+    Init(rescue::Init),
+    /// Have the running gateway make an export now.
+    Export(rescue::Export),
+    /// Put the store of an export into a data directory that has none.
+    Import(rescue::Import),
     /// Play a stay on four simulated doors, then leave a gateway to try; needs no configuration.
     Demo(demo::Demo),
     /// Check the configuration, and say how it was understood.
@@ -148,7 +156,12 @@ impl From<Fail> for Failure {
         let status = match &fail {
             Fail::Damaged(_) | Fail::Newer { .. } => Failure::STORE,
             Fail::Locked(_) => Failure::INSTANCE,
-            Fail::Full(_) | Fail::Broken(_) | Fail::Key(_) | Fail::Oversize { .. } => Failure::OTHER,
+            Fail::Full(_)
+            | Fail::Broken(_)
+            | Fail::Recovery(_)
+            | Fail::Key(_)
+            | Fail::Occupied(_)
+            | Fail::Oversize { .. } => Failure::OTHER,
         };
         Failure {
             status,
@@ -186,6 +199,9 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
     let config = || Config::load(&cli.config);
     match &cli.command {
         Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
+        Command::Init(command) => rescue::init(command, &config()?),
+        Command::Export(command) => rescue::export(command, &config()?),
+        Command::Import(command) => rescue::import(command, &config()?),
         Command::Demo(command) => demo::demo(command).map(|()| String::new()),
         Command::CheckConfig => {
             let config = config()?;

@@ -23,7 +23,7 @@ use crate::http::keys::Keys;
 use crate::http::{self, Api, socket};
 use crate::mqtt::{self, Mqtt};
 use crate::shell::{self, Parts};
-use crate::store::{Options, SledStore, Vault, load_key};
+use crate::store::{Exporter, Options, SledStore, Vault, load_key};
 use crate::tls;
 
 /// Answers under way get this long once the end is asked for.
@@ -69,6 +69,12 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     let mut rng = randomness();
     let (vault, content) = Vault::open(&mut store, &key, rng.random())?;
     let seed = rng.random();
+    let name = format!("{}/{}", config.site, config.gateway);
+    let named = config.export_dir.as_deref();
+    let exporter = Exporter::new(&config.data_dir, key, named, config.reserve, name);
+    if !exporter.has_recovery_key() {
+        tracing::warn!("no exports are made: `lockbridge init` makes the key that would open them");
+    }
 
     // The doors, not yet opened: whatever fails, fails before anything is asked of a lock.
     let network = TcpListener::bind(config.http.listen)
@@ -97,6 +103,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         gateway,
         store: Box::new(store),
         storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        exporter: Some(Arc::new(exporter)),
         locks: locks.registry.clone(),
         facts,
         clock,

@@ -98,6 +98,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .transpose()?,
         reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
             << 20,
+        export_dir: raw.export.dir.map(PathBuf::from),
         sim_links: top("[sim]").number("links", raw.sim.links, SIM_LINKS, &(1..=64))?,
         site,
         devices,

@@ -25,6 +25,10 @@ impl Display for Description<'_> {
             None => writeln!(f, "store key    at its default place")?,
         }
         writeln!(f, "reserve      {} MB", config.reserve >> 20)?;
+        match &config.export_dir {
+            Some(dir) => writeln!(f, "exports      {}", dir.display())?,
+            None => writeln!(f, "exports      in the data directory")?,
+        }
         let http = &config.http;
         let timeout = span::print(http.timeout);
         match &http.identity {

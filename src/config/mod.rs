@@ -47,6 +47,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// How much room must stay free on the card, in bytes.
     pub reserve: u64,
+    /// Where exports go; `None` for the data directory.
+    pub export_dir: Option<PathBuf>,
     /// How many simulated locks one simulated radio speaks to at once.
     pub sim_links: usize,
     /// The locks, in the order of the file.

@@ -26,6 +26,7 @@ section! {
         clock: Clock,
         locks: Locks,
         store: Store,
+        export: Export,
         limits: Limits,
         sim: Sim,
         device: Vec<Device>,
@@ -71,6 +72,7 @@ section! {
 section! { Clock { source: Option<Source>, untrusted: Option<Untrusted>, } }
 section! { Locks { remote_unlock: Option<bool>, } }
 section! { Store { key_file: Option<String>, reserve_mb: Option<u64>, } }
+section! { Export { dir: Option<String>, } }
 section! {
     Limits {
         codes: Option<usize>,

@@ -6,10 +6,12 @@ use serde::de::DeserializeOwned;
 
 use super::device::{Device, DeviceSpec};
 use super::doors::Doors;
+use super::exports::Exports;
 use super::jobs::Jobs;
 use super::ledger::{Ledger, SENT_KEY};
 use super::rates::Rates;
 use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
+use super::restored::{RESTORED_KEY, Restored};
 use super::timekeeper::{MARK_KEY, Timekeeper};
 use super::{Gateway, Radio};
 use crate::model::{
@@ -50,6 +52,7 @@ impl Gateway {
         }
         let meta = content.take(Tree::Meta);
         let sent = one(&meta, SENT_KEY)?;
+        let restored: Option<Restored> = one(&meta, RESTORED_KEY)?;
         let timekeeper = Timekeeper::new(settings.untrusted, boot, one(&meta, MARK_KEY)?);
         let (now, _) = timekeeper.tell(reading);
         let mut records: Vec<Record> = Vec::new();
@@ -92,6 +95,7 @@ impl Gateway {
             doors: Doors::default(),
             rates: Rates::default(),
             timekeeper,
+            exports: Exports::new(reading.mono),
             replies: BTreeMap::new(),
             next_reply: 1,
             ledger: Ledger::new(vault, events(&mut content)?, settings.limits.events, sent),
@@ -104,6 +108,9 @@ impl Gateway {
             before: None,
             settings,
         };
+        if let Some(restored) = restored {
+            gateway.take_up_restored(&restored, now);
+        }
         gateway.note_new_devices(now);
         gateway.take_up_codes(records, now);
         let repairs = gateway.take_up_rows(content.take(Tree::Queue), now)?;

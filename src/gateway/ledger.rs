@@ -113,6 +113,11 @@ impl Ledger {
         }
     }
 
+    /// Gives no number out below this one.
+    pub fn leap_to(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq);
+    }
+
     /// The broker has every event up to this one.
     pub fn events_sent(&mut self, seq: u64) {
         let sent = seq.clamp(self.sent, self.last_event());

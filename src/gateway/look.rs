@@ -130,6 +130,7 @@ impl Gateway {
             reason: waiting.first().map(|(_, reason)| *reason),
             slots_used: held + device.record.unmanaged.len(),
             unmanaged: device.record.unmanaged.len(),
+            suspects: device.record.suspects.len(),
             drift: device.codes.values().any(|c| c.record.denied > 0),
         })
     }
@@ -243,11 +244,20 @@ impl Gateway {
         self.replies.iter().map(|(seq, reply)| (*seq, reply))
     }
 
-    /// Events after `seq`, oldest first; those pruned by now are left out.
-    pub fn events_after(&self, seq: u64) -> impl Iterator<Item = &Event> {
+    /// Up to `most` events after `seq` that follow each other without a gap, oldest first, and the numbers
+    /// from `seq` to the first of them if there are any: of events that were pruned, or forgotten by a
+    /// restore.
+    #[must_use]
+    pub fn events_after(&self, seq: u64, most: usize) -> (Option<(u64, u64)>, Vec<&Event>) {
         let events = self.ledger.events();
         let from = events.partition_point(|event| event.seq <= seq);
-        events.range(from..)
+        let Some(first) = events.get(from).map(|event| event.seq) else {
+            return (None, Vec::new());
+        };
+        let run = events.range(from..).zip(first..).take(most);
+        let run = run.take_while(|(event, expected)| event.seq == *expected);
+        let lost = (seq + 1 < first).then(|| (seq + 1, first - 1));
+        (lost, run.map(|(event, _)| event).collect())
     }
 
     /// The last event that the broker has.

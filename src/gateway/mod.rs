@@ -19,11 +19,13 @@ mod boot;
 mod carry_out;
 mod device;
 mod doors;
+mod exports;
 mod jobs;
 mod ledger;
 mod look;
 mod rates;
 mod records;
+mod restored;
 mod timekeeper;
 pub mod view;
 
@@ -36,6 +38,7 @@ pub use accept::{Ask, Door};
 pub use boot::Repairs;
 pub use device::DeviceSpec;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
+pub use restored::restored_row;
 
 use crate::model::{
     CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId,
@@ -46,6 +49,7 @@ use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
 use device::Device;
 use doors::Doors;
+use exports::Exports;
 use jobs::Jobs;
 use ledger::{Desk, Ledger};
 use rates::Rates;
@@ -80,6 +84,8 @@ pub enum Event {
     Answered(JobId),
     /// The operator vouches for a clock that made a wild step.
     AcceptClock,
+    /// The export that was asked for last was not made.
+    ExportFailed,
     /// The storage went below its reserve, or is above it again.
     StorageLow(bool),
     /// Time has passed.
@@ -104,6 +110,8 @@ pub enum Effect {
     Drive(Exchange),
     /// What readers see of these has changed.
     Changed(BTreeSet<Subject>),
+    /// Make an export of all that was committed so far.
+    Export,
     /// Say [`Event::Timer`] at this time; takes the place of an earlier one.
     WakeAt(Mono),
 }
@@ -147,6 +155,7 @@ pub struct Gateway {
     doors: Doors,
     rates: Rates,
     timekeeper: Timekeeper,
+    exports: Exports,
     replies: BTreeMap<u64, Reply>,
     next_reply: u64,
     ledger: Ledger,
@@ -178,6 +187,7 @@ impl Gateway {
             Event::EventsSent(seq) => self.ledger.events_sent(seq),
             Event::Verify(id) => self.with_device(now, id, Device::verify),
             Event::Answered(job) => self.jobs.answered(&job),
+            Event::ExportFailed => self.exports.want(now.mono),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer | Event::AcceptClock => {}
         }
@@ -191,6 +201,10 @@ impl Gateway {
         if !self.news.is_empty() {
             self.ledger.after(Effect::Changed(std::mem::take(&mut self.news)));
         }
+        // The mark alone is no change.
+        if self.ledger.is_open() {
+            self.exports.want(now.mono);
+        }
         if let Some(mark) = self.timekeeper.mark_to_write(self.ledger.is_open(), now.mono) {
             self.ledger.put(Tree::Meta, MARK_KEY, &mark);
         }
@@ -198,6 +212,9 @@ impl Gateway {
             self.jobs.save_answered(&mut self.ledger);
         }
         self.ledger.close(out);
+        if self.exports.take(now.mono) {
+            out.push(Effect::Export);
+        }
         if let Some(at) = self.wake_at(now) {
             out.push(Effect::WakeAt(at));
         }
@@ -442,6 +459,7 @@ impl Gateway {
             .flatten()
             .chain(prune)
             .chain(self.timekeeper.wake_at())
+            .chain(self.exports.due())
             .min()
     }
 }

@@ -148,6 +148,9 @@ pub enum Waiting {
     Denied,
     /// The same three times: the next try is the next check, `verify`, or an update.
     NotKept,
+    /// It stood on the lock when the export was made from which this gateway was restored, and no more:
+    /// there is no next try before `verify`, or an update.
+    GoneSinceExport,
 }
 
 /// What is remembered of a device.
@@ -172,6 +175,13 @@ pub(crate) struct DeviceRecord {
     /// Codes that were taken off its lock, until it has been looked at once more.
     #[serde(default)]
     pub gone: Vec<Gone>,
+    /// The store came out of an export, and the lock was not read since.
+    #[serde(default)]
+    pub unread: bool,
+    /// Those among the unmanaged codes that may be ours, from the time between the export and its
+    /// import.
+    #[serde(default)]
+    pub suspects: Vec<Entry>,
 }
 
 /// A code that was taken off its lock.

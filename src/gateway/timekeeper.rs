@@ -44,6 +44,10 @@ pub(crate) struct Mark {
     /// Milliseconds since the machine was started.
     up: u64,
     boot: Uuid,
+    /// It came out of an export: true time is later, nobody knows by how much, and this machine's time
+    /// since its start says nothing about it.
+    #[serde(default)]
+    imported: bool,
     /// How far time was carried on from there when the last batch was made: what was due by then must
     /// not be undone because the power failed before the network came back.
     #[serde(default)]
@@ -128,6 +132,7 @@ impl Timekeeper {
                 up: self.up(reading.mono),
                 boot: self.boot.id,
                 carried: None,
+                imported: false,
             });
         }
         let changed = std::mem::replace(&mut self.trust, trust) != trust;
@@ -135,6 +140,19 @@ impl Timekeeper {
             self.since = now.wall;
         }
         (now, changed)
+    }
+
+    /// From here on the mark is the least that can be, and nothing more: it came out of an export.
+    /// Returns it, to be stored.
+    pub fn take_mark_for_the_least(&mut self) -> Option<Mark> {
+        let mark = self.mark.as_mut()?;
+        mark.imported = true;
+        // Of how long that machine ran this one knows nothing.
+        mark.wall = mark
+            .carried
+            .take()
+            .map_or(mark.wall, |point| point.wall.max(mark.wall));
+        Some(*mark)
     }
 
     /// The operator says that the clock is right where it is.
@@ -188,19 +206,19 @@ impl Timekeeper {
     /// can tell: then only what passed since its start is added.
     fn carried(&self, mono: Mono) -> Timestamp {
         let up = self.up(mono);
+        let here = Duration::from_millis(mono.0.saturating_sub(self.boot.at.0));
         let on_from = |point: Point| {
             let before = if point.boot == self.boot.id { point.up } else { 0 };
             point.wall + Duration::from_millis(up.saturating_sub(before))
         };
-        let points = self
-            .mark
-            .into_iter()
-            .flat_map(|mark| [Some(mark.point()), mark.carried]);
-        points
-            .flatten()
-            .map(on_from)
-            .max()
-            .unwrap_or(RELEASED + Duration::from_millis(mono.0.saturating_sub(self.boot.at.0)))
+        let Some(mark) = self.mark else {
+            return RELEASED + here;
+        };
+        let since = match mark.imported {
+            true => mark.wall.max(RELEASED) + here,
+            false => on_from(mark.point()),
+        };
+        mark.carried.map_or(since, |point| since.max(on_from(point)))
     }
 
     /// Whether a trusted clock stands where it cannot have gone by itself, and for how much longer
@@ -209,7 +227,7 @@ impl Timekeeper {
         if !reading.trusted {
             return None;
         }
-        let mark = self.mark?;
+        let mark = self.mark.filter(|mark| !mark.imported)?;
         let carried = self.carried(reading.mono);
         let ahead = reading.wall.since(carried);
         let behind = carried.since(reading.wall);
@@ -415,6 +433,25 @@ mod tests {
             keeper.trust
         };
         assert_eq!((start(29), start(31)), (Trust::Trusted, Trust::Wild));
+    }
+
+    #[test]
+    fn a_mark_out_of_an_export_is_the_least_that_can_be() {
+        // Of the same run of the machine, which has been up for a year since.
+        for n in [1, 2] {
+            let mut keeper = keeper(Untrusted::Hold, n, marked(1));
+            keeper.boot.up = 365 * DAY;
+            let mark = keeper.take_mark_for_the_least();
+            assert!(mark.is_some_and(|mark| mark.imported));
+            assert_eq!(
+                keeper.judge(reading(Timestamp(0), HOUR, false)).0.wall,
+                after(HOUR)
+            );
+            // However long the export lay there: a clock that something vouches for is right.
+            let (now, _) = keeper.judge(reading(after(300 * DAY), 2 * HOUR, true));
+            assert_eq!((now.wall, keeper.trust), (after(300 * DAY), Trust::Trusted));
+            assert!(keeper.mark.is_some_and(|mark| !mark.imported));
+        }
     }
 
     #[test]

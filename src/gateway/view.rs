@@ -147,7 +147,7 @@ pub struct QueueView {
     pub tries: u32,
     /// Since when it waits.
     pub since: Timestamp,
-    /// When it is tried next; `None` while that depends on another code being taken off.
+    /// When it is tried next; `None` while that does not depend on time.
     pub next_try: Option<Timestamp>,
     /// Why it is still there.
     pub reason: Waiting,
@@ -231,6 +231,8 @@ pub struct DeviceView {
     pub slots_used: usize,
     /// Codes on the lock that this gateway did not set.
     pub unmanaged: usize,
+    /// Those among them that may be ours, forgotten by a restore.
+    pub suspects: usize,
     /// A code that was proven is found changed or gone.
     pub drift: bool,
 }
@@ -321,6 +323,7 @@ impl Waiting {
             Waiting::Refused(Objection::Other) => "refused_by_device",
             Waiting::Denied => "not_stored_by_device",
             Waiting::NotKept => "not_kept",
+            Waiting::GoneSinceExport => "gone_since_export",
         }
     }
 }

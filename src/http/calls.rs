@@ -56,6 +56,7 @@ pub async fn answer(
         Call::Job => ours::job(api, &who, form()?).await,
         Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
         Call::AcceptClock => ours::accept_clock(api, form()?).await,
+        Call::Export => ours::export(api, form()?).await,
         Call::Document => return Ok(ours::document(api)),
     };
     told.map(IntoResponse::into_response)

@@ -9,13 +9,14 @@ use super::answer::{Outcome, Refused, Told, json, refused, told};
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, DeviceCounts, Done, OneClock, OneJob, OneQueue, OneReceipt, OneWorkspace, Readiness, Seen,
-    StoreState,
+    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneJob, OneQueue, OneReceipt,
+    OneWorkspace, Readiness, Seen, StoreState,
 };
 use crate::api::form::Form;
 use crate::api::openapi;
 use crate::gateway::Event;
 use crate::model::{DeviceId, GroupKey, JobId, Reason};
+use crate::shell::Unexported;
 
 /// Whether somebody is at home; the same as Seam's.
 pub fn health() -> Told {
@@ -86,6 +87,28 @@ pub async fn accept_clock(api: &Api, form: Form<'_>) -> Outcome {
     let clock = api.core.look(|gateway, _| gateway.clock()).await?;
     Ok(told(&OneClock {
         clock: answer::clock(clock, source),
+        ok: Always,
+    }))
+}
+
+/// An export, made now.
+pub async fn export(api: &Api, form: Form<'_>) -> Outcome {
+    form.close()?;
+    let made = api.core.export().await?.map_err(|why| {
+        let reason = match &why {
+            Unexported::NoRecoveryKey => Reason::NoRecoveryKey,
+            Unexported::NoRoom { .. } => Reason::StorageFull,
+            Unexported::Failed(_) => Reason::ExportFailed,
+        };
+        refused(reason, &why.to_string())
+    })?;
+    Ok(told(&OneExport {
+        export: Export {
+            path: made.path.display().to_string(),
+            bytes: made.bytes,
+            last_event: made.last_event,
+            made_at: Moment(made.made_at),
+        },
         ok: Always,
     }))
 }

@@ -141,14 +141,12 @@ struct Seen {
 impl Seen {
     fn from(gateway: &Gateway, after: u64) -> Seen {
         let newest = gateway.last_event();
-        let events: Vec<Event> = gateway.events_after(after).take(STRIDE).cloned().collect();
-        let lost = match events.first() {
+        let (lost, run) = gateway.events_after(after, STRIDE);
+        Seen {
             // The store was set back: its numbers are not those that this reader knows.
-            _ if newest < after => Some((1, newest)),
-            Some(first) if after + 1 < first.seq => Some((after + 1, first.seq - 1)),
-            _ => None,
-        };
-        Seen { lost, events }
+            lost: if newest < after { Some((1, newest)) } else { lost },
+            events: run.into_iter().cloned().collect(),
+        }
     }
 }
 

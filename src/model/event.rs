@@ -11,7 +11,7 @@ use super::window::Window;
 /// Something that happened, numbered without gaps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Number per gateway, from 1, without gaps, over restarts.
+    /// Number per gateway, from 1, without gaps over restarts; a restore leaves one.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
@@ -139,6 +139,9 @@ pub enum EventKind {
     /// A code that is not ours went away.
     #[serde(rename = "access_code.unmanaged.removed")]
     UnmanagedWent,
+    /// After a restore a code stands on the lock that may be ours, and that nobody knows.
+    #[serde(rename = "lockbridge.access_code.suspect")]
+    SuspectFound,
     /// The lock answers again.
     #[serde(rename = "device.connected")]
     DeviceConnected,
@@ -160,6 +163,9 @@ pub enum EventKind {
     /// Every member of a job is proven, superseded, ended or deleted.
     #[serde(rename = "lockbridge.job.done")]
     JobDone,
+    /// This gateway goes on from an export: what happened between the two is forgotten.
+    #[serde(rename = "lockbridge.restored")]
+    Restored,
     /// Something vouches for the clock again.
     #[serde(rename = "lockbridge.clock.trusted")]
     ClockTrusted,

@@ -75,6 +75,10 @@ reasons! {
     RateLimited = "rate_limited", true, "Wait and try again.";
     /// A limit of the gateway is reached.
     Busy = "busy", true, "Wait and try again.";
+    /// There is no key to which an export could be sealed.
+    NoRecoveryKey = "no_recovery_key", false, "Say `lockbridge init` on the gateway's machine.";
+    /// An export could not be made.
+    ExportFailed = "export_failed", true, "See what the message names, and try again.";
     /// The card is full.
     StorageFull = "storage_full", true, "Make room on the gateway's storage.";
     /// A command came as a retained message.

@@ -280,6 +280,7 @@ fn device_state(device: &DeviceView) -> Value {
         "reason": device.reason.map(Waiting::word),
         "drift": device.drift,
         "unmanaged": device.unmanaged,
+        "suspects": device.suspects,
         "slots_used": device.slots_used,
         "slots_free": free,
     })

@@ -22,7 +22,7 @@ use crate::clock::{Busy, Clock};
 use crate::gateway::{Answer, Ask, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use crate::lock::{Fact, Lock, Registry, Report};
 use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
-use crate::store::{Fail, Store, Ticket};
+use crate::store::{Exported, Exporter, Fail, MemoryStore, Store, Ticket, Unexported};
 
 /// Requests that wait for the core; more are told to come again.
 const INBOX: usize = 256;
@@ -37,6 +37,8 @@ pub struct Parts {
     pub store: Box<dyn Store>,
     /// Tells whether the storage is below its reserve.
     pub storage_low: Box<dyn Fn() -> bool + Send>,
+    /// What makes exports of the store; `None` where nobody wants any.
+    pub exporter: Option<Arc<Exporter>>,
     /// Its locks.
     pub locks: Registry,
     /// What drivers hear; see [`ear`].
@@ -96,9 +98,13 @@ enum Message {
     Ask(Box<Incoming>, oneshot::Sender<(JobId, Answer)>),
     Look(Look),
     Tell(Event),
+    Export(AskedFor),
     Advance(Duration, oneshot::Sender<()>),
     Stop,
 }
+
+/// Who asked for an export, and waits for it.
+type AskedFor = oneshot::Sender<Result<Exported, Unexported>>;
 
 /// Looks, and returns what hands the result over once everything that was seen is durable.
 type Look = Box<dyn FnOnce(&Gateway, Now) -> Deliver + Send>;
@@ -181,6 +187,17 @@ impl Core {
         self.news.subscribe()
     }
 
+    /// Makes an export now of all that was committed so far; returns once it is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`]; within it, why none was made.
+    pub async fn export(&self) -> Result<Result<Exported, Unexported>, Stopping> {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Export(answer);
+        self.inbox.send(message).await.map_err(|_| Stopping)?;
+        answered.await.map_err(|_| Stopping)
+    }
+
     /// Skips time (only where every lock is simulated): all that falls due on the way is done at
     /// its time. Returns when nothing is left to do.
     ///
@@ -247,6 +264,8 @@ pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Res
         committer,
         storage_low: parts.storage_low,
         low: false,
+        exporter: parts.exporter,
+        exports: JoinSet::new(),
         locks: parts.locks,
         judged: parts.clock.reading(),
         clock: parts.clock,
@@ -266,11 +285,16 @@ pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Res
     ))
 }
 
+/// An export that was made or not, who asked for it, and the word that time was not to be skipped over it.
+type ExportOver = (Result<Exported, Unexported>, Option<AskedFor>, Busy);
+
 struct Shell {
     gateway: Gateway,
     committer: Committer,
     storage_low: Box<dyn Fn() -> bool + Send>,
     low: bool,
+    exporter: Option<Arc<Exporter>>,
+    exports: JoinSet<ExportOver>,
     locks: Registry,
     clock: Clock,
     rng: Box<dyn CryptoRng + Send>,
@@ -315,6 +339,13 @@ impl Shell {
                 Some(done) = self.calls.join_next() => match done {
                     Ok((call, outcome, _busy)) => self.handle(Event::Done(call, outcome)),
                     Err(error) => tracing::error!(%error, "an exchange was lost"),
+                },
+                Some(over) = self.exports.join_next() => match over {
+                    Ok((made, asked, _busy)) => self.export_is_over(made, asked),
+                    Err(error) => {
+                        tracing::error!(%error, "an export was lost");
+                        self.handle(Event::ExportFailed);
+                    }
                 },
                 Some(fact) = facts.recv() => self.handle(match fact {
                     Fact::Heard(device) => Event::Heard(device),
@@ -381,6 +412,7 @@ impl Shell {
                 }
             }
             Message::Tell(event) => self.handle(event),
+            Message::Export(asked) => self.export(Some(asked)),
             Message::Advance(span, done) => self.advance = Some((self.clock.now().mono + span, done)),
             Message::Stop => {}
         }
@@ -465,9 +497,67 @@ impl Shell {
                 // Nobody may be following.
                 let _ = self.news.send(Arc::new(subjects));
             }
+            Effect::Export => self.export(None),
             Effect::WakeAt(at) => self.wake = at,
         }
     }
+
+    /// Has an export made of what was committed so far. The committer only copies; rows are checked,
+    /// sealed and written beside everything else.
+    fn export(&mut self, asked: Option<AskedFor>) {
+        let exporter = self
+            .exporter
+            .clone()
+            .filter(|exporter| exporter.has_recovery_key());
+        let Some(exporter) = exporter else {
+            // Nobody to seal to was said at the start.
+            if let Some(asked) = asked {
+                let _ = asked.send(Err(Unexported::NoRecoveryKey));
+            }
+            return;
+        };
+        let (copied, copy) = oneshot::channel();
+        self.committer.look(Box::new(move |store| {
+            drop(copied.send(MemoryStore::copy_of(store)))
+        }));
+        let made_at = self.gateway.now(self.clock.reading()).wall;
+        let last_event = self.gateway.last_event();
+        let busy = self.clock.busy();
+        self.exports.spawn(async move {
+            let made = async {
+                let copy = copy.await.map_err(|_| stopped())??;
+                let export = move || exporter.export(&copy, made_at, last_event);
+                tokio::task::spawn_blocking(export).await.map_err(|_| stopped())?
+            };
+            (made.await, asked, busy)
+        });
+    }
+
+    fn export_is_over(&mut self, made: Result<Exported, Unexported>, asked: Option<AskedFor>) {
+        match (&made, &asked) {
+            (Ok(made), _) => tracing::info!(
+                export = %made.path.display(),
+                bytes = made.bytes,
+                last_event = made.last_event,
+                "exported"
+            ),
+            // Who asked is told.
+            (Err(_), Some(_)) => {}
+            (Err(why), None) => {
+                tracing::warn!(%why, "no export was made; the next try is in an hour");
+                self.handle(Event::ExportFailed);
+            }
+        }
+        if let Some(asked) = asked {
+            // The asker may have gone.
+            let _ = asked.send(made);
+        }
+    }
+}
+
+/// Why an export came to nothing whose store or thread is gone.
+fn stopped() -> Fail {
+    Fail::Broken("the store stopped".into())
 }
 
 /// One exchange with a lock; always comes to an outcome, by its deadline at the latest.

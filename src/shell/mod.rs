@@ -6,6 +6,7 @@ mod committer;
 mod core;
 mod tasks;
 
-pub use self::committer::Committer;
+pub use self::committer::{Committer, Look};
 pub use self::core::{Core, Incoming, Parts, Room, Stopping, Unanswered, ear, start};
 pub use self::tasks::{Guests, keep};
+pub use crate::store::{Exported, Unexported};

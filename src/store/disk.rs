@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -36,7 +36,16 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     sync_name()
 }
 
-/// Writes a file for its owner only, and durable but for its name in the directory.
+/// Gives what stands at `path` to whoever owns `dir`: what root makes there is for the gateway's user.
+pub(super) fn hand_over(path: &Path, dir: &Path) -> io::Result<()> {
+    let (made, owner) = (fs::metadata(path)?, fs::metadata(dir)?);
+    if made.uid() != owner.uid() {
+        chown(path, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
+
+/// Writes a file for the owner of its directory only, and durable but for its name in the directory.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = OpenOptions::new()
         .write(true)
@@ -45,6 +54,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)
         .and_then(|mut file| {
+            path.parent().map_or(Ok(()), |dir| hand_over(path, dir))?;
             file.write_all(bytes)?;
             file.sync_all()
         });
@@ -140,6 +150,18 @@ mod tests {
         });
         assert_eq!(still_full, Err(Fail::Full("no space left".into())));
         assert_eq!(tries, 1, "no ballast, no second try");
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_its_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        // Only root can give anything away; everybody else is the owner already.
+        let owner = match chown(dir.path(), Some(4711), Some(4711)) {
+            Ok(()) => 4711,
+            Err(_) => fs::metadata(dir.path()).unwrap().uid(),
+        };
+        replace(dir.path(), "key", b"bytes").unwrap();
+        assert_eq!(fs::metadata(dir.path().join("key")).unwrap().uid(), owner);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The store in memory, with a disk that forgets: for simulations and tests.
+//! The store in memory, with a disk that forgets: for simulations and tests, and for what is to stay
+//! as another store was.
 //!
 //! Commits are visible at once and durable after a sync, as on the card. A crash keeps what was
 //! synced and the first few of the later batches, whole ones only, as a log does. It can be told
@@ -6,7 +7,7 @@
 
 use std::{collections::BTreeMap, mem, ops::Bound};
 
-use super::{Batch, Change, FORMAT, FORMAT_KEY, Fail, Rows, Store, Tree, check_sizes};
+use super::{Batch, Change, FORMAT, FORMAT_KEY, Fail, Rows, Store, Tree, check_sizes, each_row};
 
 /// Ordered bytes that survive only as far as a disk would let them.
 #[derive(Default)]
@@ -29,6 +30,22 @@ impl MemoryStore {
         let mut store = MemoryStore::default();
         store.trees[Tree::Meta as usize].insert(FORMAT_KEY.into(), FORMAT.to_be_bytes().into());
         store
+    }
+
+    /// A copy of all that another store holds now.
+    ///
+    /// # Errors
+    /// The other store cannot be read.
+    pub fn copy_of(other: &dyn Store) -> Result<MemoryStore, Fail> {
+        let mut copy = MemoryStore::default();
+        for tree in Tree::ALL {
+            let rows = &mut copy.trees[tree as usize];
+            each_row(other, tree, |key, value| {
+                rows.insert(key, value);
+                Ok(())
+            })?;
+        }
+        Ok(copy)
     }
 
     /// How many batches a crash could take.

@@ -5,18 +5,21 @@
 //!
 //! Two back ends, held to the same behaviour by one property: [`SledStore`] on the card, and
 //! [`MemoryStore`], which can crash. Above both, the [`Vault`] turns records into rows that
-//! betray any change to them, and keeps secrets sealed under the [`SealKey`].
+//! betray any change to them, and keeps secrets sealed under the [`SealKey`]. Beside them, exports
+//! take all of it to another machine, sealed to a [`RecoveryKey`].
 //!
 //! The room knows bytes only, never what they mean. It refuses rather than guesses: a store that
 //! is damaged, newer, or without its key is an error with advice, and never an empty start.
 
 mod disk;
+mod export;
 #[expect(
     clippy::disallowed_types,
     reason = "a store's key is made once, before all that is random"
 )]
 mod key;
 mod memory;
+mod recovery;
 #[expect(
     clippy::disallowed_methods,
     reason = "time here paces the witness, and decides nothing"
@@ -27,8 +30,10 @@ mod witness;
 
 use std::{fmt, io};
 
+pub use export::{Exported, Exporter, Head, Unexported, Unsealed, import, refuse_occupied};
 pub use key::{SealKey, load_key};
 pub use memory::MemoryStore;
+pub use recovery::{Earlier, RecoveryKey};
 pub use sled::{Options, SledStore};
 pub use vault::{Content, Vault};
 
@@ -157,9 +162,15 @@ pub enum Fail {
     /// Another process has the store open.
     #[error("another instance has the store open: {0}")]
     Locked(String),
+    /// The recovery key is not the one that opens an export, or what is kept of it is spoilt.
+    #[error("{0}")]
+    Recovery(String),
     /// The key that seals the store is missing, malformed, or open to others.
     #[error("the store key cannot be used: {0}")]
     Key(String),
+    /// There is a store where a new one was to be made.
+    #[error("{0}")]
+    Occupied(String),
     /// A row is larger than [`MAX_ROW`]: a mistake in this program; nothing was changed.
     #[error("a row of {bytes} bytes for the tree {tree} is too large for the store")]
     Oversize {
@@ -177,6 +188,28 @@ impl Fail {
         match error.kind() {
             io::ErrorKind::StorageFull => Fail::Full(told),
             _ => Fail::Broken(told),
+        }
+    }
+}
+
+/// Rows that are read at a time.
+const PAGE: usize = 256;
+
+/// Hands out every row of one tree, in key order.
+fn each_row(
+    store: &dyn Store,
+    tree: Tree,
+    mut row: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), Fail>,
+) -> Result<(), Fail> {
+    let mut from = Vec::new();
+    loop {
+        let rows = store.scan(tree, b"", &from, PAGE)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        from = [last.as_slice(), &[0]].concat();
+        for (key, value) in rows {
+            row(key, value)?;
         }
     }
 }

@@ -30,7 +30,7 @@ use super::{
 pub(super) use open::exists;
 
 /// Directory of the database in the data directory.
-const DIR: &str = "store";
+pub(super) const DIR: &str = "store";
 
 /// sled's own tree for the tally; not one of [`Tree`], so that nobody else writes it.
 const TALLY_TREE: &str = "tally";

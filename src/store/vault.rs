@@ -12,14 +12,11 @@ use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 
 use crate::sabotage::{self, Sabotage};
 
-use super::{Batch, FORMAT_KEY, Fail, Rows, SealKey, Store, Tree};
+use super::{Batch, FORMAT_KEY, Fail, Rows, SealKey, Store, Tree, each_row};
 
 /// The most bytes of a value in one row; with what is added a row stays below
 /// [`MAX_ROW`](super::MAX_ROW).
 const PART_BYTES: usize = 3500;
-
-/// Rows that are read at a time.
-const PAGE: usize = 256;
 
 /// How many removed long values are remembered; many more than can be on their way to the medium.
 const GONE: usize = 4096;
@@ -48,9 +45,41 @@ struct Parts {
 }
 
 /// All values that a store held when it was opened.
+#[derive(Default)]
 pub struct Content([Rows; Tree::ALL.len()]);
 
 impl Content {
+    /// Reads all that a store holds, and checks every row of it; nothing is written.
+    ///
+    /// # Errors
+    /// The store cannot be read, was sealed with another key, or is damaged.
+    pub fn read(store: &dyn Store, key: &SealKey) -> Result<Content, Fail> {
+        // Never seals anything, so that its nonces need not be new.
+        let mut vault = Vault::new(key, [0; 16]);
+        let (content, begun) = vault.read_all(store)?;
+        match begun {
+            true => Ok(content),
+            false => Err(Fail::Damaged("there is no probe in it".into())),
+        }
+    }
+
+    /// Adds a value.
+    pub(super) fn add(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) {
+        self.0[tree as usize].push((key, value));
+    }
+
+    /// How many values one tree holds.
+    #[must_use]
+    pub fn count(&self, tree: Tree) -> usize {
+        self.0[tree as usize].len()
+    }
+
+    /// About how many bytes all keys and values take.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.0.iter().flatten();
+        rows.map(|(key, value)| key.len() + value.len() + 32).sum()
+    }
+
     /// Hands out the values of one tree, in key order; a second call finds none.
     pub fn take(&mut self, tree: Tree) -> Rows {
         std::mem::take(&mut self.0[tree as usize])
@@ -63,20 +92,37 @@ impl Vault {
     /// `prefix` must be new for every call with the same key, from the operating system's
     /// generator: the nonces follow from it.
     pub fn open(store: &mut dyn Store, key: &SealKey, prefix: [u8; 16]) -> Result<(Vault, Content), Fail> {
-        let mut vault = Vault {
+        let mut vault = Vault::new(key, prefix);
+        let (content, begun) = vault.read_all(store)?;
+        if !begun {
+            vault.begin(store)?;
+        }
+        Ok((vault, content))
+    }
+
+    fn new(key: &SealKey, prefix: [u8; 16]) -> Vault {
+        Vault {
             cipher: XChaCha20Poly1305::new(key.bytes().into()),
             prefix,
             sealed: 0,
             long: Default::default(),
             gone: VecDeque::new(),
-        };
-        let mut content = Content(Default::default());
-        content.0[Tree::Meta as usize] = vault.read(store, Tree::Meta)?;
-        vault.try_key(store, &mut content.0[Tree::Meta as usize])?;
-        for tree in Tree::ALL.into_iter().filter(|tree| *tree != Tree::Meta) {
-            content.0[tree as usize] = vault.read(store, tree)?;
         }
-        Ok((vault, content))
+    }
+
+    /// All values, and whether there is a probe among the rows. The key is tried on it before any
+    /// row of a tree of secrets is opened.
+    fn read_all(&mut self, store: &dyn Store) -> Result<(Content, bool), Fail> {
+        let mut content = Content::default();
+        let mut meta = self.read(store, Tree::Meta)?;
+        let begun = self.try_key(&mut meta)?;
+        content.0[Tree::Meta as usize] = meta;
+        if begun {
+            for tree in Tree::ALL.into_iter().filter(|tree| *tree != Tree::Meta) {
+                content.0[tree as usize] = self.read(store, tree)?;
+            }
+        }
+        Ok((content, begun))
     }
 
     /// Adds to `batch` what stores `value` under `key`.
@@ -136,20 +182,25 @@ impl Vault {
         most
     }
 
-    /// Finds the probe among the rows of `meta`, takes it out and tries the key on it. A new
-    /// store gets its probe here.
-    fn try_key(&mut self, store: &mut dyn Store, meta: &mut Rows) -> Result<(), Fail> {
-        if let Some(at) = meta.iter().position(|(key, _)| key == PROBE) {
-            let (_, probe) = meta.remove(at);
-            return match self.unseal(PROBE, probe) {
-                Some(_) => Ok(()),
-                None => Err(Fail::Damaged(
-                    "the store key does not fit: this store was sealed with another one. Put \
-                     that key back; without it the PINs in the store cannot be read"
-                        .into(),
-                )),
-            };
+    /// Finds the probe among the rows of `meta`, takes it out and tries the key on it; `false` if
+    /// there is none.
+    fn try_key(&self, meta: &mut Rows) -> Result<bool, Fail> {
+        let Some(at) = meta.iter().position(|(key, _)| key == PROBE) else {
+            return Ok(false);
+        };
+        let (_, probe) = meta.remove(at);
+        match self.unseal(PROBE, probe) {
+            Some(_) => Ok(true),
+            None => Err(Fail::Damaged(
+                "the store key does not fit: this store was sealed with another one. Put \
+                 that key back; without it the PINs in the store cannot be read"
+                    .into(),
+            )),
         }
+    }
+
+    /// Gives a new store its probe.
+    fn begin(&mut self, store: &mut dyn Store) -> Result<(), Fail> {
         for tree in Tree::ALL {
             // One row may be there: the format of the store itself.
             let rows = store.scan(tree, b"", b"", 2)?;
@@ -171,25 +222,20 @@ impl Vault {
     fn read(&mut self, store: &dyn Store, tree: Tree) -> Result<Rows, Fail> {
         // Keys of different lengths can stand between the rows of one value.
         let mut values = BTreeMap::<Vec<u8>, BTreeMap<u32, Vec<u8>>>::new();
-        let mut from = Vec::new();
-        loop {
-            let rows = store.scan(tree, b"", &from, PAGE)?;
-            let Some((last, _)) = rows.last() else { break };
-            from = [last.as_slice(), &[0]].concat();
-            for (row_key, row) in rows {
-                if (tree, row_key.as_slice()) == (Tree::Meta, FORMAT_KEY) {
-                    continue;
-                }
-                let (key, part) = row_key
-                    .split_last_chunk::<4>()
-                    .ok_or_else(|| altered(tree, &row_key, "its key is too short"))?;
-                let part = u32::from_be_bytes(*part);
-                let row = self
-                    .disclose(tree, &row_key, row)
-                    .ok_or_else(|| altered(tree, key, "it is not what was written"))?;
-                values.entry(key.to_vec()).or_default().insert(part, row);
+        each_row(store, tree, |row_key, row| {
+            if (tree, row_key.as_slice()) == (Tree::Meta, FORMAT_KEY) {
+                return Ok(());
             }
-        }
+            let (key, part) = row_key
+                .split_last_chunk::<4>()
+                .ok_or_else(|| altered(tree, &row_key, "its key is too short"))?;
+            let part = u32::from_be_bytes(*part);
+            let row = self
+                .disclose(tree, &row_key, row)
+                .ok_or_else(|| altered(tree, key, "it is not what was written"))?;
+            values.entry(key.to_vec()).or_default().insert(part, row);
+            Ok(())
+        })?;
         let mut joined = Rows::with_capacity(values.len());
         for (key, parts) in values {
             let last = parts.last_key_value().map_or(0, |(part, _)| *part);
@@ -299,7 +345,7 @@ fn join(parts: BTreeMap<u32, Vec<u8>>) -> Option<Vec<u8>> {
 fn altered(tree: Tree, key: &[u8], how: &str) -> Fail {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     Fail::Damaged(format!(
-        "the row {key} of {tree}: {how}; restore the data directory from a backup"
+        "the row {key} of {tree}: {how}; restore the data directory from a backup, or import an export"
     ))
 }
 

@@ -167,6 +167,19 @@ impl Rig {
         program(&self.config()).args(arguments).output().unwrap()
     }
 
+    /// The same for a command that reads this.
+    pub fn command_with(&self, arguments: &[&str], text: &str) -> Output {
+        let mut command = program(&self.config())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        command.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        command.wait_with_output().unwrap()
+    }
+
     /// What a command prints.
     #[track_caller]
     pub fn told(&self, arguments: &[&str]) -> String {
@@ -223,8 +236,13 @@ impl Rig {
     /// Starts the gateway, and `kill -9` at a moment that need not find it ready. What it says
     /// is read on the way, and not kept.
     pub fn run_and_kill(&self, moment: impl FnOnce()) {
+        self.kill_at(&["run"], moment);
+    }
+
+    /// Runs the program with this configuration, and `kill -9` at a moment.
+    pub fn kill_at(&self, arguments: &[&str], moment: impl FnOnce()) {
         let mut process = program(&self.config())
-            .arg("run")
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::word::{Always, Nothing};
+use super::word::{Always, Moment, Nothing};
 use super::{
     AccessCode, Attempt, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code, attempt,
 };
@@ -31,6 +31,11 @@ bodies! {
     OneClock {
         /// The clock.
         clock: ClockState,
+    }
+    /// An export.
+    OneExport {
+        /// The export.
+        export: Export,
     }
     /// There is nothing to tell.
     Done {}
@@ -229,6 +234,20 @@ pub fn clock(view: ClockView, source: &'static str) -> ClockState {
         source,
         ahead_ms: view.ahead_ms,
     }
+}
+
+/// An export that was made; never what is in it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "export")]
+pub struct Export {
+    /// Where it lies, on the gateway's own machine.
+    pub path: String,
+    /// How large it is.
+    pub bytes: u64,
+    /// The number of the last event in it.
+    pub last_event: u64,
+    /// As of when.
+    pub made_at: Moment,
 }
 
 /// Devices by their state.

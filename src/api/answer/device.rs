@@ -186,6 +186,8 @@ struct Ours {
     codes_on_device: usize,
     /// Those among them that this gateway did not set.
     unmanaged_codes: usize,
+    /// Those among the unmanaged that may be from before a restore.
+    suspect_codes: usize,
     /// A code that was proven is found changed or gone.
     drift: bool,
     /// What a read of it shows.
@@ -305,6 +307,7 @@ fn ours(view: &DeviceView) -> Ours {
         hint: view.reason.map(waiting_hint),
         codes_on_device: view.slots_used,
         unmanaged_codes: view.unmanaged,
+        suspect_codes: view.suspects,
         drift: view.drift,
         read_back: match view.capabilities.read_back {
             ReadBack::Full => ReadBackWord::Full,
@@ -334,8 +337,9 @@ fn warnings(view: &DeviceView) -> Vec<Warning> {
     let most = usize::from(view.capabilities.capacity);
     let since = view.last_seen.unwrap_or(view.created_at);
     let full = view.slots_used >= most;
-    let warning = full.then(|| Warning::full(view.slots_used, most, since));
-    warning.into_iter().collect()
+    let full = full.then(|| Warning::full(view.slots_used, most, since));
+    let suspects = (view.suspects > 0).then(|| Warning::suspects(since));
+    full.into_iter().chain(suspects).collect()
 }
 
 fn constraints(capabilities: &Capabilities) -> Vec<Constraint> {

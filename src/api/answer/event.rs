@@ -283,6 +283,8 @@ fn more(event: &model::Event, pins: Pins) -> More {
         | EventKind::CodeAltered
         | EventKind::UnmanagedAppeared
         | EventKind::UnmanagedWent
+        | EventKind::SuspectFound
+        | EventKind::Restored
         | EventKind::DeviceConnected
         | EventKind::DeviceRemoved
         | EventKind::JobAccepted

@@ -28,9 +28,9 @@ use crate::model::Pin;
 
 pub use attempt::{Attempt, attempt};
 pub use body::{
-    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Generated, GeneratedCode,
-    Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneJob, OneLock, OneQueue, OneReceipt,
-    OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
+    GeneratedCode, Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock,
+    OneQueue, OneReceipt, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};

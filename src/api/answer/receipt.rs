@@ -219,6 +219,9 @@ pub fn waiting_hint(reason: Waiting) -> &'static str {
         Waiting::Refused(Objection::Credential) => "Pair the lock with the gateway again.",
         Waiting::Refused(Objection::Other) => "Check the lock; it may be in a mode that takes no codes.",
         Waiting::Denied => "Nothing to do yet: the gateway tries again.",
+        Waiting::GoneSinceExport => {
+            "Update the code, or have the lock verified, to set it again; else delete it."
+        }
         Waiting::NotKept => "Check the lock: it loses what it is told. Update the code to try at once.",
     }
 }

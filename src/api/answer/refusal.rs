@@ -160,10 +160,11 @@ pub fn status_of(reason: Reason) -> u16 {
         | Reason::DeviceOffline
         | Reason::DeviceRemoved
         | Reason::NoSpace
+        | Reason::NoRecoveryKey
         | Reason::JobIdReused => 409,
         Reason::PayloadTooLarge => 413,
         Reason::RateLimited => 429,
-        Reason::Busy => 503,
+        Reason::Busy | Reason::ExportFailed => 503,
         Reason::StorageFull => 507,
     }
 }

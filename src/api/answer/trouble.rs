@@ -80,6 +80,7 @@ enum WarningCode {
     DelayInRemovingFromDevice,
     DelayInSettingOnDevice,
     MaxAccessCodesReached,
+    SuspectAccessCodes,
 }
 
 impl Error {
@@ -170,6 +171,11 @@ impl Error {
                 FailedToSetOnDevice,
                 "The lock accepted the code and did not store it. The gateway keeps trying.",
             ),
+            (Waiting::GoneSinceExport, Aim::Set) => (
+                FailedToSetOnDevice,
+                "The lock held the code when the export was made from which the gateway was restored, and \
+                 holds it no more. It is not set again before somebody says so.",
+            ),
             (Waiting::NotKept, Aim::Set) => (
                 FailedToSetOnDevice,
                 "The lock loses the code again and again. The gateway tries again later.",
@@ -215,6 +221,12 @@ impl Warning {
             ),
         };
         Warning::new(code, message, since)
+    }
+
+    /// The lock holds codes that may be ours, and that nobody knows.
+    pub fn suspects(since: Timestamp) -> Warning {
+        let message = "Codes stand on the lock that may have been set by this gateway before it was restored. They are left alone: whoever knows no use for them takes them off at the lock.";
+        Warning::new(WarningCode::SuspectAccessCodes, message, since)
     }
 
     /// The lock is full.

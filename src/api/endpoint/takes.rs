@@ -30,6 +30,9 @@ const SEARCH: Kind = Kind::Text { least: 1, most: 255 };
 const LIMIT: Kind = Kind::Whole { least: 1, most: MANY };
 /// More than there can ever be.
 const MANY: u64 = 1_000_000_000;
+/// The largest number that every reader of JSON takes for what it is; events after a restore are
+/// numbered from the milliseconds since 1970.
+const LARGEST: u64 = (1 << 53) - 1;
 const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
 /// Seam's bounds for the lengths that somebody reports.
 const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
@@ -598,7 +601,10 @@ pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
 pub(super) const STREAM: &[Parameter] = &[optional(
     "after",
-    Kind::Whole { least: 0, most: MANY },
+    Kind::Whole {
+        least: 0,
+        most: LARGEST,
+    },
     Heeded,
     "Events after the one with this number. The header `Last-Event-ID` wins over it. Default: from now on.",
 )];

@@ -55,7 +55,11 @@ impl Device {
         let reads = gate.max(self.reads_from);
         for (id, code) in &self.codes {
             if let (Some(row), Some(next)) = (&code.row, code.next_try) {
-                all.push((code.rank(row), next.max(gate), Work::Code(*id)));
+                // To be written it must be read first, with the same right.
+                all.push(match self.must_be_read() {
+                    true => (code.rank(row), next.max(reads), Work::Read),
+                    false => (code.rank(row), next.max(gate), Work::Code(*id)),
+                });
             }
             if let (Some(look), Some(proof)) = (code.look, code.record.confirmed.proof()) {
                 all.push((Rank::look(proof.at, now.wall), look.max(reads), Work::Read));

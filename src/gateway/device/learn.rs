@@ -262,6 +262,9 @@ impl Device {
 
     /// Holds the lock's own table against what was confirmed.
     fn learn_table(&mut self, table: &[Entry], desk: &mut Desk<'_>) -> Vec<CodeId> {
+        if self.record.unread {
+            self.find_again(table, desk);
+        }
         let mut touched = Vec::new();
         let mut ours = BTreeSet::new();
         let ids: Vec<CodeId> = self.codes.keys().copied().collect();
@@ -282,6 +285,9 @@ impl Device {
             .filter(|e| !ours.contains(&e.slot))
             .cloned()
             .collect();
+        if self.record.unread {
+            self.note_read(&unmanaged, desk);
+        }
         self.note_unmanaged(unmanaged, desk);
         self.reads_refused = 0;
         self.next_check = Some(desk.now.mono + desk.settings.check_every);
@@ -303,7 +309,7 @@ impl Device {
 
     /// Where the table shows a code of ours. Digits decide where the lock shows them: other digits
     /// in our slot are somebody else's.
-    fn entry_of<'t>(&self, code: &Code, table: &'t [Entry]) -> Option<&'t Entry> {
+    pub(super) fn entry_of<'t>(&self, code: &Code, table: &'t [Entry]) -> Option<&'t Entry> {
         let pins = code.ours();
         let slot = code.record.slot.filter(|_| !pins.is_empty())?;
         table.iter().find(|e| {
@@ -315,6 +321,7 @@ impl Device {
     /// Takes up what the table shows of one code; whether that changed anything.
     fn compare(&mut self, id: CodeId, entry: Option<&Entry>, desk: &mut Desk<'_>) -> bool {
         let device = self.spec.device;
+        let unread = self.record.unread;
         let Some(code) = self.codes.get_mut(&id) else {
             return false;
         };
@@ -324,7 +331,10 @@ impl Device {
         let Some(entry) = entry else {
             let to_go = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
             let left = to_go.then(|| (code.record.clone(), code.ours()));
-            if to_go {
+            let was_there = code.record.confirmed.proof().is_some();
+            if unread && was_there && !code.record.over(desk.now.wall) {
+                code.hold(desk);
+            } else if to_go {
                 desk.tell(EventKind::CodeRemoved, device, Some(id), Detail::None);
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
                 code.note_external(ExternalChange::Removed, desk);
@@ -390,6 +400,7 @@ impl Device {
             self.slot_was_freed(desk.now);
         }
         if unmanaged != self.record.unmanaged {
+            self.record.suspects.retain(|entry| unmanaged.contains(entry));
             self.record.unmanaged = unmanaged;
             self.store(desk.ledger);
         }

@@ -5,6 +5,7 @@ mod ask;
 mod code;
 mod gone;
 mod learn;
+mod restored;
 mod silence;
 mod turn;
 
@@ -141,8 +142,8 @@ impl Device {
         let Some(code) = self.codes.get_mut(&code) else {
             return false;
         };
-        code.next_try =
-            (row.reason != Waiting::NoSlot).then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
+        code.next_try = (!matches!(row.reason, Waiting::NoSlot | Waiting::GoneSinceExport))
+            .then(|| now.mono_at(row.next_try, schedule::REFUSAL_LONGEST));
         code.row = Some(row);
         true
     }
@@ -188,12 +189,14 @@ impl Device {
         }
         self.next_check = self.next_check.map(|check| check.min(at));
         for code in self.codes.values_mut() {
-            if code
-                .row
-                .as_ref()
-                .is_some_and(|row| row.reason == Waiting::NotKept)
-            {
-                code.next_try = Some(at);
+            let Some(row) = &mut code.row else { continue };
+            match row.reason {
+                Waiting::NotKept => code.next_try = Some(at),
+                Waiting::GoneSinceExport => {
+                    row.reason = Waiting::InLine;
+                    code.next_try = Some(at);
+                }
+                _ => {}
             }
         }
         self.dirty = true;

@@ -99,7 +99,8 @@ impl Device {
             let gone = code.record.confirmed == Confirmed::Absent && code.record.over(desk.now.wall);
             let forgotten = code.record.deleted_at.is_some()
                 || code.record.over_since() + desk.settings.keep_ended <= desk.now.wall;
-            if gone && forgotten {
+            // A lock that is to be read first may hold what its record does not know of.
+            if gone && forgotten && !self.must_be_read() {
                 return Some(self.drop_code(id, desk));
             }
             return erased.then_some(Touched {
@@ -109,6 +110,9 @@ impl Device {
         }
         let aim = if present { Aim::Set } else { Aim::Remove };
         let fits = |row: &Row| row.generation == code.record.generation && row.aim == aim;
+        if code.is_held() && code.row.as_ref().is_some_and(fits) {
+            return None;
+        }
         let mut changed = false;
         if !code.row.as_ref().is_some_and(fits) {
             if code.row.as_ref().is_none_or(|row| row.aim != aim) {

@@ -119,18 +119,17 @@ impl<L: Link> Session<L> {
         let (most, last) = (space.min(LOOK), self.event);
         let frame = self.frame.clone();
         let found = self.core.look(move |gateway, _| {
-            let mut after = gateway.events_after(last).take(most).peekable();
-            let next = after.peek().map(|event| event.seq);
-            let lost = next
-                .filter(|next| *next > last + 1)
-                .map(|next| (next - 1, body::events_lost(&frame, last + 1, next - 1)));
-            let told: Vec<_> = after
+            let (lost, run) = gateway.events_after(last, most);
+            let lost = lost.map(|(from, to)| (to, body::events_lost(&frame, from, to)));
+            let told: Vec<_> = run
+                .into_iter()
                 .map(|event| (event.seq, body::event(&frame, event)))
                 .collect();
-            (lost, told)
+            let more = told.last().is_some_and(|(seq, _)| *seq < gateway.last_event());
+            (lost, told, more)
         });
-        let (lost, told) = found.await?;
-        self.events_wait = told.len() == most;
+        let (lost, told, more) = found.await?;
+        self.events_wait = more;
         for (seq, message) in lost.into_iter().chain(told) {
             self.event = seq;
             if !self.publish(message, Sent::Event(seq)) {

@@ -147,6 +147,37 @@ fn closing_answers_what_was_submitted() {
 }
 
 #[test]
+fn a_look_sees_what_was_submitted_before_it_durable_and_nothing_after() {
+    let rig = rig(fine);
+    rig.submit(0..1);
+    rig.expect([Commit(0), Sync]);
+    rig.submit(1..3);
+    let (told, looked) = mpsc::channel();
+    rig.committer.look(Box::new(move |store| {
+        let rows = store.scan(Tree::Codes, b"", b"", 9).unwrap();
+        told.send(rows.len()).unwrap();
+    }));
+    rig.submit(3..4);
+    rig.leave.send(()).unwrap();
+    rig.expect([Done(0, Ok(())), Commit(1), Commit(2), Sync]);
+    assert_eq!(looked.try_recv(), Err(mpsc::TryRecvError::Empty));
+    rig.leave.send(()).unwrap();
+    rig.expect([Done(1, Ok(())), Done(2, Ok(())), Commit(3), Sync]);
+    assert_eq!(looked.recv(), Ok(3));
+}
+
+#[test]
+fn after_a_failure_nobody_looks() {
+    let mut rig = rig(fine);
+    rig.submit(0..1);
+    rig.leave = mpsc::channel().0;
+    rig.expect([Commit(0), Sync, Done(0, Err(Fail::Broken("EIO".into())))]);
+    let (told, looked) = mpsc::channel();
+    rig.committer.look(Box::new(move |_| told.send(()).unwrap()));
+    assert!(looked.recv().is_err());
+}
+
+#[test]
 fn nothing_is_committed_after_a_batch_that_was_not() {
     let full = || Fail::Full("no room".into());
     let rig = rig(|number| {

@@ -782,6 +782,7 @@ impl World {
                 self.ask_lock(call, 0);
             }
             Effect::Changed(_) => {}
+            Effect::Export => {}
             Effect::WakeAt(at) => {
                 self.push(at.max(self.now), What::Wake(self.pushed + 1));
                 self.wake = (at, self.pushed);

@@ -191,10 +191,10 @@ pub(super) fn with_advice(fail: Fail, data_dir: &Path) -> Fail {
         )),
         Fail::Damaged(what) => Fail::Damaged(format!(
             "{what}. Check the card and keep a copy of {data_dir} before anything else, then put a \
-             backup of the whole directory in its place. If only the witness is wrong, or this is an \
-             older copy put back on purpose, remove {data_dir}/{witness}. To start empty on purpose, \
-             move {data_dir}/{DIR} and {data_dir}/{witness} away: the codes that are on the locks are \
-             then nobody's"
+             backup of the whole directory in its place, or move {data_dir}/{DIR} and {data_dir}/{witness} \
+             away and say `lockbridge import` with the newest export. If only the witness is wrong, or this \
+             is an older copy put back on purpose, remove {data_dir}/{witness}. To start empty on purpose, \
+             move those two away and import nothing: the codes that are on the locks are then nobody's"
         )),
         other => other,
     }
