@@ -322,6 +322,8 @@ impl Shell {
                     Fact::Removed(device) => Event::Removed(device),
                 }),
                 Some(job) = marked.recv() => self.handle(Event::Answered(job)),
+                // Before the messages: looks among them tell the core nothing of the time.
+                () = clock.changed(self.judged) => self.handle(Event::Timer),
                 message = messages.recv() => {
                     // A mark may have come after that arm was looked at, and before this message.
                     while let Ok(job) = marked.try_recv() {
@@ -333,7 +335,6 @@ impl Shell {
                     }
                 }
                 () = clock.until(self.wake) => self.handle(Event::Timer),
-                () = clock.changed(self.judged) => self.handle(Event::Timer),
                 () = clock.quiet(), if self.advance.is_some() && !idle => {}
             }
         }
