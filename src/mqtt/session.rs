@@ -341,3 +341,6 @@ impl<L: Link> Session<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,12 +22,23 @@ const LOOK: usize = 8;
 pub enum Sent {
     /// An answer that the core keeps.
     Answer(u64),
-    /// An event, or all up to it that are told to be lost.
+    /// An event.
     Event(u64),
     /// A picture.
     Shown(Item),
     /// Something that is not tried again.
     Once(Topic),
+}
+
+/// What became of a message that was to be handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The link has it.
+    Over,
+    /// The broker would not take it, now or later.
+    Never,
+    /// The connection is gone, and the link about to say so: all of this comes again.
+    Down,
 }
 
 impl<L: Link> Session<L> {
@@ -68,8 +79,11 @@ impl<L: Link> Session<L> {
         self.refused_until.get_or_insert(until);
     }
 
-    /// Lets the core know how far the broker has followed.
+    /// Lets the core know how far the broker has followed. Without a connection nobody knows.
     pub(super) async fn keep_place(&mut self) -> Result<(), Stopping> {
+        if self.window.is_none() {
+            return Ok(());
+        }
         let under_way = self.on_their_way.values().filter_map(|sent| match sent {
             Sent::Event(seq) => Some(*seq),
             Sent::Answer(_) | Sent::Shown(_) | Sent::Once(_) => None,
@@ -132,10 +146,13 @@ impl<L: Link> Session<L> {
         let (lost, told) = found.await?;
         self.events_wait = told.len() == most;
         for (seq, message) in lost.into_iter().chain(told) {
-            self.event = seq;
-            if !self.publish(message, Sent::Event(seq)) {
-                self.hold_events(seq, self.core.clock().now().mono + AFTER_REFUSAL);
-                break;
+            match self.publish(message, Sent::Event(seq)) {
+                Handed::Over => self.event = seq,
+                Handed::Never => {
+                    self.hold_events(seq, self.core.clock().now().mono + AFTER_REFUSAL);
+                    break;
+                }
+                Handed::Down => break,
             }
         }
         Ok(())
@@ -168,7 +185,7 @@ impl<L: Link> Session<L> {
         for (seq, message) in answers {
             match message {
                 Some(message) => {
-                    if !self.publish(message, Sent::Answer(seq)) {
+                    if self.publish(message, Sent::Answer(seq)) == Handed::Never {
                         let again = self.core.clock().now().mono + AFTER_REFUSAL;
                         self.put_off(seq, again);
                     }
@@ -227,22 +244,21 @@ impl<L: Link> Session<L> {
         self.publish(message, Sent::Shown(item));
     }
 
-    /// Hands a message over; `false` if the broker would not take it.
-    pub(super) fn publish(&mut self, message: Message, sent: Sent) -> bool {
+    /// Hands a message over.
+    pub(super) fn publish(&mut self, message: Message, sent: Sent) -> Handed {
         let topic = message.topic.clone();
         match self.link.publish(message) {
             Ok(number) => {
                 self.on_their_way.insert(number, sent);
-                true
+                Handed::Over
             }
             Err(why @ NotTaken::TooLarge { .. }) => {
                 tracing::error!(%topic, %why, "a message cannot be sent");
-                false
+                Handed::Never
             }
-            // The connection is gone, and the link about to say so: all of this comes again.
             Err(NotTaken::Down) => {
                 self.window = None;
-                true
+                Handed::Down
             }
         }
     }

@@ -1,0 +1,184 @@
+//! Over a link that does what a test wants.
+
+use std::sync::Mutex;
+
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::*;
+use crate::api::answer::Site;
+use crate::clock::Clock;
+use crate::model::{Settings, Timestamp, Voucher};
+use crate::mqtt::link::{NotTaken, Receipt};
+use crate::mqtt::topic::Tree;
+use crate::shell;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const WINDOW: usize = 8;
+
+/// What the link does not take: every message that has these words in it.
+type Objection = Arc<Mutex<Option<(&'static str, NotTaken)>>>;
+
+struct Scripted {
+    happens: UnboundedReceiver<Happening>,
+    tried: UnboundedSender<Tried>,
+    objection: Objection,
+    numbers: Number,
+}
+
+/// A message that was to be handed over.
+struct Tried {
+    taken: Result<Number, NotTaken>,
+    told: Value,
+}
+
+impl Link for Scripted {
+    fn subscribe(&mut self, _: &str, _: Wanted) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, _: &str) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
+    fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
+        let text = String::from_utf8(message.payload).unwrap();
+        let objection = *self.objection.lock().unwrap();
+        let taken = match objection {
+            Some((words, why)) if text.contains(words) => Err(why),
+            _ => {
+                self.numbers += 1;
+                Ok(self.numbers)
+            }
+        };
+        let told = serde_json::from_str(&text).unwrap_or_default();
+        self.tried.send(Tried { taken, told }).unwrap();
+        taken
+    }
+
+    fn acknowledge(&mut self, _: Receipt) {}
+
+    fn leave(&mut self) {}
+
+    async fn next(&mut self) -> Happening {
+        self.happens.recv().await.unwrap_or(Happening::Over)
+    }
+}
+
+/// The other end of the link, and the core behind the session.
+struct Scene {
+    say: UnboundedSender<Happening>,
+    tried: UnboundedReceiver<Tried>,
+    objection: Objection,
+    core: Core,
+    clock: Clock,
+}
+
+impl Scene {
+    fn up(&self) {
+        self.say(Happening::Up { window: WINDOW });
+    }
+
+    fn say(&self, happening: Happening) {
+        self.say.send(happening).ok().unwrap();
+    }
+
+    fn object(&self, objection: Option<(&'static str, NotTaken)>) {
+        *self.objection.lock().unwrap() = objection;
+    }
+
+    /// So many more events.
+    async fn happen(&self, events: usize) {
+        for _ in 0..events {
+            let trusted = self.clock.reading().trusted;
+            self.clock.set_trusted(!trusted);
+            self.core.tell(Event::Timer).await.unwrap();
+            // Not before it is done.
+            self.core.look(|_, _| ()).await.unwrap();
+        }
+    }
+
+    /// Lets the session take in what was said.
+    async fn settle(&self) {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Confirms everything until an event is to be handed over, or that some are lost.
+    async fn event(&mut self) -> Tried {
+        loop {
+            let tried = timeout(PATIENCE, self.tried.recv()).await;
+            let tried = tried.expect("an event").expect("the session goes on");
+            if tried.told["event_type"].is_string() {
+                return tried;
+            }
+            self.say(Happening::Taken(tried.taken.unwrap()));
+        }
+    }
+
+    /// The number of the next event, which is confirmed.
+    async fn seq(&mut self) -> u64 {
+        let tried = self.event().await;
+        self.say(Happening::Taken(tried.taken.unwrap()));
+        tried.told["seq"].as_u64().unwrap()
+    }
+}
+
+/// Lets a test tell its story while a session runs whose core keeps so many events.
+async fn tell<F: Future<Output = ()>>(events: usize, story: impl FnOnce(Scene) -> F) {
+    let clock = Clock::real(Voucher::System);
+    let mut settings = Settings::default();
+    settings.limits.events = events;
+    let core = shell::bare(&clock, settings);
+    let (say, happens) = unbounded_channel();
+    let (tell, tried) = unbounded_channel();
+    let objection = Objection::default();
+    let link = Scripted {
+        happens,
+        tried: tell,
+        objection: objection.clone(),
+        numbers: 0,
+    };
+    let frame = Frame {
+        tree: Tree::new("villa-7", "gw1", "lockbridge/villa-7/reply/"),
+        site: Site::new("villa-7", "gw1"),
+        show_names: false,
+        started_at: Timestamp(0),
+        clock: "system",
+        birth: "homeassistant/status".into(),
+        instance: "1".into(),
+    };
+    let session = Session::new(link, core.clone(), frame, 1);
+    let scene = Scene {
+        say,
+        tried,
+        objection,
+        core,
+        clock,
+    };
+    let (_go_on, stop) = watch::channel(false);
+    tokio::select! {
+        biased;
+        _ = session.run(stop) => panic!("the session ended"),
+        () = story(scene) => {}
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_met_a_lost_connection_is_sent_over_the_next() {
+    tell(100, |mut scene| async move {
+        scene.up();
+        scene.happen(1).await;
+        assert_eq!(scene.seq().await, 1);
+        scene.object(Some(("seq", NotTaken::Down)));
+        scene.happen(1).await;
+        assert_eq!(scene.event().await.taken, Err(NotTaken::Down));
+        scene.say(Happening::Down);
+        scene.settle().await;
+        scene.object(None);
+        scene.up();
+        assert_eq!(scene.seq().await, 2);
+    })
+    .await;
+}
