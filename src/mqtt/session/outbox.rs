@@ -22,7 +22,7 @@ const LOOK: usize = 8;
 pub enum Sent {
     /// An answer that the core keeps.
     Answer(u64),
-    /// An event.
+    /// An event, or the first of those of which it is told that they are lost.
     Event(u64),
     /// A picture.
     Shown(Item),
@@ -137,19 +137,19 @@ impl<L: Link> Session<L> {
             let next = after.peek().map(|event| event.seq);
             let lost = next
                 .filter(|next| *next > last + 1)
-                .map(|next| (next - 1, body::events_lost(&frame, last + 1, next - 1)));
+                .map(|next| (last + 1, next - 1, body::events_lost(&frame, last + 1, next - 1)));
             let told: Vec<_> = after
-                .map(|event| (event.seq, body::event(&frame, event)))
+                .map(|event| (event.seq, event.seq, body::event(&frame, event)))
                 .collect();
             (lost, told)
         });
         let (lost, told) = found.await?;
         self.events_wait = told.len() == most;
-        for (seq, message) in lost.into_iter().chain(told) {
-            match self.publish(message, Sent::Event(seq)) {
-                Handed::Over => self.event = seq,
+        for (from, to, message) in lost.into_iter().chain(told) {
+            match self.publish(message, Sent::Event(from)) {
+                Handed::Over => self.event = to,
                 Handed::Never => {
-                    self.hold_events(seq, self.core.clock().now().mono + AFTER_REFUSAL);
+                    self.hold_events(from, self.core.clock().now().mono + AFTER_REFUSAL);
                     break;
                 }
                 Handed::Down => break,

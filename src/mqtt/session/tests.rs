@@ -182,3 +182,28 @@ async fn an_event_that_met_a_lost_connection_is_sent_over_the_next() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn that_events_are_lost_is_told_of_all_of_them_until_the_broker_has_it() {
+    tell(2, |mut scene| async move {
+        scene.happen(5).await;
+        scene.up();
+        let lost = |told: &Value| (told["from"].as_u64(), told["to"].as_u64());
+        let first = scene.event().await;
+        assert_eq!(lost(&first.told), (Some(1), Some(3)));
+        scene.say(Happening::Refused(first.taken.unwrap(), "QuotaExceeded".into()));
+        // Those after it were under way.
+        assert_eq!((scene.seq().await, scene.seq().await), (4, 5));
+        scene.settle().await;
+        scene.clock.jump_to(scene.clock.now().mono + Duration::from_secs(60));
+        assert_eq!(lost(&scene.event().await.told), (Some(1), Some(3)));
+
+        // Confirmed are those after it, and the connection is cut.
+        assert_eq!((scene.seq().await, scene.seq().await), (4, 5));
+        scene.settle().await;
+        scene.say(Happening::Down);
+        scene.up();
+        assert_eq!(lost(&scene.event().await.told), (Some(1), Some(3)));
+    })
+    .await;
+}
