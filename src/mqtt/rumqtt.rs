@@ -24,7 +24,8 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
+    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeProperties,
+    SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
@@ -63,6 +64,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(60);
 /// How often the clock is looked at while a certificate waits for it to be set right.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+/// The largest subscription identifier that there is in MQTT.
+const LARGEST_IDENTIFIER: usize = 268_435_455;
 /// What a packet has beside topic, payload and correlation data, at most.
 const PACKET_OVERHEAD: usize = 64;
 
@@ -99,6 +102,7 @@ struct Current {
     client: AsyncClient,
     handed_over: Number,
     largest: usize,
+    identifier: Option<usize>,
 }
 
 /// What the poller passes on.
@@ -108,6 +112,7 @@ enum Said {
         client: AsyncClient,
         window: usize,
         largest: usize,
+        identifier: Option<usize>,
     },
     /// A message, with the room that it takes until it is heard.
     Came(Delivery, OwnedSemaphorePermit),
@@ -167,9 +172,13 @@ impl Link for Rumqtt {
         let mut filter = Filter::new(filter, qos);
         filter.nolocal = wanted != Wanted::Kept;
         filter.preserve_retain = wanted != Wanted::Kept;
+        let properties = SubscribeProperties {
+            id: current.identifier.filter(|_| wanted == Wanted::Now),
+            user_properties: Vec::new(),
+        };
         current
             .client
-            .try_subscribe_many([filter])
+            .try_subscribe_many_with_properties([filter], properties)
             .map_err(|_| NotTaken::Down)
     }
 
@@ -239,12 +248,14 @@ impl Link for Rumqtt {
                 client,
                 window,
                 largest,
+                identifier,
             }) => {
                 self.current = Some(Current {
                     epoch,
                     client,
                     handed_over: 0,
                     largest,
+                    identifier,
                 });
                 Happening::Up { window }
             }
@@ -293,6 +304,7 @@ impl Poller {
                 epoch,
                 poller: &self,
                 up_since: None,
+                identifier: Some(rng.random_range(1..=LARGEST_IDENTIFIER)),
                 sent: 0,
                 packets: BTreeMap::new(),
             };
@@ -353,6 +365,10 @@ struct Connection<'a> {
     epoch: u64,
     poller: &'a Poller,
     up_since: Option<Mono>,
+    /// The subscription identifier of what is wanted now, another one for every connection. It comes with
+    /// every message for it: what a broker stored for an earlier connection has that one's. `None` at a
+    /// broker that knows no such thing. No message comes for two of them: the client miscounts several.
+    identifier: Option<usize>,
     /// Messages that went out. They go in the order in which they were handed over, so that this
     /// is the number of the latest.
     sent: Number,
@@ -404,8 +420,11 @@ impl Connection<'_> {
         Trouble::of(error, &host, self.poller.tls.as_ref(), self.up_since.is_some())
     }
 
-    fn up(&self, client: AsyncClient, ack: &ConnAck) -> Said {
+    fn up(&mut self, client: AsyncClient, ack: &ConnAck) -> Said {
         let told = ack.properties.as_ref();
+        if told.and_then(|p| p.subscription_identifiers_available) == Some(0) {
+            self.identifier = None;
+        }
         let window = told
             .and_then(|p| p.receive_max)
             .map_or(WINDOW, |max| max.min(WINDOW));
@@ -418,6 +437,7 @@ impl Connection<'_> {
             client,
             window: usize::from(window),
             largest,
+            identifier: self.identifier,
         }
     }
 
@@ -481,6 +501,9 @@ impl Connection<'_> {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload.into(),
             retained: publish.retain,
+            now: self
+                .identifier
+                .is_none_or(|ours| properties.subscription_identifiers.contains(&ours)),
             response_topic: properties.response_topic,
             correlation: properties.correlation_data.map(Into::into),
             expiry: properties

@@ -79,11 +79,15 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// A word to a device. One that was kept by the broker was meant for another time.
+    /// A word to a device. One that was kept by the broker, or waited there, was meant for another time.
     fn heed(&mut self, delivery: &Delivery, device: DeviceId) {
         let word = command::word(&delivery.payload, device);
         match word {
             _ if delivery.payload.is_empty() => self.settle(delivery.receipt, None),
+            _ if !delivery.now => {
+                tracing::warn!(%device, "a word to a device had waited at the broker, and was not heeded");
+                self.settle(delivery.receipt, None);
+            }
             Some(incoming) if !delivery.retained => {
                 let (core, receipt) = (self.core.clone(), delivery.receipt);
                 self.asking.push_back(Box::pin(async move {
