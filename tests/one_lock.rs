@@ -657,6 +657,20 @@ fn the_second_look_after_a_removal_outlives_a_power_cut_and_ends() {
 }
 
 #[test]
+fn a_step_back_of_the_clock_does_not_put_off_the_second_look_after_a_removal() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.settle();
+    site.by_hand(Some(1), "345678");
+    site.now.wall = site.now.wall - Duration::from_secs(HOUR);
+    site.tell(Event::Timer);
+    site.wait(120);
+    assert!(site.on_lock().is_empty());
+}
+
+#[test]
 fn a_lock_that_refuses_to_be_read_is_not_asked_in_a_storm() {
     let mut site = Site::with("slots");
     let code = site.create(Some("345678"), Window::Ongoing, None).code;

@@ -12,7 +12,7 @@ use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Confirmed, Gone, Record};
 use crate::model::{
-    Addressing, CodeId, Detail, Entry, EventKind, Mono, Now, Pin, ReadBack, Settings, Slot, Timestamp,
+    Addressing, CodeId, Detail, Entry, EventKind, Mono, Pin, ReadBack, Slot, Timestamp,
 };
 
 /// So many at most are remembered: the list is stored as a whole.
@@ -34,6 +34,7 @@ impl Device {
             record,
             at: desk.now.wall,
             look_at: desk.now.wall + desk.settings.second_look,
+            look: desk.now.mono + desk.settings.second_look,
         });
         let surplus = gone.len().saturating_sub(MOST);
         gone.drain(..surplus);
@@ -41,9 +42,9 @@ impl Device {
     }
 
     /// When the lock is to be read for their sake, and when the first of them was removed.
-    pub(super) fn next_gone_look(&self, now: Now, settings: &Settings) -> Option<(Timestamp, Mono)> {
-        let first = self.record.gone.iter().min_by_key(|gone| gone.look_at)?;
-        Some((first.at, now.mono_at(first.look_at, settings.second_look)))
+    pub(super) fn next_gone_look(&self) -> Option<(Timestamp, Mono)> {
+        let first = self.record.gone.iter().min_by_key(|gone| gone.look)?;
+        Some((first.at, first.look))
     }
 
     /// Takes up what the table shows of them. Those that came back are on record again, and returned.
@@ -71,7 +72,7 @@ impl Device {
                     ours.insert(entry.slot);
                     back.extend(self.take_back(gone.record, pins, desk));
                 }
-                None if desk.now.wall < gone.look_at => kept.push(gone),
+                None if desk.now.mono < gone.look => kept.push(gone),
                 None => {}
             }
         }

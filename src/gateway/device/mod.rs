@@ -86,7 +86,17 @@ pub(crate) struct Touched {
 }
 
 impl Device {
-    pub fn new(mut spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now) -> Device {
+    /// Takes a device up as the configuration and the store have it.
+    pub fn new(
+        mut spec: DeviceSpec,
+        mut record: DeviceRecord,
+        removed: bool,
+        now: Now,
+        settings: &Settings,
+    ) -> Device {
+        for gone in &mut record.gone {
+            gone.look = now.mono_at(gone.look_at, settings.second_look);
+        }
         // Nobody knows what became of a lock while the gateway was down.
         let next_check = (spec.capabilities.read_back != ReadBack::None).then_some(now.mono);
         let own_lengths = spec.capabilities.lengths.clone();
