@@ -657,6 +657,22 @@ fn the_second_look_after_a_removal_outlives_a_power_cut_and_ends() {
 }
 
 #[test]
+fn checks_that_somebody_wants_are_spaced_also_from_one_that_was_put_off() {
+    let mut site = Site::with("slots");
+    site.wait(60);
+    let before = site.exchanges;
+    // At 0 s; at 9 s, put off to 10 s; and a moment after that one.
+    for (seconds, reads) in [(9, 1), (1, 2), (1, 2)] {
+        site.tell(Event::Verify(DEVICE));
+        site.wait(seconds);
+        assert_eq!(site.exchanges - before, reads);
+    }
+    // Nobody is forgotten.
+    site.wait(10);
+    assert_eq!(site.exchanges - before, 3);
+}
+
+#[test]
 fn a_step_back_of_the_clock_does_not_put_off_the_second_look_after_a_removal() {
     let mut site = Site::with("slots");
     let code = site.create(Some("345678"), Window::Ongoing, None).code;

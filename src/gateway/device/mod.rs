@@ -66,8 +66,8 @@ pub(crate) struct Device {
     pub flight: Option<CallId>,
     silence: Silence,
     next_check: Option<Mono>,
-    /// Somebody's wish to have it checked is not heeded before.
-    verify_again: Mono,
+    /// When somebody's wish to have it checked is heeded, or was last.
+    verify_at: Option<Mono>,
     /// Answers to a read that were no table, in a row.
     reads_refused: u32,
     /// It is not asked for its table before.
@@ -117,7 +117,7 @@ impl Device {
             flight: None,
             silence: Silence::default(),
             next_check,
-            verify_again: Mono(0),
+            verify_at: None,
             reads_refused: 0,
             reads_from: Mono(0),
             dirty: true,
@@ -192,10 +192,12 @@ impl Device {
     /// Somebody wants its codes checked: its table is read, and what it did not keep is tried once more.
     pub fn verify(&mut self, desk: &mut Desk<'_>) {
         let now = desk.now.mono;
-        let at = now.max(self.verify_again);
-        if at == now {
-            self.verify_again = now + VERIFY_SPACING;
-        }
+        let at = match self.verify_at {
+            Some(planned) if now < planned => planned,
+            Some(last) => now.max(last + VERIFY_SPACING),
+            None => now,
+        };
+        self.verify_at = Some(at);
         self.next_check = self.next_check.map(|check| check.min(at));
         for code in self.codes.values_mut() {
             if code
