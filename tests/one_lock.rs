@@ -620,6 +620,23 @@ fn a_code_that_comes_back_after_its_removal_is_removed_again() {
 }
 
 #[test]
+fn as_many_codes_as_a_lock_holds_are_looked_for_after_their_removal() {
+    let mut site = Site::with("keypad-6");
+    let pins: Vec<Pin> = (0..100)
+        .map(|_| site.create(None, until(HOUR), None).pin)
+        .collect();
+    site.wait(HOUR);
+    while !site.on_lock().is_empty() {
+        site.wait(1);
+    }
+    for pin in &pins {
+        site.by_hand(None, pin.expose());
+    }
+    site.wait(180);
+    assert!(site.on_lock().is_empty());
+}
+
+#[test]
 fn what_somebody_else_puts_where_a_code_was_is_left_alone() {
     for profile in ["slots", "masked"] {
         let mut site = Site::with(profile);

@@ -15,15 +15,14 @@ use crate::model::{
     Addressing, CodeId, Detail, Entry, EventKind, Mono, Pin, ReadBack, Slot, Timestamp,
 };
 
-/// So many at most are remembered: the list is stored as a whole.
-const MOST: usize = 64;
-
 impl Device {
-    /// A code of ours is off the lock: it is to be looked for once more.
+    /// A code of ours is off the lock: it is to be looked for once more. As many are remembered as the
+    /// lock holds.
     pub(super) fn note_gone(&mut self, mut record: Record, pins: Vec<Pin>, desk: &mut Desk<'_>) {
         if self.capabilities().read_back != ReadBack::Full || pins.is_empty() {
             return;
         }
+        let most = usize::from(self.capabilities().capacity);
         record.confirmed = Confirmed::Unknown {
             last: None,
             maybe: pins,
@@ -36,7 +35,7 @@ impl Device {
             look_at: desk.now.wall + desk.settings.second_look,
             look: desk.now.mono + desk.settings.second_look,
         });
-        let surplus = gone.len().saturating_sub(MOST);
+        let surplus = gone.len().saturating_sub(most);
         gone.drain(..surplus);
         self.store(desk.ledger);
     }
