@@ -7,7 +7,7 @@ use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
 use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, Exchange, Finding, GroupKey,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding, GroupKey,
     Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Step, Timestamp,
     Update, UpdateMultiple, Window,
 };
@@ -290,6 +290,10 @@ impl Site {
     fn on_lock(&self) -> Vec<String> {
         let digits = |entry: lockbridge::model::Entry| entry.pin.unwrap().expose().to_owned();
         self.lock.table().into_iter().map(digits).collect()
+    }
+
+    fn has_told(&self, kind: EventKind) -> bool {
+        self.gateway.events().any(|event| event.kind == kind)
     }
 
     fn attempts(&self) -> Vec<Progress> {
@@ -613,10 +617,30 @@ fn a_code_that_comes_back_after_its_removal_is_removed_again() {
             site.by_hand(Some(1), "345678");
             site.wait(120);
             assert!(site.on_lock().is_empty(), "{profile}, deleted: {deleted}");
+            assert!(site.has_told(EventKind::CodeNotRemoved));
             assert!(site.gateway.unmanaged(DEVICE).is_empty());
             assert_eq!(site.gateway.code(code, site.now).is_none(), deleted);
         }
     }
+}
+
+#[test]
+fn a_code_that_comes_back_before_its_time_is_removed_and_nobody_is_told_that_it_was_not() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    let later = site.now.wall + Duration::from_secs(100 * HOUR);
+    let times = NewTimes::Bound {
+        starts_at: Some(later),
+        ends_at: Some(later + Duration::from_secs(HOUR)),
+    };
+    site.update(code, None, times);
+    site.settle();
+    assert!(site.on_lock().is_empty());
+    site.by_hand(Some(1), "345678");
+    site.wait(120);
+    assert!(site.on_lock().is_empty());
+    assert!(!site.has_told(EventKind::CodeNotRemoved));
 }
 
 #[test]

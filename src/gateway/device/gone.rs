@@ -80,7 +80,8 @@ impl Device {
         back
     }
 
-    /// Puts a code that came back on record again, unless it is wanted there by now.
+    /// Puts a code that came back on record again, unless the lock is being asked to take it anew. One
+    /// whose time is over ought to be gone, and that it is not is told.
     fn take_back(&mut self, mut record: Record, pins: Vec<Pin>, desk: &mut Desk<'_>) -> Option<CodeId> {
         let id = record.code;
         if let Some(code) = self.codes.get(&id) {
@@ -96,14 +97,17 @@ impl Device {
             // Its group has gone on without it.
             record.group = None;
         }
+        let over = record.over(desk.now.wall);
         let code = Code {
             sent: pins,
             ..Code::new(record)
         };
         code.store(desk.ledger);
         self.codes.insert(id, code);
-        let why = Detail::Failure(None);
-        desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
+        if over {
+            let why = Detail::Failure(None);
+            desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
+        }
         Some(id)
     }
 }
