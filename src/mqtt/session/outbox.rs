@@ -146,7 +146,15 @@ impl<L: Link> Session<L> {
         let (lost, told) = found.await?;
         self.events_wait = told.len() == most;
         for (from, to, message) in lost.into_iter().chain(told) {
-            match self.publish(message, Sent::Event(from)) {
+            let handed = match self.publish(message, Sent::Event(from)) {
+                // So that it does not hold up all after it for ever.
+                Handed::Never => {
+                    let lost = body::events_lost(&self.frame, from, to);
+                    self.publish(lost, Sent::Event(from))
+                }
+                handed => handed,
+            };
+            match handed {
                 Handed::Over => self.event = to,
                 Handed::Never => {
                     self.hold_events(from, self.core.clock().now().mono + AFTER_REFUSAL);

@@ -184,6 +184,22 @@ async fn an_event_that_met_a_lost_connection_is_sent_over_the_next() {
 }
 
 #[tokio::test]
+async fn an_event_that_the_broker_will_never_take_is_told_to_be_lost_and_holds_up_no_other() {
+    tell(100, |mut scene| async move {
+        let most = 1;
+        scene.object(Some(("\"seq\":2", NotTaken::TooLarge { bytes: 2, most })));
+        scene.happen(3).await;
+        scene.up();
+        assert_eq!(scene.seq().await, 1);
+        assert!(scene.event().await.taken.is_err());
+        let lost = scene.event().await;
+        assert_eq!((&lost.told["from"], &lost.told["to"]), (&2.into(), &2.into()));
+        assert_eq!(scene.seq().await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn that_events_are_lost_is_told_of_all_of_them_until_the_broker_has_it() {
     tell(2, |mut scene| async move {
         scene.happen(5).await;
