@@ -16,6 +16,7 @@
 mod trouble;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +28,9 @@ use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeProperties,
     SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
@@ -103,7 +104,12 @@ struct Current {
     handed_over: Number,
     largest: usize,
     identifier: Option<usize>,
+    /// The poller ends the connection once this is gone.
+    _hold: Hold,
 }
+
+/// Says nothing, and ends what it holds by being dropped.
+type Hold = oneshot::Sender<Infallible>;
 
 /// What the poller passes on.
 enum Said {
@@ -113,6 +119,7 @@ enum Said {
         window: usize,
         largest: usize,
         identifier: Option<usize>,
+        hold: Hold,
     },
     /// A message, with the room that it takes until it is heard.
     Came(Delivery, OwnedSemaphorePermit),
@@ -162,9 +169,21 @@ fn options(broker: &Broker) -> MqttOptions {
     options
 }
 
+impl Rumqtt {
+    /// Asks something of the client. A connection that takes no more is given up, as nothing would be
+    /// heard of what was not taken: the next one begins anew.
+    fn ask(&mut self, ask: impl FnOnce(&AsyncClient) -> Result<(), ClientError>) -> Result<(), NotTaken> {
+        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
+        ask(&current.client).map_err(|_| {
+            self.current = None;
+            NotTaken::Down
+        })
+    }
+}
+
 impl Link for Rumqtt {
     fn subscribe(&mut self, filter: &str, wanted: Wanted) -> Result<(), NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
         let qos = match wanted {
             Wanted::Always | Wanted::Kept => QoS::AtLeastOnce,
             Wanted::Now => QoS::AtMostOnce,
@@ -176,19 +195,15 @@ impl Link for Rumqtt {
             id: current.identifier.filter(|_| wanted == Wanted::Now),
             user_properties: Vec::new(),
         };
-        current
-            .client
-            .try_subscribe_many_with_properties([filter], properties)
-            .map_err(|_| NotTaken::Down)
+        self.ask(|client| client.try_subscribe_many_with_properties([filter], properties))
     }
 
     fn unsubscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
-        current.client.try_unsubscribe(filter).map_err(|_| NotTaken::Down)
+        self.ask(|client| client.try_unsubscribe(filter))
     }
 
     fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
         let correlated = message.correlation.as_ref().map_or(0, Vec::len);
         let bytes = message.topic.as_str().len() + message.payload.len() + correlated + PACKET_OVERHEAD;
         if bytes > current.largest {
@@ -202,25 +217,23 @@ impl Link for Rumqtt {
             correlation_data: message.correlation.map(Into::into),
             ..PublishProperties::default()
         };
-        current
-            .client
-            .try_publish_with_properties(
+        self.ask(|client| {
+            client.try_publish_with_properties(
                 message.topic.as_str(),
                 QoS::AtLeastOnce,
                 message.retain,
                 message.payload,
                 properties,
             )
-            .map_err(|_| NotTaken::Down)?;
+        })?;
+        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
         current.handed_over += 1;
         Ok(current.handed_over)
     }
 
     fn acknowledge(&mut self, receipt: Receipt) {
-        let Some(current) = self.current.as_mut().filter(|c| c.epoch == receipt.epoch) else {
-            return;
-        };
-        if receipt.packet == 0 {
+        let is_of_now = self.current.as_ref().is_some_and(|c| c.epoch == receipt.epoch);
+        if !is_of_now || receipt.packet == 0 {
             return;
         }
         let publish = Publish {
@@ -228,15 +241,13 @@ impl Link for Rumqtt {
             pkid: receipt.packet,
             ..Publish::default()
         };
-        if current.client.try_ack(&publish).is_err() {
+        if self.ask(|client| client.try_ack(&publish)).is_err() {
             tracing::debug!("a command was dealt with after its connection had ended");
         }
     }
 
     fn leave(&mut self) {
-        if let Some(current) = &self.current
-            && current.client.try_disconnect().is_err()
-        {
+        if self.ask(AsyncClient::try_disconnect).is_err() {
             tracing::debug!("the MQTT client could not say goodbye");
         }
     }
@@ -249,6 +260,7 @@ impl Link for Rumqtt {
                 window,
                 largest,
                 identifier,
+                hold,
             }) => {
                 self.current = Some(Current {
                     epoch,
@@ -256,6 +268,7 @@ impl Link for Rumqtt {
                     handed_over: 0,
                     largest,
                     identifier,
+                    _hold: hold,
                 });
                 Happening::Up { window }
             }
@@ -384,11 +397,19 @@ impl Connection<'_> {
             Err(error) => return End::Lost(Trouble::new(error.to_string())),
         };
         let (client, mut wheel) = AsyncClient::new(options, REQUESTS);
+        let (hold, mut given_up) = oneshot::channel();
+        let mut hold = Some(hold);
         let mut patience = CONNECT_WITHIN * 2;
         loop {
             // A healthy client says something at least once per keep-alive, if only that it sends
             // a ping. This one may hang on a dead link while it writes.
-            let event = match timeout(patience, turn(&mut wheel, &self.poller.say)).await {
+            let turned = tokio::select! {
+                turned = timeout(patience, turn(&mut wheel, &self.poller.say)) => turned,
+                _ = &mut given_up => {
+                    return End::Lost(Trouble::new("more waits to go out than there is room for".into()));
+                }
+            };
+            let event = match turned {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => return End::Lost(self.trouble(&error)),
                 Ok(None) => return End::Ours,
@@ -403,7 +424,8 @@ impl Connection<'_> {
                     }
                     patience = 2 * keep_alive;
                     self.up_since = Some(self.poller.clock.now().mono);
-                    Some(self.up(client.clone(), &ack))
+                    // There is one confirmation for each client.
+                    hold.take().map(|hold| self.up(client.clone(), hold, &ack))
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.came(publish).await,
                 Event::Outgoing(Outgoing::Disconnect) => return End::Ours,
@@ -420,7 +442,7 @@ impl Connection<'_> {
         Trouble::of(error, &host, self.poller.tls.as_ref(), self.up_since.is_some())
     }
 
-    fn up(&mut self, client: AsyncClient, ack: &ConnAck) -> Said {
+    fn up(&mut self, client: AsyncClient, hold: Hold, ack: &ConnAck) -> Said {
         let told = ack.properties.as_ref();
         if told.and_then(|p| p.subscription_identifiers_available) == Some(0) {
             self.identifier = None;
@@ -438,6 +460,7 @@ impl Connection<'_> {
             window: usize::from(window),
             largest,
             identifier: self.identifier,
+            hold,
         }
     }
 

@@ -396,6 +396,29 @@ async fn a_broker_that_wants_no_signs_of_life_gets_ours() {
 }
 
 #[tokio::test]
+async fn a_connection_that_takes_no_more_is_given_up() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, clock| async move {
+        let (script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        for _ in 0..REQUESTS {
+            link.publish(message()).expect("there is room");
+        }
+        assert_eq!(link.publish(message()), Err(NotTaken::Down));
+        assert!(matches!(link.next().await, Happening::Down));
+        drop(script);
+        skip_pause(&clock).await;
+        let (mut script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        link.publish(message()).expect("there is room");
+        script.message().await;
+    })
+    .await;
+    assert!(log.says("more waits to go out"), "{}", log.text());
+}
+
+#[tokio::test]
 async fn a_link_that_hangs_while_it_writes_is_given_up() {
     let log = Log::default();
     let _listening = log.listen();

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::outbox::{Sent, nothing};
 use super::rivals::Rival;
-use super::{Parting, Session};
+use super::{Parting, STRAYS, Session};
 use crate::gateway::{Answer, Door, Event};
 use crate::model::{DeviceId, Mono, Reason, Refusal};
 use crate::mqtt::body;
@@ -154,7 +154,8 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// Before it would come again with every connection.
+    /// Before it would come again with every connection; once there is room, for there is no bound to
+    /// the number of those with QoS 0.
     fn clear_if_retained(&mut self, delivery: &Delivery) {
         if !delivery.retained {
             return;
@@ -163,9 +164,12 @@ impl<L: Link> Session<L> {
             topic = delivery.topic,
             "a retained command was refused and cleared"
         );
-        if let Some(topic) = Topic::parse(&delivery.topic) {
-            let (sent, message) = (Sent::Once(topic.clone()), nothing(topic));
-            self.publish(message, sent);
+        let Some(topic) = Topic::parse(&delivery.topic) else {
+            return;
+        };
+        let is_it = |sent: &Sent| matches!(sent, Sent::Once(other) if *other == topic);
+        if self.strays.len() < STRAYS && !self.on_their_way.values().any(is_it) {
+            self.strays.insert(topic);
         }
     }
 

@@ -119,6 +119,8 @@ impl<L: Link> Session<L> {
         while let Some(space) = self.space() {
             if self.answers_wait {
                 self.send_answers(space).await?;
+            } else if let Some(topic) = self.strays.pop_first() {
+                self.publish(nothing(topic.clone()), Sent::Once(topic));
             } else if self.show_some(space).await? {
             } else if self.events_wait && !self.events_held {
                 self.send_events(space).await?;

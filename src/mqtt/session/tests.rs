@@ -9,7 +9,7 @@ use super::*;
 use crate::api::answer::Site;
 use crate::clock::Clock;
 use crate::model::{Settings, Timestamp, Voucher};
-use crate::mqtt::link::{NotTaken, Receipt};
+use crate::mqtt::link::{Delivery, NotTaken, Receipt};
 use crate::mqtt::topic::Tree;
 use crate::shell;
 
@@ -28,6 +28,7 @@ struct Scripted {
 
 /// A message that was to be handed over.
 struct Tried {
+    topic: String,
     taken: Result<Number, NotTaken>,
     told: Value,
 }
@@ -52,7 +53,8 @@ impl Link for Scripted {
             }
         };
         let told = serde_json::from_str(&text).unwrap_or_default();
-        self.tried.send(Tried { taken, told }).unwrap();
+        let topic = message.topic.into_string();
+        self.tried.send(Tried { topic, taken, told }).unwrap();
         taken
     }
 
@@ -103,6 +105,38 @@ impl Scene {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Confirms everything until the gateway says that it is there.
+    async fn birth(&mut self) {
+        loop {
+            let tried = timeout(PATIENCE, self.tried.recv()).await;
+            let tried = tried.expect("more").expect("the session goes on");
+            self.say(Happening::Taken(tried.taken.unwrap()));
+            if tried.topic.ends_with("gw1/status") {
+                break;
+            }
+        }
+        self.settle().await;
+    }
+
+    /// A word to a door that the broker keeps, and sends as if there were no end to it.
+    fn keeps(&self, door: usize) {
+        self.say(Happening::Came(Delivery {
+            receipt: Receipt { epoch: 1, packet: 0 },
+            topic: format!("lockbridge/villa-7/gw1/device/00000000-0000-0000-0000-{door:012}/set"),
+            payload: b"UNLOCK".to_vec(),
+            retained: true,
+            now: true,
+            response_topic: None,
+            correlation: None,
+            expiry: None,
+        }));
+    }
+
+    /// What was handed over by now.
+    fn handed(&mut self) -> Vec<Tried> {
+        std::iter::from_fn(|| self.tried.try_recv().ok()).collect()
     }
 
     /// Confirms everything until an event is to be handed over, or that some are lost.
@@ -220,6 +254,39 @@ async fn that_events_are_lost_is_told_of_all_of_them_until_the_broker_has_it() {
         scene.say(Happening::Down);
         scene.up();
         assert_eq!(lost(&scene.event().await.told), (Some(1), Some(3)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn kept_words_are_cleared_once_each_and_as_the_broker_confirms_it() {
+    tell(100, |mut scene| async move {
+        scene.up();
+        scene.birth().await;
+        for _ in 0..50 {
+            scene.keeps(0);
+        }
+        scene.settle().await;
+        let first = scene.handed();
+        assert_eq!(first.len(), 1);
+
+        for door in 0..50 {
+            scene.keeps(door);
+        }
+        scene.settle().await;
+        let mut under_way = scene.handed();
+        assert_eq!(first.len() + under_way.len(), WINDOW);
+        under_way.extend(first);
+        let mut cleared = BTreeSet::new();
+        while !under_way.is_empty() {
+            for tried in under_way {
+                assert!(cleared.insert(tried.topic));
+                scene.say(Happening::Taken(tried.taken.unwrap()));
+            }
+            scene.settle().await;
+            under_way = scene.handed();
+        }
+        assert_eq!(cleared.len(), 50);
     })
     .await;
 }
