@@ -65,6 +65,8 @@ pub struct Frame {
     pub birth: String,
     /// What no other run of this or any other gateway says of itself.
     pub instance: String,
+    /// How often it has connected to the broker.
+    pub connection: u64,
 }
 
 impl Item {
@@ -259,6 +261,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": time::show(frame.started_at),
         "instance": frame.instance,
+        "connection": frame.connection,
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),

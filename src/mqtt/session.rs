@@ -220,6 +220,7 @@ impl<L: Link> Session<L> {
         self.events_held = false;
         self.tell_all_at = None;
         self.rivals.up(self.core.clock().now().mono);
+        self.frame.connection += 1;
         let tree = &self.frame.tree;
         let others = [
             (tree.commands(), Wanted::Always),

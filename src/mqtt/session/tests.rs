@@ -182,6 +182,7 @@ async fn tell<F: Future<Output = ()>>(events: usize, story: impl FnOnce(Scene) -
         clock: "system",
         birth: "homeassistant/status".into(),
         instance: "1".into(),
+        connection: 0,
     };
     let session = Session::new(link, core.clone(), frame, 1);
     let scene = Scene {
