@@ -24,7 +24,7 @@ use super::Api;
 use super::answer::{Refused, refused};
 use super::serve::stopped;
 use super::who::Who;
-use crate::api::answer::{self, Pins, Streamed};
+use crate::api::answer::{self, Streamed};
 use crate::api::form::Form;
 use crate::gateway::{Gateway, Subject};
 use crate::model::{Event, Reason, Refusal};
@@ -119,11 +119,7 @@ impl Reader {
             self.after = to;
         }
         for event in &seen.events {
-            let told = answer::event(&self.api.site, event, Pins::Hidden);
-            let data = Streamed::Event {
-                seq: event.seq,
-                event: Box::new(told),
-            };
+            let data = Streamed::event(&self.api.site, event);
             text += &message(event.seq, &answer::event_word(event.kind), &data);
             self.after = event.seq;
         }
