@@ -116,13 +116,12 @@ impl Reader {
         let mut text = String::new();
         if let Some((from, to)) = seen.lost {
             text += &message(to, answer::EVENTS_LOST, &Streamed::lost(from, to));
-            self.after = to;
         }
         for event in &seen.events {
             let data = Streamed::event(&self.api.site, event);
             text += &message(event.seq, &answer::event_word(event.kind), &data);
-            self.after = event.seq;
         }
+        self.after = seen.last;
         text
     }
 }
@@ -132,19 +131,30 @@ struct Seen {
     /// The first and the last number of what a reader will never see.
     lost: Option<(u64, u64)>,
     events: Vec<Event>,
+    /// The number after which it goes on.
+    last: u64,
 }
 
 impl Seen {
     fn from(gateway: &Gateway, after: u64) -> Seen {
         let newest = gateway.last_event();
-        let events: Vec<Event> = gateway.events_after(after).take(STRIDE).cloned().collect();
-        let lost = match events.first() {
+        if newest < after {
             // The store was set back: its numbers are not those that this reader knows.
-            _ if newest < after => Some((1, newest)),
-            Some(first) if after + 1 < first.seq => Some((after + 1, first.seq - 1)),
-            _ => None,
-        };
-        Seen { lost, events }
+            return Seen {
+                lost: (newest > 0).then_some((1, newest)),
+                events: Vec::new(),
+                last: newest,
+            };
+        }
+        let events: Vec<Event> = gateway.events_after(after).take(STRIDE).cloned().collect();
+        let first = events.first().map(|first| first.seq);
+        Seen {
+            lost: first
+                .filter(|first| after + 1 < *first)
+                .map(|first| (after + 1, first - 1)),
+            last: events.last().map_or(after, |last| last.seq),
+            events,
+        }
     }
 }
 
@@ -161,4 +171,30 @@ async fn something_happens(mut news: broadcast::Receiver<Arc<BTreeSet<Subject>>>
 
 fn message(id: u64, kind: &str, data: &Streamed) -> String {
     format!("id: {id}\nevent: {kind}\ndata: {}\n\n", answer::text(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gateway::Event as Happens;
+    use crate::model::{Settings, Voucher};
+    use crate::shell;
+
+    #[tokio::test]
+    async fn a_number_of_another_store_leads_to_the_first_event_of_this_one() {
+        let clock = Clock::real(Voucher::System);
+        let core = shell::bare(&clock, Settings::default());
+        let seen = core.look(|gateway, _| Seen::from(gateway, 5)).await.unwrap();
+        assert_eq!((seen.lost, seen.last), (None, 0));
+        clock.set_trusted(false);
+        core.tell(Happens::Timer).await.unwrap();
+        let next = core
+            .look(move |gateway, _| Seen::from(gateway, seen.last))
+            .await
+            .unwrap();
+        assert_eq!((next.lost, next.events[0].seq, next.last), (None, 1, 1));
+        let ahead = core.look(|gateway, _| Seen::from(gateway, 5)).await.unwrap();
+        assert_eq!((ahead.lost, ahead.last), (Some((1, 1)), 1));
+    }
 }
