@@ -7,9 +7,9 @@ use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
 use lockbridge::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding, GroupKey,
-    Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Step, Timestamp,
-    Update, UpdateMultiple, Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding,
+    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, Reason, Request, Settings, Slot, Step,
+    Timestamp, Update, UpdateMultiple, Window,
 };
 use lockbridge::store::{MemoryStore, SealKey, Store, Ticket, Vault};
 use rand::SeedableRng;

@@ -11,9 +11,7 @@ use super::Device;
 use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Confirmed, Gone, Record};
-use crate::model::{
-    Addressing, CodeId, Detail, Entry, EventKind, Mono, Pin, ReadBack, Slot, Timestamp,
-};
+use crate::model::{Addressing, CodeId, Detail, Entry, EventKind, Mono, Pin, ReadBack, Slot, Timestamp};
 
 impl Device {
     /// A code of ours is off the lock: it is to be looked for once more. As many are remembered as the

@@ -141,10 +141,7 @@ mod tests {
         assert_eq!(find(&mut rivals, &words, Mono(1)), [Rival::Nobody; 4]);
         // It lives after all.
         let words = [another(8), another(9)];
-        assert_eq!(
-            find(&mut rivals, &words, Mono(2)),
-            [Rival::Second, Rival::First]
-        );
+        assert_eq!(find(&mut rivals, &words, Mono(2)), [Rival::Second, Rival::First]);
     }
 
     #[test]

@@ -246,7 +246,9 @@ async fn that_events_are_lost_is_told_of_all_of_them_until_the_broker_has_it() {
         // Those after it were under way.
         assert_eq!((scene.seq().await, scene.seq().await), (4, 5));
         scene.settle().await;
-        scene.clock.jump_to(scene.clock.now().mono + Duration::from_secs(60));
+        scene
+            .clock
+            .jump_to(scene.clock.now().mono + Duration::from_secs(60));
         assert_eq!(lost(&scene.event().await.told), (Some(1), Some(3)));
 
         // Confirmed are those after it, and the connection is cut.
