@@ -9,6 +9,7 @@ use std::path::Path;
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &["model"]),
+    ("warnings", &["model"]),
     ("plan", &["model"]),
     ("schedule", &["model"]),
     ("store", &["model"]),
@@ -21,12 +22,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "model", "clock", "gateway", "lock", "config", "tls", "api", "shell",
+            "model", "clock", "warnings", "gateway", "lock", "config", "tls", "api", "shell",
         ],
     ),
     (
         "mqtt",
-        &["model", "clock", "gateway", "config", "tls", "api", "shell"],
+        &[
+            "model", "clock", "warnings", "gateway", "config", "tls", "api", "shell",
+        ],
     ),
     // The oracle must not ask those whom it judges: no plan, no schedule.
     ("sim", &["model", "store", "gateway", "lock"]),

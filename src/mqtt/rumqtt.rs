@@ -39,6 +39,7 @@ use crate::clock::Clock;
 use crate::config::BrokerTls;
 use crate::model::{Mono, Timestamp};
 use crate::tls::{self, FileError};
+use crate::warnings::Warnings;
 use trouble::Trouble;
 
 /// Commands that the broker may send before the first of them is acknowledged: when the card is
@@ -320,6 +321,7 @@ impl Poller {
                 identifier: Some(rng.random_range(1..=LARGEST_IDENTIFIER)),
                 sent: 0,
                 packets: BTreeMap::new(),
+                warnings: Warnings::default(),
             };
             let End::Lost(Trouble { why, until }) = connection.last().await else {
                 return;
@@ -387,6 +389,8 @@ struct Connection<'a> {
     sent: Number,
     /// The numbers of those that the broker has not settled, by packet id.
     packets: BTreeMap<u16, Number>,
+    /// About messages that were dropped.
+    warnings: Warnings,
 }
 
 impl Connection<'_> {
@@ -473,10 +477,12 @@ impl Connection<'_> {
     }
 
     /// A message, once there is room for it; `None` if it was dropped for want of it.
-    async fn came(&self, publish: Publish) -> Option<Said> {
+    async fn came(&mut self, publish: Publish) -> Option<Said> {
         let room = &self.poller.room;
         if publish.qos == QoS::AtMostOnce && room.available_permits() < UNHEARD as usize / 2 {
-            tracing::warn!("too many messages with QoS 0; one was dropped");
+            if let Some(kept_back) = self.warnings.one_more(self.poller.clock.now().mono) {
+                tracing::warn!(kept_back, "too many messages with QoS 0; one was dropped");
+            }
             return None;
         }
         let bytes = publish.topic.len() + publish.payload.len() + PACKET_OVERHEAD;

@@ -35,6 +35,7 @@ use super::topic::Topic;
 use crate::gateway::{Event, Subject};
 use crate::model::Mono;
 use crate::shell::{Core, Stopping};
+use crate::warnings::Warnings;
 use inbox::Judged;
 use outbox::{Sent, nothing};
 use rivals::Rivals;
@@ -90,6 +91,8 @@ pub struct Session<L> {
     chance: SmallRng,
     rivals: Rivals,
     parting: Parting,
+    /// About messages that came.
+    warnings: Warnings,
     /// What was shown on this connection; `None` for what only an earlier one has seen.
     shown: BTreeMap<Item, Option<[u8; 32]>>,
 }
@@ -120,6 +123,7 @@ impl<L: Link> Session<L> {
             chance: SmallRng::seed_from_u64(seed),
             rivals,
             parting: Parting::Ours,
+            warnings: Warnings::default(),
             shown: BTreeMap::new(),
         }
     }

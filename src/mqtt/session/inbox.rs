@@ -23,6 +23,8 @@ pub struct Judged {
     settled: bool,
     /// The answer that no job carries.
     aside: Option<Aside>,
+    /// Why a word to this device moved nothing.
+    unheeded: Option<(DeviceId, String)>,
 }
 
 /// Between the birth of Home Assistant and our telling it everything, so that not all gateways of a
@@ -49,6 +51,7 @@ impl<L: Link> Session<L> {
             receipt,
             settled: true,
             aside,
+            unheeded: None,
         };
         self.asking.push_back(Box::pin(std::future::ready(judged)));
     }
@@ -71,7 +74,9 @@ impl<L: Link> Session<L> {
                     .push_back(Box::pin(verify(core, receipt, device, answer)));
             }
             Command::Refuse(aside) => {
-                if let Err(refusal) = &aside.told {
+                if let Err(refusal) = &aside.told
+                    && self.may_warn()
+                {
                     tracing::warn!(reason = refusal.reason.word(), "a command without a job");
                 }
                 self.settle(receipt, Some(aside));
@@ -85,7 +90,9 @@ impl<L: Link> Session<L> {
         match word {
             _ if delivery.payload.is_empty() => self.settle(delivery.receipt, None),
             _ if !delivery.now => {
-                tracing::warn!(%device, "a word to a device had waited at the broker, and was not heeded");
+                if self.may_warn() {
+                    tracing::warn!(%device, "a word to a device had waited at the broker, and was not heeded");
+                }
                 self.settle(delivery.receipt, None);
             }
             Some(incoming) if !delivery.retained => {
@@ -96,13 +103,11 @@ impl<L: Link> Session<L> {
                         Ok(_) => None,
                         Err(unanswered) => Some(unanswered.to_string()),
                     };
-                    if let Some(why) = why {
-                        tracing::warn!(%device, why, "a word to a device was not heeded");
-                    }
                     Judged {
                         receipt,
                         settled: true,
                         aside: None,
+                        unheeded: why.map(|why| (device, why)),
                     }
                 }));
             }
@@ -111,7 +116,9 @@ impl<L: Link> Session<L> {
                 self.settle(delivery.receipt, None);
             }
             None => {
-                tracing::warn!(%device, "a word to a device that is neither LOCK nor UNLOCK");
+                if self.may_warn() {
+                    tracing::warn!(%device, "a word to a device that is neither LOCK nor UNLOCK");
+                }
                 self.clear_if_retained(delivery);
                 self.settle(delivery.receipt, None);
             }
@@ -160,10 +167,10 @@ impl<L: Link> Session<L> {
         if !delivery.retained {
             return;
         }
-        tracing::warn!(
-            topic = delivery.topic,
-            "a retained command was refused and cleared"
-        );
+        if self.may_warn() {
+            let topic = &delivery.topic;
+            tracing::warn!(topic, "a retained command was refused, and is cleared");
+        }
         let Some(topic) = Topic::parse(&delivery.topic) else {
             return;
         };
@@ -173,11 +180,25 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Whether there is room in the log for one more warning about a message that came.
+    fn may_warn(&mut self) -> bool {
+        let kept_back = self.warnings.one_more(self.core.clock().now().mono);
+        if let Some(kept_back @ 1..) = kept_back {
+            tracing::warn!(kept_back, "further messages were refused");
+        }
+        kept_back.is_some()
+    }
+
     /// The answer first: both go over one connection, so that whoever lost the answer gets the
     /// command again.
     pub(super) fn acknowledge(&mut self, judged: Judged) {
         if !judged.settled {
             return;
+        }
+        if let Some((device, why)) = &judged.unheeded
+            && self.may_warn()
+        {
+            tracing::warn!(%device, why, "a word to a device was not heeded");
         }
         if let Some(message) = judged.aside.and_then(body::aside) {
             // Messages with QoS 0 may be lost, and there is no bound to their number.
@@ -220,6 +241,7 @@ async fn ask(core: Core, receipt: Receipt, mut incoming: Incoming, expires: Opti
         receipt,
         settled: answered.is_ok(),
         aside,
+        unheeded: None,
     }
 }
 
@@ -250,5 +272,6 @@ async fn verify(core: Core, receipt: Receipt, device: Option<DeviceId>, answer: 
             },
             _ => answer,
         }),
+        unheeded: None,
     }
 }
