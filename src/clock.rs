@@ -129,10 +129,14 @@ impl Clock {
         self.shared.source
     }
 
-    /// Waits until the wall clock is set, or the trust in it comes or goes. Looks once a second.
+    /// Waits until the wall clock is set, or the trust in it comes or goes. Looks a second after
+    /// `since`, however often the wait is begun anew, and then once a second.
     pub async fn changed(&self, since: Reading) {
+        let waited = Duration::from_millis(self.now().mono.0.saturating_sub(since.mono.0));
+        let mut look = monotonic() + LOOK.saturating_sub(waited);
         loop {
-            real_time(monotonic() + LOOK).await;
+            real_time(look).await;
+            look = monotonic() + LOOK;
             let now = self.reading();
             let passed = Duration::from_millis(now.mono.0.saturating_sub(since.mono.0));
             let expected = since.wall + passed;
@@ -451,6 +455,21 @@ mod tests {
         };
         tokio::join!(clock.until(due), driver);
         assert!(clock.now().mono >= due);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_noticed_however_often_the_wait_is_begun_anew() {
+        let clock = Clock::real(Voucher::System);
+        let since = clock.reading();
+        clock.set_trusted(false);
+        let mut turns = 0;
+        loop {
+            tokio::select! {
+                () = clock.changed(since) => break,
+                () = real_time(monotonic() + LOOK / 10) => turns += 1,
+            }
+            assert!(turns < 100, "nobody looked");
+        }
     }
 
     #[tokio::test]

@@ -46,3 +46,4 @@ pub mod shell;
 pub mod sim;
 pub mod store;
 pub mod tls;
+pub mod warnings;

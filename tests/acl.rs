@@ -25,10 +25,9 @@ const BIRTH: &str = "homeassistant/status";
 const USERS: [&str; 4] = ["gw1", "cloud", "panel", "homeassistant"];
 
 /// Every kind of topic: who may write it, and who gets it.
-const RIGHTS: [(&str, &str, &str); 29] = [
+const RIGHTS: [(&str, &str, &str); 28] = [
     (STATUS, "gw1", "gw1 cloud panel homeassistant"),
     ("lockbridge/villa-7/gw1/info", "gw1", "gw1 panel"),
-    ("lockbridge/villa-7/gw1/health", "gw1", "gw1 panel"),
     ("lockbridge/villa-7/gw1/event", "gw1", "gw1 panel"),
     ("lockbridge/villa-7/gw1/job/stay-1", "gw1", "gw1 cloud"),
     ("lockbridge/villa-7/gw1/group/g1", "gw1", "gw1 panel"),

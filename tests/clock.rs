@@ -129,12 +129,18 @@ fn a_wild_clock_is_believed_once_it_has_stood_or_somebody_vouches_for_it() {
     set(&rig, json!({"now": rig.time(40 * DAY)}));
     rig.advance(1);
     assert_eq!(told(&rig)["trust"], "wild");
+    let errors = |log: &str| {
+        let is_alarm = |line: &&str| line.contains("ERROR") && line.contains("`lockbridge clock accept`");
+        log.lines().filter(is_alarm).count()
+    };
+    rig.logged(|log| errors(log) == 2);
     let config = rig.config();
     assert_eq!(
         rig.told(&["clock", "accept", "--config", config.to_str().unwrap()]),
         "the clock is trusted\n"
     );
     assert_eq!(told(&rig)["trust"], "trusted");
+    rig.logged(|log| log.matches("the clock is trusted again").count() == 2);
 }
 
 #[test]
@@ -143,6 +149,7 @@ fn what_has_ended_by_the_time_that_is_proven_is_refused_and_all_else_taken() {
     set(&rig, json!({"trusted": true}));
     rig.advance(60);
     set(&rig, json!({"trusted": false}));
+    rig.logged(|log| log.contains("WARN") && log.contains("nothing vouches for the clock"));
     let times =
         |from, until| json!({"device_id": FRONT, "starts_at": rig.time(from), "ends_at": rig.time(until)});
     let past = rig.post("/access_codes/create", times(-7200, -3600));

@@ -354,6 +354,10 @@ impl Site {
         self.lock.table().into_iter().map(digits).collect()
     }
 
+    fn has_told(&self, kind: EventKind) -> bool {
+        self.gateway.events().any(|event| event.kind == kind)
+    }
+
     fn attempts(&self) -> Vec<Progress> {
         self.gateway.attempts().map(|attempt| attempt.progress).collect()
     }
@@ -675,10 +679,47 @@ fn a_code_that_comes_back_after_its_removal_is_removed_again() {
             site.by_hand(Some(1), "345678");
             site.wait(120);
             assert!(site.on_lock().is_empty(), "{profile}, deleted: {deleted}");
+            assert!(site.has_told(EventKind::CodeNotRemoved));
             assert!(site.gateway.unmanaged(DEVICE).is_empty());
             assert_eq!(site.gateway.code(code, site.now).is_none(), deleted);
         }
     }
+}
+
+#[test]
+fn a_code_that_comes_back_before_its_time_is_removed_and_nobody_is_told_that_it_was_not() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    let later = site.now.wall + Duration::from_secs(100 * HOUR);
+    let times = NewTimes::Bound {
+        starts_at: Some(later),
+        ends_at: Some(later + Duration::from_secs(HOUR)),
+    };
+    site.update(code, None, times);
+    site.settle();
+    assert!(site.on_lock().is_empty());
+    site.by_hand(Some(1), "345678");
+    site.wait(120);
+    assert!(site.on_lock().is_empty());
+    assert!(!site.has_told(EventKind::CodeNotRemoved));
+}
+
+#[test]
+fn as_many_codes_as_a_lock_holds_are_looked_for_after_their_removal() {
+    let mut site = Site::with("keypad-6");
+    let pins: Vec<Pin> = (0..100)
+        .map(|_| site.create(None, until(HOUR), None).pin)
+        .collect();
+    site.wait(HOUR);
+    while !site.on_lock().is_empty() {
+        site.wait(1);
+    }
+    for pin in &pins {
+        site.by_hand(None, pin.expose());
+    }
+    site.wait(180);
+    assert!(site.on_lock().is_empty());
 }
 
 #[test]
@@ -716,6 +757,36 @@ fn the_second_look_after_a_removal_outlives_a_power_cut_and_ends() {
     let exchanges = site.exchanges;
     site.wait(HOUR);
     assert_eq!(site.exchanges, exchanges);
+}
+
+#[test]
+fn checks_that_somebody_wants_are_spaced_also_from_one_that_was_put_off() {
+    let mut site = Site::with("slots");
+    site.wait(60);
+    let before = site.exchanges;
+    // At 0 s; at 9 s, put off to 10 s; and a moment after that one.
+    for (seconds, reads) in [(9, 1), (1, 2), (1, 2)] {
+        site.tell(Event::Verify(DEVICE));
+        site.wait(seconds);
+        assert_eq!(site.exchanges - before, reads);
+    }
+    // Nobody is forgotten.
+    site.wait(10);
+    assert_eq!(site.exchanges - before, 3);
+}
+
+#[test]
+fn a_step_back_of_the_clock_does_not_put_off_the_second_look_after_a_removal() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.wait(600);
+    site.ask(Verb::Delete, None, Request::Delete(Delete { code, device: None }));
+    site.settle();
+    site.by_hand(Some(1), "345678");
+    site.now.wall = site.now.wall - Duration::from_secs(HOUR);
+    site.tell(Event::Timer);
+    site.wait(120);
+    assert!(site.on_lock().is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sabotage", &[]),
     ("clock", &["model"]),
+    ("warnings", &["model"]),
     ("plan", &["model"]),
     ("schedule", &["model", "sabotage"]),
     ("store", &["model", "sabotage"]),
@@ -22,12 +23,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "model", "clock", "gateway", "lock", "config", "tls", "api", "shell",
+            "model", "clock", "warnings", "gateway", "lock", "config", "tls", "api", "shell",
         ],
     ),
     (
         "mqtt",
-        &["model", "clock", "gateway", "config", "tls", "api", "shell"],
+        &[
+            "model", "clock", "warnings", "gateway", "config", "tls", "api", "shell",
+        ],
     ),
     // The oracle must not ask those whom it judges: no plan, no schedule.
     ("sim", &["model", "store", "gateway", "lock"]),

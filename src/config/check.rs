@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::Voucher;
-use crate::model::{Limits, Settings, Untrusted};
+use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
 use super::raw::{self, Raw};

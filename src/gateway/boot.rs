@@ -62,7 +62,7 @@ impl Gateway {
         let mut held: BTreeMap<DeviceId, Device> = BTreeMap::new();
         for spec in devices {
             let record = device_records.remove(&spec.device).unwrap_or_default();
-            held.insert(spec.device, Device::new(spec, record, false, now));
+            held.insert(spec.device, Device::new(spec, record, false, now, &settings));
         }
         // Devices gone from the configuration keep their records.
         let known: BTreeSet<DeviceId> = records.iter().map(|r| r.device).collect();
@@ -72,7 +72,7 @@ impl Gateway {
             .collect::<Vec<_>>()
         {
             let record = device_records.remove(&id).unwrap_or_default();
-            held.insert(id, Device::new(gone(id), record, true, now));
+            held.insert(id, Device::new(gone(id), record, true, now, &settings));
         }
         let mut gateway = Gateway {
             radios: radios

@@ -7,8 +7,8 @@ use super::view::{AttemptView, CodeView, External};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Pin, Refusal, Slot,
-    Timestamp, Window,
+    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin, Refusal,
+    Slot, Timestamp, Window,
 };
 use crate::store::Fail;
 
@@ -193,6 +193,9 @@ pub(crate) struct Gone {
     pub at: Timestamp,
     /// When the lock is to be read once more.
     pub look_at: Timestamp,
+    /// The same while the gateway runs, whatever is done to the wall clock.
+    #[serde(skip)]
+    pub look: Mono,
 }
 
 /// A job, its answer, and how far it is.

@@ -24,7 +24,7 @@ use super::Api;
 use super::answer::{Refused, refused};
 use super::serve::stopped;
 use super::who::Who;
-use crate::api::answer::{self, Pins, Streamed};
+use crate::api::answer::{self, Streamed};
 use crate::api::form::Form;
 use crate::gateway::{Gateway, Subject};
 use crate::model::{Event, Reason, Refusal};
@@ -116,17 +116,12 @@ impl Reader {
         let mut text = String::new();
         if let Some((from, to)) = seen.lost {
             text += &message(to, answer::EVENTS_LOST, &Streamed::lost(from, to));
-            self.after = to;
         }
         for event in &seen.events {
-            let told = answer::event(&self.api.site, event, Pins::Hidden);
-            let data = Streamed::Event {
-                seq: event.seq,
-                event: Box::new(told),
-            };
+            let data = Streamed::event(&self.api.site, event);
             text += &message(event.seq, &answer::event_word(event.kind), &data);
-            self.after = event.seq;
         }
+        self.after = seen.last;
         text
     }
 }
@@ -136,15 +131,25 @@ struct Seen {
     /// The first and the last number of what a reader will never see.
     lost: Option<(u64, u64)>,
     events: Vec<Event>,
+    /// The number after which it goes on.
+    last: u64,
 }
 
 impl Seen {
     fn from(gateway: &Gateway, after: u64) -> Seen {
         let newest = gateway.last_event();
+        if newest < after {
+            // The store was set back: its numbers are not those that this reader knows.
+            return Seen {
+                lost: (newest > 0).then_some((1, newest)),
+                events: Vec::new(),
+                last: newest,
+            };
+        }
         let (lost, run) = gateway.events_after(after, STRIDE);
         Seen {
-            // The store was set back: its numbers are not those that this reader knows.
-            lost: if newest < after { Some((1, newest)) } else { lost },
+            lost,
+            last: run.last().map_or(after, |last| last.seq),
             events: run.into_iter().cloned().collect(),
         }
     }
@@ -163,4 +168,30 @@ async fn something_happens(mut news: broadcast::Receiver<Arc<BTreeSet<Subject>>>
 
 fn message(id: u64, kind: &str, data: &Streamed) -> String {
     format!("id: {id}\nevent: {kind}\ndata: {}\n\n", answer::text(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gateway::Event as Happens;
+    use crate::model::{Settings, Voucher};
+    use crate::shell;
+
+    #[tokio::test]
+    async fn a_number_of_another_store_leads_to_the_first_event_of_this_one() {
+        let clock = Clock::real(Voucher::System);
+        let core = shell::bare(&clock, Settings::default());
+        let seen = core.look(|gateway, _| Seen::from(gateway, 5)).await.unwrap();
+        assert_eq!((seen.lost, seen.last), (None, 0));
+        clock.set_trusted(false);
+        core.tell(Happens::Timer).await.unwrap();
+        let next = core
+            .look(move |gateway, _| Seen::from(gateway, seen.last))
+            .await
+            .unwrap();
+        assert_eq!((next.lost, next.events[0].seq, next.last), (None, 1, 1));
+        let ahead = core.look(|gateway, _| Seen::from(gateway, 5)).await.unwrap();
+        assert_eq!((ahead.lost, ahead.last), (Some((1, 1)), 1));
+    }
 }

@@ -17,19 +17,15 @@ use tokio_rustls::server::TlsStream;
 use super::line::{Socket, Stream};
 use crate::clock::Clock;
 use crate::config::Identity;
-use crate::model::Mono;
 use crate::tls::{self, FileError};
-
-/// Warnings about failed handshakes, at most so many in so long: who knocks for fun must not fill
-/// the log.
-const WARNINGS: u32 = 10;
-const WARNINGS_PER: Duration = Duration::from_secs(60);
+use crate::warnings::Warnings;
 
 /// What makes the port speak HTTPS.
 pub struct Tls {
     identity: Identity,
     clock: Clock,
     current: Mutex<Arc<ServerConfig>>,
+    /// About failed handshakes.
     warnings: Mutex<Warnings>,
 }
 
@@ -120,29 +116,6 @@ fn reason(error: &io::Error) -> Option<String> {
     })
 }
 
-/// How many warnings there were of late.
-#[derive(Default)]
-struct Warnings {
-    since: Mono,
-    said: u32,
-    kept_back: u64,
-}
-
-impl Warnings {
-    /// Whether there is room for one more, and how many were kept back before it.
-    fn one_more(&mut self, now: Mono) -> Option<u64> {
-        if now >= self.since + WARNINGS_PER {
-            (self.since, self.said) = (now, 0);
-        }
-        if self.said == WARNINGS {
-            self.kept_back += 1;
-            return None;
-        }
-        self.said += 1;
-        Some(std::mem::take(&mut self.kept_back))
-    }
-}
-
 impl<S: Socket> Stream for TlsStream<S> {
     /// A caller that closes says so first, in a record of TLS (`close_notify`). One that waits
     /// unread on the socket looks like a request there, so that what waits is opened: a caller
@@ -229,18 +202,5 @@ pub(super) mod tests {
         let (mut ours, theirs) = connected().await;
         drop(theirs);
         assert!(!ours.is_open());
-    }
-
-    #[test]
-    fn warnings_end_where_they_would_fill_the_log_and_begin_again() {
-        let mut warnings = Warnings::default();
-        let now = Mono::default() + LONG * 5;
-        for _ in 0..WARNINGS {
-            assert_eq!(warnings.one_more(now), Some(0));
-        }
-        assert_eq!(warnings.one_more(now), None);
-        assert_eq!(warnings.one_more(now + LONG / 2), None);
-        assert_eq!(warnings.one_more(now + LONG), Some(2));
-        assert_eq!(warnings.one_more(now + LONG), Some(0));
     }
 }

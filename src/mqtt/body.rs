@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::command::Aside;
 use super::link::Message;
 use super::topic::{Topic, Tree};
-use crate::api::answer::{self, Pins, Site};
+use crate::api::answer::{self, Pins, Site, Streamed};
 use crate::api::time;
 use crate::gateway::view::{DeviceView, JobView, Pending};
 use crate::gateway::{Answer, Gateway, Phase, Reply, Waiting};
@@ -65,6 +65,8 @@ pub struct Frame {
     pub birth: String,
     /// What no other run of this or any other gateway says of itself.
     pub instance: String,
+    /// How often it has connected to the broker.
+    pub connection: u64,
 }
 
 impl Item {
@@ -200,24 +202,21 @@ pub fn event(frame: &Frame, event: &Event) -> Message {
     {
         edits.retain(|edit| !matches!(edit, Edit::Name { .. }));
     }
-    let mut told = answer::value(&answer::event(&frame.site, &event, Pins::Hidden));
-    if let Some(told) = told.as_object_mut() {
-        told.remove("code");
-    }
-    told["seq"] = json!(event.seq);
-    happened(frame.tree.event(event.device), &told)
+    happened(
+        frame.tree.event(event.device),
+        &Streamed::event(&frame.site, &event),
+    )
 }
 
 /// That events are gone which nobody sent.
 pub fn events_lost(frame: &Frame, from: u64, to: u64) -> Message {
-    let told = json!({ "event_type": "lockbridge.events_lost", "from": from, "to": to });
-    happened(frame.tree.event(None), &told)
+    happened(frame.tree.event(None), &Streamed::lost(from, to))
 }
 
-fn happened(topic: Topic, told: &Value) -> Message {
+fn happened(topic: Topic, told: &Streamed) -> Message {
     Message {
         topic,
-        payload: bytes(told),
+        payload: answer::text(told).into_bytes(),
         retain: false,
         expiry: None,
         correlation: None,
@@ -259,6 +258,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": time::show(frame.started_at),
         "instance": frame.instance,
+        "connection": frame.connection,
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),

@@ -252,6 +252,7 @@ mod tests {
             topic: format!("lockbridge/villa/gw1/cmd/{verb}"),
             payload: payload.into(),
             retained: false,
+            now: false,
             response_topic: None,
             correlation: Some(vec![7]),
             expiry: None,

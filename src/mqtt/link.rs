@@ -47,7 +47,8 @@ pub enum Wanted {
     /// What others publish, be it while we are away: with QoS 1, and with the retain flag that it was
     /// published with.
     Always,
-    /// What others publish while we are there: with QoS 0, and with the retain flag likewise.
+    /// What others publish while we are there: with QoS 0, and with the retain flag likewise. What a
+    /// broker stored for us nevertheless is told apart by [`Delivery::now`].
     Now,
     /// What the broker keeps, be it from ourselves: with QoS 1, and marked as retained only if it was kept.
     Kept,
@@ -115,6 +116,9 @@ pub struct Delivery {
     pub payload: Vec<u8>,
     /// It was published to be kept by the broker.
     pub retained: bool,
+    /// It came for what is [`Wanted::Now`] on the present connection. All does at a broker that cannot
+    /// tell for what a message came.
+    pub now: bool,
     /// Where its sender wants an answer.
     pub response_topic: Option<String>,
     /// What its sender tells answers apart by.

@@ -47,6 +47,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
         clock: core.clock().source().word(),
         birth: format!("{}/status", config.discovery_prefix),
         instance: format!("{seed:016x}"),
+        connection: 0,
     };
     let password = config.password.as_ref().map_or("", |secret| secret.expose());
     let broker = Broker {

@@ -16,6 +16,7 @@
 mod trouble;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +25,12 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
+    ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeProperties,
+    SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
@@ -37,6 +39,7 @@ use crate::clock::Clock;
 use crate::config::BrokerTls;
 use crate::model::{Mono, Timestamp};
 use crate::tls::{self, FileError};
+use crate::warnings::Warnings;
 use trouble::Trouble;
 
 /// Commands that the broker may send before the first of them is acknowledged: when the card is
@@ -63,6 +66,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(60);
 /// How often the clock is looked at while a certificate waits for it to be set right.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+/// The largest subscription identifier that there is in MQTT.
+const LARGEST_IDENTIFIER: usize = 268_435_455;
 /// What a packet has beside topic, payload and correlation data, at most.
 const PACKET_OVERHEAD: usize = 64;
 
@@ -99,7 +104,13 @@ struct Current {
     client: AsyncClient,
     handed_over: Number,
     largest: usize,
+    identifier: Option<usize>,
+    /// The poller ends the connection once this is gone.
+    _hold: Hold,
 }
+
+/// Says nothing, and ends what it holds by being dropped.
+type Hold = oneshot::Sender<Infallible>;
 
 /// What the poller passes on.
 enum Said {
@@ -108,6 +119,8 @@ enum Said {
         client: AsyncClient,
         window: usize,
         largest: usize,
+        identifier: Option<usize>,
+        hold: Hold,
     },
     /// A message, with the room that it takes until it is heard.
     Came(Delivery, OwnedSemaphorePermit),
@@ -157,9 +170,23 @@ fn options(broker: &Broker) -> MqttOptions {
     options
 }
 
+impl Rumqtt {
+    /// Asks something of the client, and whether it takes that. A connection that takes no more is given
+    /// up, as nothing would be heard of what was not taken: the next one begins anew.
+    fn ask(&mut self, takes: impl FnOnce(&AsyncClient) -> bool) -> Result<(), NotTaken> {
+        match &self.current {
+            Some(current) if takes(&current.client) => Ok(()),
+            _ => {
+                self.current = None;
+                Err(NotTaken::Down)
+            }
+        }
+    }
+}
+
 impl Link for Rumqtt {
     fn subscribe(&mut self, filter: &str, wanted: Wanted) -> Result<(), NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
         let qos = match wanted {
             Wanted::Always | Wanted::Kept => QoS::AtLeastOnce,
             Wanted::Now => QoS::AtMostOnce,
@@ -167,19 +194,23 @@ impl Link for Rumqtt {
         let mut filter = Filter::new(filter, qos);
         filter.nolocal = wanted != Wanted::Kept;
         filter.preserve_retain = wanted != Wanted::Kept;
-        current
-            .client
-            .try_subscribe_many([filter])
-            .map_err(|_| NotTaken::Down)
+        let properties = SubscribeProperties {
+            id: current.identifier.filter(|_| wanted == Wanted::Now),
+            user_properties: Vec::new(),
+        };
+        self.ask(|client| {
+            client
+                .try_subscribe_many_with_properties([filter], properties)
+                .is_ok()
+        })
     }
 
     fn unsubscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
-        current.client.try_unsubscribe(filter).map_err(|_| NotTaken::Down)
+        self.ask(|client| client.try_unsubscribe(filter).is_ok())
     }
 
     fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
-        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
+        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
         let correlated = message.correlation.as_ref().map_or(0, Vec::len);
         let bytes = message.topic.as_str().len() + message.payload.len() + correlated + PACKET_OVERHEAD;
         if bytes > current.largest {
@@ -193,25 +224,20 @@ impl Link for Rumqtt {
             correlation_data: message.correlation.map(Into::into),
             ..PublishProperties::default()
         };
-        current
-            .client
-            .try_publish_with_properties(
-                message.topic.as_str(),
-                QoS::AtLeastOnce,
-                message.retain,
-                message.payload,
-                properties,
-            )
-            .map_err(|_| NotTaken::Down)?;
+        self.ask(|client| {
+            let (topic, payload) = (message.topic.as_str(), message.payload);
+            client
+                .try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, properties)
+                .is_ok()
+        })?;
+        let current = self.current.as_mut().ok_or(NotTaken::Down)?;
         current.handed_over += 1;
         Ok(current.handed_over)
     }
 
     fn acknowledge(&mut self, receipt: Receipt) {
-        let Some(current) = self.current.as_mut().filter(|c| c.epoch == receipt.epoch) else {
-            return;
-        };
-        if receipt.packet == 0 {
+        let is_of_now = self.current.as_ref().is_some_and(|c| c.epoch == receipt.epoch);
+        if !is_of_now || receipt.packet == 0 {
             return;
         }
         let publish = Publish {
@@ -219,15 +245,13 @@ impl Link for Rumqtt {
             pkid: receipt.packet,
             ..Publish::default()
         };
-        if current.client.try_ack(&publish).is_err() {
+        if self.ask(|client| client.try_ack(&publish).is_ok()).is_err() {
             tracing::debug!("a command was dealt with after its connection had ended");
         }
     }
 
     fn leave(&mut self) {
-        if let Some(current) = &self.current
-            && current.client.try_disconnect().is_err()
-        {
+        if self.ask(|client| client.try_disconnect().is_ok()).is_err() {
             tracing::debug!("the MQTT client could not say goodbye");
         }
     }
@@ -239,12 +263,16 @@ impl Link for Rumqtt {
                 client,
                 window,
                 largest,
+                identifier,
+                hold,
             }) => {
                 self.current = Some(Current {
                     epoch,
                     client,
                     handed_over: 0,
                     largest,
+                    identifier,
+                    _hold: hold,
                 });
                 Happening::Up { window }
             }
@@ -293,8 +321,10 @@ impl Poller {
                 epoch,
                 poller: &self,
                 up_since: None,
+                identifier: Some(rng.random_range(1..=LARGEST_IDENTIFIER)),
                 sent: 0,
                 packets: BTreeMap::new(),
+                warnings: Warnings::default(),
             };
             let End::Lost(Trouble { why, until }) = connection.last().await else {
                 return;
@@ -353,11 +383,17 @@ struct Connection<'a> {
     epoch: u64,
     poller: &'a Poller,
     up_since: Option<Mono>,
+    /// The subscription identifier of what is wanted now, another one for every connection. It comes with
+    /// every message for it: what a broker stored for an earlier connection has that one's. `None` at a
+    /// broker that knows no such thing. No message comes for two of them: the client miscounts several.
+    identifier: Option<usize>,
     /// Messages that went out. They go in the order in which they were handed over, so that this
     /// is the number of the latest.
     sent: Number,
     /// The numbers of those that the broker has not settled, by packet id.
     packets: BTreeMap<u16, Number>,
+    /// About messages that were dropped.
+    warnings: Warnings,
 }
 
 impl Connection<'_> {
@@ -368,11 +404,19 @@ impl Connection<'_> {
             Err(error) => return End::Lost(Trouble::new(error.to_string())),
         };
         let (client, mut wheel) = AsyncClient::new(options, REQUESTS);
+        let (hold, mut given_up) = oneshot::channel();
+        let mut hold = Some(hold);
         let mut patience = CONNECT_WITHIN * 2;
         loop {
             // A healthy client says something at least once per keep-alive, if only that it sends
             // a ping. This one may hang on a dead link while it writes.
-            let event = match timeout(patience, turn(&mut wheel, &self.poller.say)).await {
+            let turned = tokio::select! {
+                turned = timeout(patience, turn(&mut wheel, &self.poller.say)) => turned,
+                _ = &mut given_up => {
+                    return End::Lost(Trouble::new("more waits to go out than there is room for".into()));
+                }
+            };
+            let event = match turned {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => return End::Lost(self.trouble(&error)),
                 Ok(None) => return End::Ours,
@@ -387,7 +431,8 @@ impl Connection<'_> {
                     }
                     patience = 2 * keep_alive;
                     self.up_since = Some(self.poller.clock.now().mono);
-                    Some(self.up(client.clone(), &ack))
+                    // There is one confirmation for each client.
+                    hold.take().map(|hold| self.up(client.clone(), hold, &ack))
                 }
                 Event::Incoming(Packet::Publish(publish)) => self.came(publish).await,
                 Event::Outgoing(Outgoing::Disconnect) => return End::Ours,
@@ -404,8 +449,11 @@ impl Connection<'_> {
         Trouble::of(error, &host, self.poller.tls.as_ref(), self.up_since.is_some())
     }
 
-    fn up(&self, client: AsyncClient, ack: &ConnAck) -> Said {
+    fn up(&mut self, client: AsyncClient, hold: Hold, ack: &ConnAck) -> Said {
         let told = ack.properties.as_ref();
+        if told.and_then(|p| p.subscription_identifiers_available) == Some(0) {
+            self.identifier = None;
+        }
         let window = told
             .and_then(|p| p.receive_max)
             .map_or(WINDOW, |max| max.min(WINDOW));
@@ -418,6 +466,8 @@ impl Connection<'_> {
             client,
             window: usize::from(window),
             largest,
+            identifier: self.identifier,
+            hold,
         }
     }
 
@@ -430,10 +480,12 @@ impl Connection<'_> {
     }
 
     /// A message, once there is room for it; `None` if it was dropped for want of it.
-    async fn came(&self, publish: Publish) -> Option<Said> {
+    async fn came(&mut self, publish: Publish) -> Option<Said> {
         let room = &self.poller.room;
         if publish.qos == QoS::AtMostOnce && room.available_permits() < UNHEARD as usize / 2 {
-            tracing::warn!("too many messages with QoS 0; one was dropped");
+            if let Some(kept_back) = self.warnings.one_more(self.poller.clock.now().mono) {
+                tracing::warn!(kept_back, "too many messages with QoS 0; one was dropped");
+            }
             return None;
         }
         let bytes = publish.topic.len() + publish.payload.len() + PACKET_OVERHEAD;
@@ -481,6 +533,9 @@ impl Connection<'_> {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload.into(),
             retained: publish.retain,
+            now: self
+                .identifier
+                .is_none_or(|ours| properties.subscription_identifiers.contains(&ours)),
             response_topic: properties.response_topic,
             correlation: properties.correlation_data.map(Into::into),
             expiry: properties

@@ -31,9 +31,11 @@ use tokio::time::timeout;
 use super::agenda::Agenda;
 use super::body::{self, Frame, Item};
 use super::link::{Happening, Link, Message, Number, Wanted};
+use super::topic::Topic;
 use crate::gateway::{Event, Subject};
 use crate::model::Mono;
 use crate::shell::{Core, Stopping};
+use crate::warnings::Warnings;
 use inbox::Judged;
 use outbox::{Sent, nothing};
 use rivals::Rivals;
@@ -42,6 +44,8 @@ use rivals::Rivals;
 const PACE: Duration = Duration::from_secs(1);
 /// Commands that are with the core at a time; further ones wait with the broker.
 const ASKING: usize = 64;
+/// Retained commands that wait to be cleared; further ones come again with the next connection.
+const STRAYS: usize = 64;
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -78,6 +82,8 @@ pub struct Session<L> {
     events_told: u64,
     /// The broker refused one; until then none is handed over, or they would overtake it.
     events_held: bool,
+    /// Where the broker keeps commands, and is to keep them no more.
+    strays: BTreeSet<Topic>,
     /// What may stand at the broker, while it tells what it keeps.
     sweeping: Option<BTreeSet<String>>,
     /// Everything is to be told once more then.
@@ -85,6 +91,8 @@ pub struct Session<L> {
     chance: SmallRng,
     rivals: Rivals,
     parting: Parting,
+    /// About messages that came.
+    warnings: Warnings,
     /// What was shown on this connection; `None` for what only an earlier one has seen.
     shown: BTreeMap<Item, Option<[u8; 32]>>,
 }
@@ -109,11 +117,13 @@ impl<L: Link> Session<L> {
             event: 0,
             events_told: 0,
             events_held: false,
+            strays: BTreeSet::new(),
             sweeping: None,
             tell_all_at: None,
             chance: SmallRng::seed_from_u64(seed),
             rivals,
             parting: Parting::Ours,
+            warnings: Warnings::default(),
             shown: BTreeMap::new(),
         }
     }
@@ -210,9 +220,11 @@ impl<L: Link> Session<L> {
         self.refused.clear();
         self.refused_until = None;
         self.agenda.clear();
+        self.strays.clear();
         self.events_held = false;
         self.tell_all_at = None;
         self.rivals.up(self.core.clock().now().mono);
+        self.frame.connection += 1;
         let tree = &self.frame.tree;
         let others = [
             (tree.commands(), Wanted::Always),
@@ -341,3 +353,6 @@ impl<L: Link> Session<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::committer::Committer;
 use crate::clock::{Busy, Clock};
+use crate::gateway::view::{ClockView, Trust};
 use crate::gateway::{Answer, Ask, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use crate::lock::{Fact, Lock, Registry, Report};
 use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
@@ -353,6 +354,8 @@ impl Shell {
                     Fact::Removed(device) => Event::Removed(device),
                 }),
                 Some(job) = marked.recv() => self.handle(Event::Answered(job)),
+                // Before the messages: looks among them tell the core nothing of the time.
+                () = clock.changed(self.judged) => self.handle(Event::Timer),
                 message = messages.recv() => {
                     // A mark may have come after that arm was looked at, and before this message.
                     while let Ok(job) = marked.try_recv() {
@@ -364,7 +367,6 @@ impl Shell {
                     }
                 }
                 () = clock.until(self.wake) => self.handle(Event::Timer),
-                () = clock.changed(self.judged) => self.handle(Event::Timer),
                 () = clock.quiet(), if self.advance.is_some() && !idle => {}
             }
         }
@@ -469,6 +471,24 @@ impl Shell {
         }
     }
 
+    /// The core writes no log, and whoever runs the gateway must know what its clock is worth.
+    fn log_clock(&self) {
+        let ClockView { trust, ahead_ms } = self.gateway.clock();
+        match trust {
+            Trust::Trusted => tracing::info!("the clock is trusted again"),
+            Trust::Untrusted => tracing::warn!(
+                ahead_ms,
+                "nothing vouches for the clock: until something has set it right, `[clock] untrusted` says what \
+                 codes go by"
+            ),
+            Trust::Wild => tracing::error!(
+                ahead_ms,
+                "the clock moved as no clock moves by itself, and is not followed for now: if it is right, say \
+                 `lockbridge clock accept`"
+            ),
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit(ticket, batch) => {
@@ -494,6 +514,9 @@ impl Shell {
                 self.calls.spawn(drive(lock, exchange, self.clock.clone(), busy));
             }
             Effect::Changed(subjects) => {
+                if subjects.contains(&Subject::Clock) {
+                    self.log_clock();
+                }
                 // Nobody may be following.
                 let _ = self.news.send(Arc::new(subjects));
             }

@@ -158,6 +158,23 @@ fn a_word_moves_the_bolt_and_one_that_was_kept_does_not() {
 }
 
 #[test]
+fn a_word_that_waited_for_a_gateway_that_was_away_moves_no_bolt() {
+    // One that stores messages with QoS 0 too.
+    let mut scene = Scene::at(Broker::start("queue_qos0_messages true"), "");
+    scene.rig.terminate();
+    scene.ear.find(is_offline);
+    words(&scene, "UNLOCK", &[]);
+    scene.rig.run();
+    scene.ear.find(is_online);
+    scene.rig.logged(|log| log.contains("had waited at the broker"));
+    // Obeyed after that one was judged.
+    words(&scene, "LOCK", &[]);
+    scene.ear.find(event("lock.locked"));
+    let unlocked = event("lock.unlocked");
+    assert!(!scene.ear.heard.iter().any(unlocked), "{}", scene.rig.log());
+}
+
+#[test]
 fn everything_is_told_again_when_home_assistant_comes_up() {
     let mut scene = Scene::set();
     let state = format!("{BASE}/device/{FRONT}/state");

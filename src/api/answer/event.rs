@@ -48,7 +48,7 @@ pub struct Event {
 /// The kind of what tells which events a reader will never see.
 pub const EVENTS_LOST: &str = "lockbridge.events_lost";
 
-/// The data of a message of the stream.
+/// An event as it goes to whoever follows, over MQTT or as server-sent events.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "streamed")]
@@ -73,6 +73,17 @@ pub enum Streamed {
 }
 
 impl Streamed {
+    /// Without `code`: not everybody who follows may see PINs.
+    #[must_use]
+    pub fn event(site: &Site, happened: &model::Event) -> Streamed {
+        let mut told = event(site, happened, Pins::Hidden);
+        told.more.code = None;
+        Streamed::Event {
+            seq: happened.seq,
+            event: Box::new(told),
+        }
+    }
+
     /// Events that are kept no more, from the first to the last of them.
     #[must_use]
     pub fn lost(from: u64, to: u64) -> Streamed {

@@ -50,7 +50,7 @@ impl Device {
     }
 
     /// What could be asked, each with its rank and the time from which it may.
-    fn candidates(&self, now: Now, gate: Mono, settings: &Settings) -> Vec<(Rank, Mono, Work)> {
+    fn candidates(&self, now: Now, gate: Mono) -> Vec<(Rank, Mono, Work)> {
         let mut all = Vec::new();
         let reads = gate.max(self.reads_from);
         for (id, code) in &self.codes {
@@ -68,7 +68,7 @@ impl Device {
         if let Some(first) = self.doors.front() {
             all.push((Rank::Door(first.since.mono), self.silence.door_gate(), Work::Door));
         }
-        if let Some((at, look)) = self.next_gone_look(now, settings) {
+        if let Some((at, look)) = self.next_gone_look() {
             all.push((Rank::look(at, now.wall), look.max(reads), Work::Read));
         }
         if let Some(check) = self.next_check {
@@ -80,7 +80,7 @@ impl Device {
     pub(super) fn look_ahead(&self, now: Now, settings: &Settings) -> Agenda {
         let gate = self.gate(now, settings);
         let mut agenda = Agenda::default();
-        for (rank, ready, _) in self.candidates(now, gate, settings) {
+        for (rank, ready, _) in self.candidates(now, gate) {
             if ready <= now.mono {
                 agenda.best = Some(agenda.best.map_or(rank, |best| best.min(rank)));
             } else {
@@ -161,7 +161,7 @@ impl Device {
     /// What may be asked now, the most pressing first.
     fn in_order(&self, now: Now, settings: &Settings) -> Vec<Work> {
         let gate = self.gate(now, settings);
-        let mut ready = self.candidates(now, gate, settings);
+        let mut ready = self.candidates(now, gate);
         ready.retain(|(_, at, _)| *at <= now.mono);
         let tries = |work: &Work| match work {
             Work::Code(id) => {

@@ -11,19 +11,16 @@ use super::Device;
 use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Confirmed, Gone, Record};
-use crate::model::{
-    Addressing, CodeId, Detail, Entry, EventKind, Mono, Now, Pin, ReadBack, Settings, Slot, Timestamp,
-};
-
-/// So many at most are remembered: the list is stored as a whole.
-const MOST: usize = 64;
+use crate::model::{Addressing, CodeId, Detail, Entry, EventKind, Mono, Pin, ReadBack, Slot, Timestamp};
 
 impl Device {
-    /// A code of ours is off the lock: it is to be looked for once more.
+    /// A code of ours is off the lock: it is to be looked for once more. As many are remembered as the
+    /// lock holds.
     pub(super) fn note_gone(&mut self, mut record: Record, pins: Vec<Pin>, desk: &mut Desk<'_>) {
         if self.capabilities().read_back != ReadBack::Full || pins.is_empty() {
             return;
         }
+        let most = usize::from(self.capabilities().capacity);
         record.confirmed = Confirmed::Unknown {
             last: None,
             maybe: pins,
@@ -34,16 +31,17 @@ impl Device {
             record,
             at: desk.now.wall,
             look_at: desk.now.wall + desk.settings.second_look,
+            look: desk.now.mono + desk.settings.second_look,
         });
-        let surplus = gone.len().saturating_sub(MOST);
+        let surplus = gone.len().saturating_sub(most);
         gone.drain(..surplus);
         self.store(desk.ledger);
     }
 
     /// When the lock is to be read for their sake, and when the first of them was removed.
-    pub(super) fn next_gone_look(&self, now: Now, settings: &Settings) -> Option<(Timestamp, Mono)> {
-        let first = self.record.gone.iter().min_by_key(|gone| gone.look_at)?;
-        Some((first.at, now.mono_at(first.look_at, settings.second_look)))
+    pub(super) fn next_gone_look(&self) -> Option<(Timestamp, Mono)> {
+        let first = self.record.gone.iter().min_by_key(|gone| gone.look)?;
+        Some((first.at, first.look))
     }
 
     /// Takes up what the table shows of them. Those that came back are on record again, and returned.
@@ -71,7 +69,7 @@ impl Device {
                     ours.insert(entry.slot);
                     back.extend(self.take_back(gone.record, pins, desk));
                 }
-                None if desk.now.wall < gone.look_at => kept.push(gone),
+                None if desk.now.mono < gone.look => kept.push(gone),
                 None => {}
             }
         }
@@ -80,7 +78,8 @@ impl Device {
         back
     }
 
-    /// Puts a code that came back on record again, unless it is wanted there by now.
+    /// Puts a code that came back on record again, unless the lock is being asked to take it anew. One
+    /// whose time is over ought to be gone, and that it is not is told.
     fn take_back(&mut self, mut record: Record, pins: Vec<Pin>, desk: &mut Desk<'_>) -> Option<CodeId> {
         let id = record.code;
         if let Some(code) = self.codes.get(&id) {
@@ -96,14 +95,17 @@ impl Device {
             // Its group has gone on without it.
             record.group = None;
         }
+        let over = record.over(desk.now.wall);
         let code = Code {
             sent: pins,
             ..Code::new(record)
         };
         code.store(desk.ledger);
         self.codes.insert(id, code);
-        let why = Detail::Failure(None);
-        desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
+        if over {
+            let why = Detail::Failure(None);
+            desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
+        }
         Some(id)
     }
 }

@@ -67,8 +67,8 @@ pub(crate) struct Device {
     pub flight: Option<CallId>,
     silence: Silence,
     next_check: Option<Mono>,
-    /// Somebody's wish to have it checked is not heeded before.
-    verify_again: Mono,
+    /// When somebody's wish to have it checked is heeded, or was last.
+    verify_at: Option<Mono>,
     /// Answers to a read that were no table, in a row.
     reads_refused: u32,
     /// It is not asked for its table before.
@@ -87,7 +87,17 @@ pub(crate) struct Touched {
 }
 
 impl Device {
-    pub fn new(mut spec: DeviceSpec, record: DeviceRecord, removed: bool, now: Now) -> Device {
+    /// Takes a device up as the configuration and the store have it.
+    pub fn new(
+        mut spec: DeviceSpec,
+        mut record: DeviceRecord,
+        removed: bool,
+        now: Now,
+        settings: &Settings,
+    ) -> Device {
+        for gone in &mut record.gone {
+            gone.look = now.mono_at(gone.look_at, settings.second_look);
+        }
         // Nobody knows what became of a lock while the gateway was down.
         let next_check = (spec.capabilities.read_back != ReadBack::None).then_some(now.mono);
         let own_lengths = spec.capabilities.lengths.clone();
@@ -108,7 +118,7 @@ impl Device {
             flight: None,
             silence: Silence::default(),
             next_check,
-            verify_again: Mono(0),
+            verify_at: None,
             reads_refused: 0,
             reads_from: Mono(0),
             dirty: true,
@@ -183,10 +193,12 @@ impl Device {
     /// Somebody wants its codes checked: its table is read, and what it did not keep is tried once more.
     pub fn verify(&mut self, desk: &mut Desk<'_>) {
         let now = desk.now.mono;
-        let at = now.max(self.verify_again);
-        if at == now {
-            self.verify_again = now + VERIFY_SPACING;
-        }
+        let at = match self.verify_at {
+            Some(planned) if now < planned => planned,
+            Some(last) => now.max(last + VERIFY_SPACING),
+            None => now,
+        };
+        self.verify_at = Some(at);
         self.next_check = self.next_check.map(|check| check.min(at));
         for code in self.codes.values_mut() {
             let Some(row) = &mut code.row else { continue };

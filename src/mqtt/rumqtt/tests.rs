@@ -13,6 +13,7 @@ use crate::model::Voucher;
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
 const PUBACK: u8 = 4;
+const SUBSCRIBE: u8 = 8;
 const PINGREQ: u8 = 12;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,6 +50,18 @@ impl Script {
     async fn command(&mut self, packet: u16, payload: u8) {
         let [high, low] = packet.to_be_bytes();
         self.say(&[0x32, 7, 0, 1, b't', high, low, 0, payload]).await;
+    }
+
+    /// A message `t` with QoS 0 for a subscription.
+    async fn word(&mut self, identifier: Option<&[u8]>) {
+        let properties: Vec<u8> = match identifier {
+            Some(identifier) => [&[0x0b], identifier].concat(),
+            None => Vec::new(),
+        };
+        let length = u8::try_from(properties.len()).expect("short");
+        let body = [&[0, 1, b't', length], &*properties, b"x"].concat();
+        let header = [0x30, u8::try_from(body.len()).expect("short")];
+        self.say(&[&header[..], &body].concat()).await;
     }
 
     /// The next packet, of this kind, without its header. Pings on the way are answered.
@@ -269,6 +282,46 @@ async fn a_broker_that_takes_little_is_given_little() {
     .await;
 }
 
+/// The subscription identifier in a SUBSCRIBE without its header; `None` without properties.
+fn identifier(subscribe: &[u8]) -> Option<Vec<u8>> {
+    let properties = &subscribe[3..][..usize::from(subscribe[2])];
+    properties.split_first().map(|(kind, value)| {
+        assert_eq!(*kind, 0x0b);
+        value.to_vec()
+    })
+}
+
+#[tokio::test]
+async fn a_message_that_a_broker_stored_is_told_from_one_of_now() {
+    tell(|listener, mut link, clock| async move {
+        let mut earlier = None;
+        for _ in 0..2 {
+            let (mut script, _) = Script::meet(&listener).await;
+            up(&mut link).await;
+            link.subscribe("t", Wanted::Now).expect("there is room");
+            let ours = identifier(&script.expect(SUBSCRIBE).await).expect("one");
+            link.subscribe("u", Wanted::Always).expect("there is room");
+            assert_eq!(identifier(&script.expect(SUBSCRIBE).await), None);
+            for (identifier, now) in [(&earlier, false), (&None, false), (&Some(ours.clone()), true)] {
+                script.word(identifier.as_deref()).await;
+                assert_eq!(came(&mut link).await.now, now, "{identifier:?}");
+            }
+            earlier = Some(ours);
+            drop(script);
+            assert!(matches!(link.next().await, Happening::Down));
+            skip_pause(&clock).await;
+        }
+        // Subscription identifiers are not available.
+        let (mut script, _) = Script::meet_with(&listener, &[0x20, 5, 0, 0, 2, 0x29, 0]).await;
+        up(&mut link).await;
+        link.subscribe("t", Wanted::Now).expect("there is room");
+        assert_eq!(identifier(&script.expect(SUBSCRIBE).await), None);
+        script.word(None).await;
+        assert!(came(&mut link).await.now);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_broker_that_does_not_let_us_in_is_asked_again_after_pauses_and_the_log_says_what_to_do() {
     let log = Log::default();
@@ -340,6 +393,29 @@ async fn a_broker_that_wants_no_signs_of_life_gets_ours() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_more_is_given_up() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, clock| async move {
+        let (script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        for _ in 0..REQUESTS {
+            link.publish(message()).expect("there is room");
+        }
+        assert_eq!(link.publish(message()), Err(NotTaken::Down));
+        assert!(matches!(link.next().await, Happening::Down));
+        drop(script);
+        skip_pause(&clock).await;
+        let (mut script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        link.publish(message()).expect("there is room");
+        script.message().await;
+    })
+    .await;
+    assert!(log.says("more waits to go out"), "{}", log.text());
 }
 
 #[tokio::test]

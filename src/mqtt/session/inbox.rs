@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::outbox::{Sent, nothing};
 use super::rivals::Rival;
-use super::{Parting, Session};
+use super::{Parting, STRAYS, Session};
 use crate::gateway::{Answer, Door, Event};
 use crate::model::{DeviceId, Mono, Reason, Refusal};
 use crate::mqtt::body;
@@ -23,6 +23,8 @@ pub struct Judged {
     settled: bool,
     /// The answer that no job carries.
     aside: Option<Aside>,
+    /// Why a word to this device moved nothing.
+    unheeded: Option<(DeviceId, String)>,
 }
 
 /// Between the birth of Home Assistant and our telling it everything, so that not all gateways of a
@@ -49,6 +51,7 @@ impl<L: Link> Session<L> {
             receipt,
             settled: true,
             aside,
+            unheeded: None,
         };
         self.asking.push_back(Box::pin(std::future::ready(judged)));
     }
@@ -71,7 +74,9 @@ impl<L: Link> Session<L> {
                     .push_back(Box::pin(verify(core, receipt, device, answer)));
             }
             Command::Refuse(aside) => {
-                if let Err(refusal) = &aside.told {
+                if let Err(refusal) = &aside.told
+                    && self.may_warn()
+                {
                     tracing::warn!(reason = refusal.reason.word(), "a command without a job");
                 }
                 self.settle(receipt, Some(aside));
@@ -79,11 +84,17 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// A word to a device. One that was kept by the broker was meant for another time.
+    /// A word to a device. One that was kept by the broker, or waited there, was meant for another time.
     fn heed(&mut self, delivery: &Delivery, device: DeviceId) {
         let word = command::word(&delivery.payload, device);
         match word {
             _ if delivery.payload.is_empty() => self.settle(delivery.receipt, None),
+            _ if !delivery.now => {
+                if self.may_warn() {
+                    tracing::warn!(%device, "a word to a device had waited at the broker, and was not heeded");
+                }
+                self.settle(delivery.receipt, None);
+            }
             Some(incoming) if !delivery.retained => {
                 let (core, receipt) = (self.core.clone(), delivery.receipt);
                 self.asking.push_back(Box::pin(async move {
@@ -92,13 +103,11 @@ impl<L: Link> Session<L> {
                         Ok(_) => None,
                         Err(unanswered) => Some(unanswered.to_string()),
                     };
-                    if let Some(why) = why {
-                        tracing::warn!(%device, why, "a word to a device was not heeded");
-                    }
                     Judged {
                         receipt,
                         settled: true,
                         aside: None,
+                        unheeded: why.map(|why| (device, why)),
                     }
                 }));
             }
@@ -107,7 +116,9 @@ impl<L: Link> Session<L> {
                 self.settle(delivery.receipt, None);
             }
             None => {
-                tracing::warn!(%device, "a word to a device that is neither LOCK nor UNLOCK");
+                if self.may_warn() {
+                    tracing::warn!(%device, "a word to a device that is neither LOCK nor UNLOCK");
+                }
                 self.clear_if_retained(delivery);
                 self.settle(delivery.receipt, None);
             }
@@ -150,19 +161,32 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// Before it would come again with every connection.
+    /// Before it would come again with every connection; once there is room, for there is no bound to
+    /// the number of those with QoS 0.
     fn clear_if_retained(&mut self, delivery: &Delivery) {
         if !delivery.retained {
             return;
         }
-        tracing::warn!(
-            topic = delivery.topic,
-            "a retained command was refused and cleared"
-        );
-        if let Some(topic) = Topic::parse(&delivery.topic) {
-            let (sent, message) = (Sent::Once(topic.clone()), nothing(topic));
-            self.publish(message, sent);
+        if self.may_warn() {
+            let topic = &delivery.topic;
+            tracing::warn!(topic, "a retained command was refused, and is cleared");
         }
+        let Some(topic) = Topic::parse(&delivery.topic) else {
+            return;
+        };
+        let is_it = |sent: &Sent| matches!(sent, Sent::Once(other) if *other == topic);
+        if self.strays.len() < STRAYS && !self.on_their_way.values().any(is_it) {
+            self.strays.insert(topic);
+        }
+    }
+
+    /// Whether there is room in the log for one more warning about a message that came.
+    fn may_warn(&mut self) -> bool {
+        let kept_back = self.warnings.one_more(self.core.clock().now().mono);
+        if let Some(kept_back @ 1..) = kept_back {
+            tracing::warn!(kept_back, "further messages were refused");
+        }
+        kept_back.is_some()
     }
 
     /// The answer first: both go over one connection, so that whoever lost the answer gets the
@@ -170,6 +194,11 @@ impl<L: Link> Session<L> {
     pub(super) fn acknowledge(&mut self, judged: Judged) {
         if !judged.settled {
             return;
+        }
+        if let Some((device, why)) = &judged.unheeded
+            && self.may_warn()
+        {
+            tracing::warn!(%device, why, "a word to a device was not heeded");
         }
         if let Some(message) = judged.aside.and_then(body::aside) {
             // Messages with QoS 0 may be lost, and there is no bound to their number.
@@ -212,6 +241,7 @@ async fn ask(core: Core, receipt: Receipt, mut incoming: Incoming, expires: Opti
         receipt,
         settled: answered.is_ok(),
         aside,
+        unheeded: None,
     }
 }
 
@@ -242,5 +272,6 @@ async fn verify(core: Core, receipt: Receipt, device: Option<DeviceId>, answer: 
             },
             _ => answer,
         }),
+        unheeded: None,
     }
 }

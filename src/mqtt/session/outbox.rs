@@ -22,12 +22,23 @@ const LOOK: usize = 8;
 pub enum Sent {
     /// An answer that the core keeps.
     Answer(u64),
-    /// An event, or all up to it that are told to be lost.
+    /// An event, or the first of those of which it is told that they are lost.
     Event(u64),
     /// A picture.
     Shown(Item),
     /// Something that is not tried again.
     Once(Topic),
+}
+
+/// What became of a message that was to be handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The link has it.
+    Over,
+    /// The broker would not take it, now or later.
+    Never,
+    /// The connection is gone, and the link about to say so: all of this comes again.
+    Down,
 }
 
 impl<L: Link> Session<L> {
@@ -68,8 +79,11 @@ impl<L: Link> Session<L> {
         self.refused_until.get_or_insert(until);
     }
 
-    /// Lets the core know how far the broker has followed.
+    /// Lets the core know how far the broker has followed. Without a connection nobody knows.
     pub(super) async fn keep_place(&mut self) -> Result<(), Stopping> {
+        if self.window.is_none() {
+            return Ok(());
+        }
         let under_way = self.on_their_way.values().filter_map(|sent| match sent {
             Sent::Event(seq) => Some(*seq),
             Sent::Answer(_) | Sent::Shown(_) | Sent::Once(_) => None,
@@ -105,6 +119,8 @@ impl<L: Link> Session<L> {
         while let Some(space) = self.space() {
             if self.answers_wait {
                 self.send_answers(space).await?;
+            } else if let Some(topic) = self.strays.pop_first() {
+                self.publish(nothing(topic.clone()), Sent::Once(topic));
             } else if self.show_some(space).await? {
             } else if self.events_wait && !self.events_held {
                 self.send_events(space).await?;
@@ -120,21 +136,32 @@ impl<L: Link> Session<L> {
         let frame = self.frame.clone();
         let found = self.core.look(move |gateway, _| {
             let (lost, run) = gateway.events_after(last, most);
-            let lost = lost.map(|(from, to)| (to, body::events_lost(&frame, from, to)));
+            let lost = lost.map(|(from, to)| (from, to, body::events_lost(&frame, from, to)));
             let told: Vec<_> = run
                 .into_iter()
-                .map(|event| (event.seq, body::event(&frame, event)))
+                .map(|event| (event.seq, event.seq, body::event(&frame, event)))
                 .collect();
-            let more = told.last().is_some_and(|(seq, _)| *seq < gateway.last_event());
+            let more = told.last().is_some_and(|(_, seq, _)| *seq < gateway.last_event());
             (lost, told, more)
         });
         let (lost, told, more) = found.await?;
         self.events_wait = more;
-        for (seq, message) in lost.into_iter().chain(told) {
-            self.event = seq;
-            if !self.publish(message, Sent::Event(seq)) {
-                self.hold_events(seq, self.core.clock().now().mono + AFTER_REFUSAL);
-                break;
+        for (from, to, message) in lost.into_iter().chain(told) {
+            let handed = match self.publish(message, Sent::Event(from)) {
+                // So that it does not hold up all after it for ever.
+                Handed::Never => {
+                    let lost = body::events_lost(&self.frame, from, to);
+                    self.publish(lost, Sent::Event(from))
+                }
+                handed => handed,
+            };
+            match handed {
+                Handed::Over => self.event = to,
+                Handed::Never => {
+                    self.hold_events(from, self.core.clock().now().mono + AFTER_REFUSAL);
+                    break;
+                }
+                Handed::Down => break,
             }
         }
         Ok(())
@@ -167,7 +194,7 @@ impl<L: Link> Session<L> {
         for (seq, message) in answers {
             match message {
                 Some(message) => {
-                    if !self.publish(message, Sent::Answer(seq)) {
+                    if self.publish(message, Sent::Answer(seq)) == Handed::Never {
                         let again = self.core.clock().now().mono + AFTER_REFUSAL;
                         self.put_off(seq, again);
                     }
@@ -226,22 +253,21 @@ impl<L: Link> Session<L> {
         self.publish(message, Sent::Shown(item));
     }
 
-    /// Hands a message over; `false` if the broker would not take it.
-    pub(super) fn publish(&mut self, message: Message, sent: Sent) -> bool {
+    /// Hands a message over.
+    pub(super) fn publish(&mut self, message: Message, sent: Sent) -> Handed {
         let topic = message.topic.clone();
         match self.link.publish(message) {
             Ok(number) => {
                 self.on_their_way.insert(number, sent);
-                true
+                Handed::Over
             }
             Err(why @ NotTaken::TooLarge { .. }) => {
                 tracing::error!(%topic, %why, "a message cannot be sent");
-                false
+                Handed::Never
             }
-            // The connection is gone, and the link about to say so: all of this comes again.
             Err(NotTaken::Down) => {
                 self.window = None;
-                true
+                Handed::Down
             }
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct Broker {
 
 /// Whether a job comes over MQTT and is answered there; the others are answered where they ask.
 pub(super) fn by_broker(job: u32) -> bool {
-    job % 2 == 0 && job < 1_000_000
+    job.is_multiple_of(2) && job < 1_000_000
 }
 
 impl World {
@@ -59,26 +59,24 @@ impl World {
             .replies()
             .filter_map(|(seq, reply)| Some((seq, gateway.job(&reply.job, now)?)))
             .collect();
-        let mut next = seen + 1;
-        let mut told = None;
-        for event in gateway.events_after(seen) {
-            // The oldest may be gone by now, which the dashboard is told.
-            let pruned = next == seen + 1 && gateway.events().next().is_some_and(|oldest| oldest.seq > next);
-            if event.seq != next && !pruned {
-                told = Some(format!("event {} follows event {}", event.seq, next - 1));
-            }
-            next = event.seq + 1;
-        }
-        if next <= seen {
-            told = Some(format!("event {seen} was told, and there is no such event"));
-        }
+        let (lost, run) = gateway.events_after(seen, usize::MAX);
+        // What went before the dashboard saw it is told to it, and is only what there is no more.
+        let oldest = gateway.events().next().map_or(0, |oldest| oldest.seq);
+        let first = run.first().map_or(seen + 1, |event| event.seq);
+        let last = run.last().map_or(seen, |event| event.seq);
+        let told = match lost {
+            Some(_) if first > oldest => Some(format!("event {first} follows event {seen}")),
+            _ if last < gateway.last_event() => Some(format!("there is a gap behind event {last}")),
+            _ if gateway.last_event() < seen => Some(format!("event {seen} was told, and there is none")),
+            _ => None,
+        };
         if let Some(seen) = told {
             let violation = self.clock().violation("I10", seen);
             return self.note_verdict(Err(violation));
         }
-        self.broker.seen = next - 1;
-        self.note(40, next - 1, answers.len() as u64, |_| {
-            format!("the broker has event {} and {} answers", next - 1, answers.len())
+        self.broker.seen = last;
+        self.note(40, last, answers.len() as u64, |_| {
+            format!("the broker has event {last} and {} answers", answers.len())
         });
         for (seq, view) in answers {
             if let Some(job) = number_of(&view.id) {
