@@ -28,7 +28,7 @@ use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Filter, LastWill, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubscribeProperties,
     SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -171,14 +171,16 @@ fn options(broker: &Broker) -> MqttOptions {
 }
 
 impl Rumqtt {
-    /// Asks something of the client. A connection that takes no more is given up, as nothing would be
-    /// heard of what was not taken: the next one begins anew.
-    fn ask(&mut self, ask: impl FnOnce(&AsyncClient) -> Result<(), ClientError>) -> Result<(), NotTaken> {
-        let current = self.current.as_ref().ok_or(NotTaken::Down)?;
-        ask(&current.client).map_err(|_| {
-            self.current = None;
-            NotTaken::Down
-        })
+    /// Asks something of the client, and whether it takes that. A connection that takes no more is given
+    /// up, as nothing would be heard of what was not taken: the next one begins anew.
+    fn ask(&mut self, takes: impl FnOnce(&AsyncClient) -> bool) -> Result<(), NotTaken> {
+        match &self.current {
+            Some(current) if takes(&current.client) => Ok(()),
+            _ => {
+                self.current = None;
+                Err(NotTaken::Down)
+            }
+        }
     }
 }
 
@@ -196,11 +198,15 @@ impl Link for Rumqtt {
             id: current.identifier.filter(|_| wanted == Wanted::Now),
             user_properties: Vec::new(),
         };
-        self.ask(|client| client.try_subscribe_many_with_properties([filter], properties))
+        self.ask(|client| {
+            client
+                .try_subscribe_many_with_properties([filter], properties)
+                .is_ok()
+        })
     }
 
     fn unsubscribe(&mut self, filter: &str) -> Result<(), NotTaken> {
-        self.ask(|client| client.try_unsubscribe(filter))
+        self.ask(|client| client.try_unsubscribe(filter).is_ok())
     }
 
     fn publish(&mut self, message: Message) -> Result<Number, NotTaken> {
@@ -219,13 +225,10 @@ impl Link for Rumqtt {
             ..PublishProperties::default()
         };
         self.ask(|client| {
-            client.try_publish_with_properties(
-                message.topic.as_str(),
-                QoS::AtLeastOnce,
-                message.retain,
-                message.payload,
-                properties,
-            )
+            let (topic, payload) = (message.topic.as_str(), message.payload);
+            client
+                .try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, properties)
+                .is_ok()
         })?;
         let current = self.current.as_mut().ok_or(NotTaken::Down)?;
         current.handed_over += 1;
@@ -242,13 +245,13 @@ impl Link for Rumqtt {
             pkid: receipt.packet,
             ..Publish::default()
         };
-        if self.ask(|client| client.try_ack(&publish)).is_err() {
+        if self.ask(|client| client.try_ack(&publish).is_ok()).is_err() {
             tracing::debug!("a command was dealt with after its connection had ended");
         }
     }
 
     fn leave(&mut self) {
-        if self.ask(AsyncClient::try_disconnect).is_err() {
+        if self.ask(|client| client.try_disconnect().is_ok()).is_err() {
             tracing::debug!("the MQTT client could not say goodbye");
         }
     }
