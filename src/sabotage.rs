@@ -26,7 +26,7 @@ pub enum Sabotage {
     DropsUnasked,
     /// Sets before it removes.
     SetsFirst,
-    /// Takes a code that it does not know for one that is over.
+    /// Takes a code that it does not know for its own.
     ClearsStrangers,
     /// Believes a lock that says yes.
     TrustsTheSend,

@@ -1,6 +1,5 @@
 //! The whole core in virtual time: random weeks, every crash point of a small day, and the proof
-//! that a seed replays. `LOCKBRIDGE_SEED=n` runs one week and tells its story;
-//! `LOCKBRIDGE_SEEDS=n` runs so many.
+//! that a seed replays. `docs/testing.md` says how to run more of them, and one alone.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

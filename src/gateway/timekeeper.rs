@@ -289,6 +289,11 @@ mod tests {
         keeper.mark
     }
 
+    /// What is written of an untrusted time leaves the mark where it was.
+    fn stays(written: Option<Mark>) -> bool {
+        written.is_some_and(|mark| mark.wall == T && mark.carried.is_some())
+    }
+
     #[test]
     fn a_trusted_clock_is_the_time_and_leaves_its_mark() {
         let mut keeper = keeper(Untrusted::Hold, 1, None);
@@ -344,7 +349,7 @@ mod tests {
             after(60_000)
         );
         assert_eq!(other.trust, Trust::Untrusted);
-        assert!(other.mark_to_write(true, Mono(1)).is_none());
+        assert!(stays(other.mark_to_write(true, Mono(1))));
         // Set right it counts at once, however far that is from three years back.
         assert_eq!(
             other.judge(reading(after(9 * DAY), HOUR, true)).0.wall,
@@ -370,7 +375,7 @@ mod tests {
         let mut keeper = keeper(Untrusted::Proceed, 1, marked(1));
         let (now, _) = keeper.judge(reading(after(DAY), HOUR, false));
         assert_eq!((now.wall, keeper.trust), (after(DAY), Trust::Untrusted));
-        assert!(keeper.mark_to_write(true, Mono(HOUR)).is_none());
+        assert!(stays(keeper.mark_to_write(true, Mono(HOUR))));
     }
 
     #[test]
@@ -385,7 +390,7 @@ mod tests {
             let at = |ms: u64| reading(wall + Duration::from_millis(ms), ms, true);
             assert_eq!(keeper.judge(at(1000)).0.wall, after(1000), "{wall:?}");
             assert_eq!(keeper.trust, Trust::Wild);
-            assert!(keeper.mark_to_write(true, Mono(1000)).is_none());
+            assert!(stays(keeper.mark_to_write(true, Mono(1000))));
             assert_eq!(keeper.wake_at(), Some(Mono(1000) + PROBATION));
             assert_eq!(keeper.judge(at(800_000)).0.wall, after(800_000));
             assert_eq!(keeper.judge(at(901_000)).0.wall, at(901_000).wall);

@@ -336,7 +336,6 @@ impl Item {
                 FaultKind::None => return None,
             },
             Item::NoTime { .. } => "clock not synchronised",
-            Item::Poison { by, .. } if by.abs() < 86_400 => "clock slightly off",
             Item::Poison { by, .. } if *by < 0 => "clock poisoned, behind",
             Item::Poison { .. } => "clock poisoned, ahead",
             Item::Hand { deed, .. } => match deed {
