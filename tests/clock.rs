@@ -50,6 +50,9 @@ fn a_clock_years_back_after_a_start_changes_nothing_on_the_door_until_it_is_set_
     set(&rig, json!({"trusted": true}));
     let stays = book(&rig, -3600, DAY);
     let comes = book(&rig, 2 * DAY, 3 * DAY);
+    let linked = json!({"device_id": FRONT, "common_code_key": "linked", "starts_at": rig.time(2 * DAY),
+        "ends_at": rig.time(3 * DAY)});
+    rig.post("/access_codes/create", linked).ok();
     rig.advance(60);
     let pin = stays["code"].as_str().unwrap().to_owned();
     assert_eq!(rig.pins_on(FRONT), [pin.as_str()]);
@@ -70,6 +73,8 @@ fn a_clock_years_back_after_a_start_changes_nothing_on_the_door_until_it_is_set_
         .ok();
     let warnings = code["access_code"]["warnings"].to_string();
     assert!(warnings.contains("clock_untrusted"), "{warnings}");
+    let receipt = rig.get("/lockbridge/v1/groups/linked").ok();
+    assert_eq!(receipt["clock"]["trust"], "untrusted", "{receipt}");
     let ready = rig.get("/readyz").ok();
     assert!(
         ready["clock"]["ahead_ms"].as_i64().unwrap() < -2 * 365 * DAY * 1000,

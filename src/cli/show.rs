@@ -151,8 +151,14 @@ pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Re
         "NEXT_TRY",
         "HINT",
     ];
+    let clock = match receipt["clock"]["trust"].as_str() {
+        Some("trusted") | None => String::new(),
+        Some(trust) => {
+            format!("The clock is {trust}: what falls due waits until its time has certainly come.\n")
+        }
+    };
     Ok(format!(
-        "{} ({}), from {} to {}: proven {} of {}\n\n{}",
+        "{} ({}), from {} to {}: proven {} of {}\n{clock}\n{}",
         cell(&receipt["name"]),
         key,
         cell(&receipt["starts_at"]),

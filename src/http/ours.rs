@@ -14,7 +14,7 @@ use crate::api::answer::{
 };
 use crate::api::form::Form;
 use crate::api::openapi;
-use crate::gateway::Event;
+use crate::gateway::{Event, Gateway};
 use crate::model::{DeviceId, GroupKey, JobId, Reason};
 use crate::shell::Unexported;
 
@@ -117,18 +117,17 @@ pub async fn export(api: &Api, form: Form<'_>) -> Outcome {
 pub async fn receipt(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     let key = form.text("common_code_key").map(|key| GroupKey(key.to_owned()));
     form.close()?;
-    let members = api
-        .core
-        .look(move |gateway, now| gateway.group(&key?, now))
-        .await?
-        .ok_or_else(|| {
-            refused(
-                Reason::AccessCodeNotFound,
-                "no access codes have this common_code_key",
-            )
-        })?;
+    let source = api.clock().source().word();
+    let look = move |gateway: &Gateway, now| Some((gateway.group(&key?, now)?, gateway.clock()));
+    let (members, clock) = api.core.look(look).await?.ok_or_else(|| {
+        refused(
+            Reason::AccessCodeNotFound,
+            "no access codes have this common_code_key",
+        )
+    })?;
     Ok(told(&OneReceipt {
         receipt: answer::receipt(&members, who.pins()),
+        clock: answer::clock(clock, source),
         ok: Always,
     }))
 }

@@ -119,6 +119,8 @@ bodies! {
         /// The receipt.
         #[serde(flatten)]
         receipt: Receipt,
+        /// The clock: by it the receipt says what is due.
+        clock: ClockState,
     }
     /// What a device waits for.
     OneQueue {
