@@ -564,22 +564,23 @@ impl Oracle {
         for (lock, door) in &self.doors {
             let held: BTreeSet<Pin> = table(*lock).into_iter().filter_map(|entry| entry.pin).collect();
             let mut promised = door.foreign.clone();
+            // What may be there early, and what a caller changed that went away before it was answered.
+            let mut open = BTreeSet::new();
             for stay in self.stays.values().filter(|s| s.lock == *lock && !s.deleted) {
-                if stay.window.holds(now.wall) {
+                if stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving {
+                    open.insert(stay.pin.clone());
+                    open.extend(stay.asked_pin.clone());
+                } else if stay.window.holds(now.wall) {
                     promised.insert(stay.pin.clone());
+                } else if now.wall < stay.window.start() {
+                    open.insert(stay.pin.clone());
                 }
             }
-            let ahead: BTreeSet<Pin> = self
-                .stays
-                .values()
-                .filter(|s| s.lock == *lock && !s.deleted && now.wall < s.window.start())
-                .map(|s| s.pin.clone())
-                .collect();
             let missing = promised.difference(&held).count();
             // What a caller booked that went away before it was answered, nobody was promised.
             let extra = held
                 .difference(&promised)
-                .filter(|pin| !ahead.contains(*pin) && door.open_jobs.is_empty())
+                .filter(|pin| !open.contains(*pin) && door.open_jobs.is_empty())
                 .count();
             if missing + extra > 0 {
                 return Err(now.violation(

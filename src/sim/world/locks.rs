@@ -32,6 +32,8 @@ impl World {
         let device = open.exchange.device;
         let Some(lock) = self.index(device) else { return };
         let now = self.clock_of_locks();
+        // What it loses by itself is not taken off.
+        self.locks[lock].pass(now);
         let before = self.locks[lock].table();
         let performed = self.locks[lock].perform(now, &step);
         let kind = match step {
