@@ -6,7 +6,7 @@ mod broker;
 mod common;
 
 use broker::{Broker, Heard, Listener};
-use common::{BACK, FRONT, Rig, device};
+use common::{BACK, FRONT, Rig, bearer, device};
 use lockbridge::api::time;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -206,4 +206,62 @@ fn a_cut_after_a_write_then_a_delete_leaves_a_masked_lock_empty() {
 #[test]
 fn a_cut_after_a_write_then_a_delete_leaves_a_write_only_lock_empty() {
     cut_after_the_write("write-only");
+}
+
+#[test]
+fn why_is_told_in_the_same_sentence_by_the_command_line_and_over_http() {
+    let rig = Rig::start(&[
+        device(FRONT, "Front door", "slots", ""),
+        device(BACK, "Cellar", "slots", ""),
+    ]);
+    let why_device = |id: &str| rig.get(&format!("/lockbridge/v1/devices/{id}/why"));
+    let why_code = |id: &str| rig.get(&format!("/lockbridge/v1/access_codes/{id}/why"));
+    let sentence = |told: Value, cause: &str| {
+        assert_eq!(told["why"]["cause"], cause, "{told}");
+        format!("{}\n", told["why"]["sentence"].as_str().unwrap())
+    };
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
+    let body = json!({"device_ids": [FRONT, BACK], "name": "Jane Doe"});
+    let booked = rig.post(CREATE, body).ok();
+    rig.advance(60);
+    let member = |nth: usize| booked["access_codes"][nth].clone();
+    let id = |nth: usize| member(nth)["access_code_id"].as_str().unwrap().to_owned();
+
+    let cellar = sentence(why_device(BACK).ok(), "device_silent");
+    assert!(cellar.starts_with("Cellar has been silent since "), "{cellar}");
+    assert_eq!(rig.told(&["why", "Cellar"]), cellar);
+    assert_eq!(rig.told(&["why", BACK]), cellar);
+    let waits = sentence(why_code(&id(1)).ok(), "device_silent");
+    assert!(waits.contains("move the gateway nearer, or add one"), "{waits}");
+    assert_eq!(rig.told(&["why", &id(1)]), waits);
+    let set = sentence(why_code(&id(0)).ok(), "proven");
+    assert_eq!(rig.told(&["why", &id(0)]), set);
+    let rest = sentence(why_device(FRONT).ok(), "at_rest");
+    assert_eq!(rig.told(&["why", "Front door"]), rest);
+    // Neither the guest nor the digits.
+    let pin = member(0)["code"].as_str().unwrap().to_owned();
+    for told in [&cellar, &waits, &set, &rest] {
+        assert!(!told.contains("Jane") && !told.contains(&pin), "{told}");
+    }
+
+    // Where no lock answers, it is not the lock that is looked at first.
+    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT}))
+        .ok();
+    let all = sentence(why_device(BACK).ok(), "device_silent");
+    assert!(all.contains("like the other lock on its radio"), "{all}");
+    assert!(all.contains("Look at the gateway's radio first"), "{all}");
+
+    // Who may not ask, and what there is not.
+    let nobody = Uuid::nil().to_string();
+    why_device(&nobody).refused(404, "device_not_found", "no such device");
+    why_code(&nobody).refused(404, "access_code_not_found", "no such access code");
+    let door = bearer(&rig.make_key("door", "operate"));
+    rig.call("GET", &format!("/lockbridge/v1/devices/{BACK}/why"), &door, "")
+        .refused(403, "forbidden", "codes");
+    for unknown in ["Attic", &nobody] {
+        let told = rig.command(&["why", unknown]);
+        assert_eq!(told.status.code(), Some(1), "{told:?}");
+        assert!(String::from_utf8_lossy(&told.stderr).contains("no "), "{told:?}");
+    }
 }

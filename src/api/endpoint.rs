@@ -10,8 +10,8 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
-    OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock, OneQueue, OneReceipt, OneWorkspace, Readiness,
-    Streamed,
+    OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock, OneQueue, OneReceipt, OneWhy, OneWorkspace,
+    Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -20,7 +20,7 @@ pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, JOB,
     LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, STREAM, UPDATE,
-    UPDATE_DEVICE, UPDATE_MULTIPLE,
+    UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -103,6 +103,10 @@ pub enum Call {
     Receipt,
     /// What a device waits for.
     Queue,
+    /// Why an access code is as it is.
+    WhyCode,
+    /// Why a device is as it is.
+    WhyDevice,
     /// How far a job is.
     Job,
     /// Events as they happen.
@@ -394,6 +398,24 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: QUEUE,
         answer: SchemaGenerator::subschema_for::<OneQueue>,
         about: "What a device waits for, most pressing first; and what waits for its time.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/devices/{device_id}/why",
+        methods: &[Get],
+        call: Call::WhyDevice,
+        needs: CODES,
+        parameters: WHY_DEVICE,
+        answer: SchemaGenerator::subschema_for::<OneWhy>,
+        about: "Why a device is as it is, in a sentence.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/access_codes/{access_code_id}/why",
+        methods: &[Get],
+        call: Call::WhyCode,
+        needs: CODES,
+        parameters: WHY_CODE,
+        answer: SchemaGenerator::subschema_for::<OneWhy>,
+        about: "Why an access code is as it is, in a sentence.",
     },
     Endpoint {
         path: "/lockbridge/v1/jobs/{job_id}",

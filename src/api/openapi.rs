@@ -315,6 +315,8 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::GetAttempt
             | Call::Receipt
             | Call::Queue
+            | Call::WhyCode
+            | Call::WhyDevice
             | Call::Job => true,
         },
         409 => is_change || matches!(endpoint.call, Call::GenerateCode | Call::Export),

@@ -37,7 +37,15 @@ pub fn show(at: Timestamp) -> Value {
     text(at).map_or(Value::Null, Value::String)
 }
 
-/// The same as text; `None` beyond the years that a calendar knows.
+/// Writes a time in UTC without fractions of a second, for sentences; the last instant of the calendar in the
+/// place of what lies beyond.
+#[must_use]
+pub fn second(at: Timestamp) -> String {
+    let whole = text(at).and_then(|text| Some(format!("{}Z", text.split_once('.')?.0)));
+    whole.unwrap_or_else(|| LAST.to_owned())
+}
+
+/// Writes a time in UTC with milliseconds, as text; `None` beyond the years that a calendar knows.
 #[must_use]
 pub fn text(at: Timestamp) -> Option<String> {
     const MILLISECONDS: jiff::fmt::temporal::DateTimePrinter =

@@ -87,6 +87,12 @@ enum Command {
         #[arg(long)]
         show_pins: bool,
     },
+    /// Say why a device or an access code is as it is.
+    Why {
+        /// A device (id or name), or an `access_code_id`.
+        #[arg(value_name = "DEVICE|CODE")]
+        what: String,
+    },
     /// What the gateway does with its clock.
     #[command(subcommand)]
     Clock(OfClock),
@@ -216,6 +222,7 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
         Command::Queue { device } => client::with(&config()?, async |gateway| {
             show::queue(gateway, device.as_deref()).await
         }),
+        Command::Why { what } => client::with(&config()?, async |gateway| show::why(gateway, what).await),
         Command::Clock(OfClock::Accept) => client::with(&config()?, show::accept_clock),
         Command::Receipt { key, show_pins } => client::with(&config()?, async |gateway| {
             show::receipt(gateway, key, *show_pins).await

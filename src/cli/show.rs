@@ -1,6 +1,7 @@
 //! What a gateway answers, as tables for people.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Failure;
 use super::client::{Gateway, segment};
@@ -167,6 +168,30 @@ pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Re
         cell(&receipt["members"]),
         table(&titles, rows.collect()),
     ))
+}
+
+/// A sentence, or one for each device of that name.
+pub(super) async fn why(gateway: &Gateway, what: &str) -> Result<String, Failure> {
+    let mut devices = all_devices(gateway).await?;
+    devices.retain(|device| device["device_id"] == what || device["display_name"] == what);
+    let of_device = |device: &Value| format!("/lockbridge/v1/devices/{}/why", cell(&device["device_id"]));
+    let paths: Vec<String> = match (devices.is_empty(), Uuid::try_parse(what)) {
+        (false, _) => devices.iter().map(of_device).collect(),
+        (true, Ok(id)) => vec![format!("/lockbridge/v1/access_codes/{id}/why")],
+        (true, Err(_)) => {
+            return Err(Failure::other(format!(
+                "there is no device {what}, and no access code has such an id; see `lockbridge devices` and \
+                 `lockbridge codes`"
+            )));
+        }
+    };
+    let mut text = String::new();
+    for path in paths {
+        let told = gateway.get(&path).await?;
+        text.push_str(&cell(&told["why"]["sentence"]));
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 pub(super) async fn accept_clock(gateway: &Gateway) -> Result<String, Failure> {

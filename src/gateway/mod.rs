@@ -28,6 +28,7 @@ mod records;
 mod restored;
 mod timekeeper;
 pub mod view;
+pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

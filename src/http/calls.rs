@@ -53,6 +53,8 @@ pub async fn answer(
         Call::Ready => return Ok(ours::ready(api).await),
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
+        Call::WhyCode => ours::why_code(api, form()?).await,
+        Call::WhyDevice => ours::why_device(api, form()?).await,
         Call::Job => ours::job(api, &who, form()?).await,
         Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
         Call::AcceptClock => ours::accept_clock(api, form()?).await,

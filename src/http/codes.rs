@@ -104,7 +104,7 @@ pub async fn get(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
             ));
         }
     };
-    let found = found.ok_or_else(|| refused(Reason::AccessCodeNotFound, "no such access code"))?;
+    let found = found.ok_or_else(no_such_code)?;
     Ok(told(&OneCode {
         access_code: access_code(&api.site, &found, who.pins()),
         ok: Always,
@@ -193,4 +193,8 @@ pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
         },
         ok: Always,
     }))
+}
+
+pub(super) fn no_such_code() -> Refused {
+    refused(Reason::AccessCodeNotFound, "no such access code")
 }

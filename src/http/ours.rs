@@ -6,16 +6,17 @@ use uuid::Uuid;
 
 use super::Api;
 use super::answer::{Outcome, Refused, Told, json, refused, told};
+use super::codes::no_such_code;
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
     self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneJob, OneQueue, OneReceipt,
-    OneWorkspace, Readiness, Seen, StoreState,
+    OneWhy, OneWorkspace, Readiness, Seen, StoreState,
 };
 use crate::api::form::Form;
 use crate::api::openapi;
 use crate::gateway::{Event, Gateway};
-use crate::model::{DeviceId, GroupKey, JobId, Reason};
+use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason};
 use crate::shell::Unexported;
 
 /// Whether somebody is at home; the same as Seam's.
@@ -144,6 +145,36 @@ pub async fn queue(api: &Api, form: Form<'_>) -> Outcome {
     let queue = queue.ok_or_else(no_such_device)?;
     Ok(told(&OneQueue {
         queue: answer::queue(device, &queue, &codes),
+        ok: Always,
+    }))
+}
+
+/// Why an access code is as it is.
+pub async fn why_code(api: &Api, form: Form<'_>) -> Outcome {
+    let id = form.uuid("access_code_id").map(CodeId);
+    form.close()?;
+    let id = id.ok_or_else(no_such_code)?;
+    let why = api
+        .core
+        .look(move |gateway, now| gateway.why_code(id, now))
+        .await?;
+    Ok(told(&OneWhy {
+        why: answer::why_code(id, &why.ok_or_else(no_such_code)?),
+        ok: Always,
+    }))
+}
+
+/// Why a device is as it is.
+pub async fn why_device(api: &Api, form: Form<'_>) -> Outcome {
+    let id = form.uuid("device_id").map(DeviceId);
+    form.close()?;
+    let id = id.ok_or_else(no_such_device)?;
+    let why = api
+        .core
+        .look(move |gateway, now| gateway.why_device(id, now))
+        .await?;
+    Ok(told(&OneWhy {
+        why: answer::why_device(&why.ok_or_else(no_such_device)?),
         ok: Always,
     }))
 }

@@ -95,6 +95,19 @@ pub enum Step {
     Read,
 }
 
+impl Step {
+    /// The access code that it is about, and the generation of its record that it carries out.
+    #[must_use]
+    pub fn code(&self) -> Option<(CodeId, u64)> {
+        match self {
+            Step::Put { code, generation, .. } | Step::Remove { code, generation, .. } => {
+                Some((*code, *generation))
+            }
+            Step::Door { .. } | Step::Read => None,
+        }
+    }
+}
+
 /// What came of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code, attempt,
+    AccessCode, Attempt, Cause, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code,
+    attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -127,6 +128,11 @@ bodies! {
         /// The queue.
         #[serde(flatten)]
         queue: Queue,
+    }
+    /// Why something is as it is.
+    OneWhy {
+        /// The cause.
+        why: Cause,
     }
     /// A job.
     OneJob {

@@ -4,7 +4,7 @@
 //! body.rs     bodies of answers        event.rs      an event           trouble.rs  errors, warnings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
-//! word.rs     what they are made of
+//! why.rs      causes, in sentences  word.rs       what they are made of
 //! ```
 //!
 //! Shapes have no `Debug`: they may hold PINs.
@@ -17,6 +17,7 @@ mod event;
 mod receipt;
 mod refusal;
 mod trouble;
+mod why;
 mod word;
 mod workspace;
 
@@ -30,13 +31,14 @@ pub use attempt::{Attempt, attempt};
 pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
     GeneratedCode, Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock,
-    OneQueue, OneReceipt, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    OneQueue, OneReceipt, OneWhy, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
 pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use why::{Cause, why_code, why_device};
 pub use word::{Always, Moment, Nothing};
 pub use workspace::{Workspace, workspace};
 

@@ -209,7 +209,7 @@ fn hint(code: &CodeView) -> Option<&'static str> {
 pub fn waiting_hint(reason: Waiting) -> &'static str {
     match reason {
         Waiting::InLine => "Nothing to do: its turn comes.",
-        Waiting::Silent => "Check the lock's batteries and whether it is within reach of the gateway.",
+        Waiting::Silent => "Check the lock's batteries, move the gateway nearer, or add one.",
         Waiting::NoSlot => "Nothing to do: a place gets free when another code is taken off.",
         Waiting::Refused(Objection::Full) => "Delete codes that nobody needs from the lock.",
         Waiting::Refused(Objection::Duplicate) => {
@@ -222,7 +222,9 @@ pub fn waiting_hint(reason: Waiting) -> &'static str {
         Waiting::GoneSinceExport => {
             "Update the code, or have the lock verified, to set it again; else delete it."
         }
-        Waiting::NotKept => "Check the lock: it loses what it is told. Update the code to try at once.",
+        Waiting::NotKept => {
+            "Check the lock, which loses what it is told; update the code, or have the lock verified, to try at once."
+        }
     }
 }
 

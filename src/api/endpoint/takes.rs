@@ -598,6 +598,8 @@ pub(super) const LIST_ATTEMPTS: &[Parameter] = &[
 
 pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
+pub(super) const WHY_DEVICE: &[Parameter] = &[DEVICE_ID];
+pub(super) const WHY_CODE: &[Parameter] = &[required("access_code_id", Kind::Uuid, "The access code.")];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
 pub(super) const STREAM: &[Parameter] = &[optional(
     "after",

@@ -108,6 +108,23 @@ impl Device {
         self.silence.since.is_some()
     }
 
+    /// Whether it does not answer, or is not heard, as far as is known.
+    pub fn is_silent(&self) -> bool {
+        self.in_trouble() || !self.online
+    }
+
+    /// How often it was asked in vain since a goal was last reached.
+    pub fn unanswered(&self) -> u32 {
+        self.silence.step
+    }
+
+    /// When it is asked something next, its radio being free; `None` if there is nothing to ask.
+    pub fn asked_next(&self, now: Now, settings: &Settings) -> Option<Timestamp> {
+        let candidates = self.candidates(now, self.gate(now, settings));
+        let ready = candidates.into_iter().map(|(_, ready, _)| ready).min()?;
+        Some(now.wall_at(ready))
+    }
+
     /// The next instant at which time alone gives this lock something to do.
     pub fn wake_at(&self, now: Now) -> Option<Mono> {
         let turn = (self.turn_at != Timestamp::MAX).then(|| now.mono + self.turn_at.since(now.wall));

@@ -299,7 +299,7 @@ impl Device {
         let gate = self.gate(now, settings);
         let next = code.next_try.map(|next| now.wall_at(next.max(gate)));
         let reason = match row.reason {
-            Waiting::InLine if self.in_trouble() || !self.online => Waiting::Silent,
+            Waiting::InLine if self.is_silent() => Waiting::Silent,
             other => other,
         };
         Some((next, reason))

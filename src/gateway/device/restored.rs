@@ -16,7 +16,7 @@ use crate::model::{CodeId, Detail, Entry, EventKind, Pin, ReadBack, Slot};
 
 impl Device {
     /// Whether it must be read before it is written.
-    pub(super) fn must_be_read(&self) -> bool {
+    pub fn must_be_read(&self) -> bool {
         self.record.unread && self.capabilities().read_back != ReadBack::None
     }
 

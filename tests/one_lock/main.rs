@@ -1,5 +1,7 @@
 //! The core and one simulated lock, event by event: what happens between a question and its answer.
 
+mod why;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -10,8 +12,8 @@ use lockbridge::gateway::{
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
     Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding,
-    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reason, Request, Settings,
-    Slot, Step, Timestamp, Update, UpdateMultiple, Window,
+    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason, Request,
+    Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
 };
 use lockbridge::store::{Batch, Content, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
@@ -34,6 +36,8 @@ struct Site {
     disk: MemoryStore,
     lock: SimLock,
     now: Now,
+    /// Something vouches for the wall clock.
+    clock_trusted: bool,
     rng: ChaCha8Rng,
     tokens: u64,
     under_way: VecDeque<Exchange>,
@@ -98,6 +102,7 @@ impl Site {
             disk,
             lock: SimLock::new(setup, Memory::default()),
             now,
+            clock_trusted: true,
             rng: ChaCha8Rng::seed_from_u64(5),
             tokens: 0,
             under_way: VecDeque::new(),
@@ -165,6 +170,13 @@ impl Site {
         self.gateway.device(DEVICE, self.now).unwrap().suspects
     }
 
+    fn reading(&self) -> Reading {
+        Reading {
+            trusted: self.clock_trusted,
+            ..self.now.known()
+        }
+    }
+
     fn pass(&mut self, span: Duration) {
         self.now.wall = self.now.wall + span;
         self.now.mono = self.now.mono + span;
@@ -178,7 +190,7 @@ impl Site {
             let mut effects = Vec::new();
             self.wake = None;
             self.gateway
-                .handle(self.now.known(), event, &mut self.rng, &mut effects);
+                .handle(self.reading(), event, &mut self.rng, &mut effects);
             for effect in effects {
                 match effect {
                     Effect::Commit(ticket, batch) => {
