@@ -87,6 +87,8 @@ struct Door {
     busy: bool,
     /// When the last one was over.
     idle_since: Mono,
+    /// It went unanswered: such a lock waits while others of its radio have work (I12).
+    silent: bool,
     calls: std::collections::VecDeque<Mono>,
 }
 
@@ -115,6 +117,7 @@ impl Oracle {
             heard_since: Mono(0),
             busy: false,
             idle_since: Mono(0),
+            silent: false,
             calls: std::collections::VecDeque::new(),
         };
         self.doors.insert(lock, door);
@@ -467,7 +470,7 @@ impl Oracle {
                 continue;
             };
             let idle = !door.busy && door.idle_since + SEEN < now.mono;
-            let fair = door.radio == radio && idle && door.troubled == 0;
+            let fair = door.radio == radio && idle && !door.silent && door.troubled == 0;
             let settled = stay.asked.is_none() && stay.asked_pin.is_none() && !stay.leaving;
             let over = stay.window.end() + SEEN < now.wall && !stay.deleted;
             let waits = fair && settled && over && door.clean_since + GRACE <= now.mono;
@@ -529,9 +532,10 @@ impl Oracle {
     }
 
     /// An exchange with a lock is over.
-    pub fn hung_up(&mut self, lock: DeviceId, now: Mono) {
+    pub fn hung_up(&mut self, lock: DeviceId, silent: bool, now: Mono) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.busy = false;
+            door.silent = silent;
             door.idle_since = now;
         }
     }

@@ -139,7 +139,6 @@ impl World {
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
-        self.oracle.hung_up(open.exchange.device, self.now);
         let puts = open.exchange.steps.iter().filter_map(|step| match step {
             Step::Put { code, .. } => Some(*code),
             _ => None,
@@ -153,6 +152,8 @@ impl World {
             findings.push(Finding::Unanswered);
         }
         findings.resize(open.exchange.steps.len(), Finding::Untried);
+        let silent = findings.contains(&Finding::Unanswered);
+        self.oracle.hung_up(open.exchange.device, silent, self.now);
         let took = Duration::from_millis(self.now.0 - open.began.0);
         let nth = u64::from(*self.counts.get(&(Stage::Done, lock as u32)).unwrap_or(&0));
         self.tell(
