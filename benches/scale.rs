@@ -3,13 +3,13 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod line;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Rig, device};
-use serde_json::{Value, json};
+use line::Line;
+use serde_json::json;
 
 /// Codes on one page.
 const PAGE: usize = 50;
@@ -23,7 +23,7 @@ const STAY: i64 = 3600;
 /// A gateway whose locks hold so many codes each.
 struct Full {
     rig: Rig,
-    line: TcpStream,
+    line: Line,
     stays: i64,
     some_code: String,
 }
@@ -44,8 +44,7 @@ impl Full {
         config.push_str(limits);
         std::fs::write(rig.config(), config).unwrap();
         rig.run();
-        let line = TcpStream::connect(rig.address()).unwrap();
-        line.set_nodelay(true).unwrap();
+        let line = Line::open(&rig);
         let mut full = Full {
             rig,
             line,
@@ -76,49 +75,15 @@ impl Full {
         self.some_code = code.to_owned();
     }
 
-    /// One call on the open line, and how long it took.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-    fn call(&mut self, path: &str, body: &Value) -> Duration {
-        let body = body.to_string();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: gateway\r\n{}content-length: {}\r\n\r\n{body}",
-            self.rig.bearer(),
-            body.len()
-        );
-        let began = Instant::now();
-        self.line.write_all(request.as_bytes()).unwrap();
-        let answer = self.answer();
-        let took = began.elapsed();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        took
-    }
-
-    fn answer(&mut self) -> String {
-        let mut bytes = Vec::new();
-        let mut chunk = [0; 65536];
-        loop {
-            let read = self.line.read(&mut chunk).unwrap();
-            assert!(read > 0, "the line was cut");
-            bytes.extend(&chunk[..read]);
-            let text = String::from_utf8_lossy(&bytes);
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.to_ascii_lowercase();
-                let length = length.split("content-length: ").nth(1).unwrap();
-                let length: usize = length.lines().next().unwrap().parse().unwrap();
-                if body.len() >= length {
-                    return text.into_owned();
-                }
-            }
-        }
-    }
-
     fn list(&mut self) -> Duration {
-        self.call("/access_codes/list", &json!({"device_id": id(0), "limit": PAGE}))
+        self.line
+            .call("/access_codes/list", &json!({"device_id": id(0), "limit": PAGE}))
     }
 
     fn get(&mut self) -> Duration {
         let code = self.some_code.clone();
-        self.call("/access_codes/get", &json!({"access_code_id": code}))
+        self.line
+            .call("/access_codes/get", &json!({"access_code_id": code}))
     }
 
     fn create(&mut self, round: usize) -> Duration {
@@ -129,7 +94,7 @@ impl Full {
             "starts_at": self.rig.time(from),
             "ends_at": self.rig.time(from + STAY / 2),
         });
-        self.call("/access_codes/create", &body)
+        self.line.call("/access_codes/create", &body)
     }
 }
 
