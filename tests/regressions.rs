@@ -13,8 +13,9 @@ fn at(n: u64) -> Mono {
     Mono(0) + minutes(n)
 }
 
-/// One lock without windows of its own, one guest from minute 150 to minute 600, and what befalls them.
-fn one_guest(trouble: Item, cut: StepName) -> Plan {
+/// One lock without windows of its own, one guest who books in some minute for some minutes after it, and what
+/// befalls them.
+fn one_guest(booked: u64, stay: (u64, u64), trouble: Item, cut: StepName) -> Plan {
     Plan {
         seed: 1,
         locks: vec![LockPlan {
@@ -27,9 +28,9 @@ fn one_guest(trouble: Item, cut: StepName) -> Plan {
         items: vec![
             Item::Create {
                 job: 1,
-                at: at(30),
+                at: at(booked),
                 locks: vec![0],
-                window: Some((minutes(120), minutes(570))),
+                window: Some((minutes(stay.0), minutes(stay.1))),
                 unshared: Unshared::Throw,
             },
             trouble,
@@ -63,7 +64,7 @@ fn a_guest_stays_in_when_the_power_fails_while_there_is_no_network() {
         until: at(500),
     };
     // The read at the start, the guest's code, and now its second look.
-    comes_right(&one_guest(no_time, before_call(3)));
+    comes_right(&one_guest(100, (0, 480), no_time, before_call(3)));
 }
 
 /// A start believed a clock that was forty days behind, so that no guest's time had come.
@@ -74,5 +75,5 @@ fn a_guest_stays_in_when_a_start_meets_a_clock_far_behind() {
         until: at(150),
         by: -40 * 86_400,
     };
-    comes_right(&one_guest(lie, before_call(3)));
+    comes_right(&one_guest(30, (120, 570), lie, before_call(3)));
 }
