@@ -8,7 +8,6 @@ use std::cell::Cell;
 
 /// A fault, named by what the core then does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Sabotage {
     /// Answers before what it says is durable.
     AnswersEarly,

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use lockbridge::sabotage::{self, Sabotage};
-use lockbridge::sim::{Plan, World};
+use lockbridge::sim::{Plan, World, shrink};
 
 const LOCKS: usize = 12;
 const JOBS: u32 = 300;
@@ -77,4 +77,17 @@ fn every_fault_is_seen_by_the_judge_of_its_invariant() {
     println!("{}", lines.join("\n"));
     let unseen = unseen.into_inner().expect("nobody panics with it");
     assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+}
+
+#[test]
+fn a_week_that_goes_wrong_is_made_short_and_goes_wrong_the_same_way() {
+    sabotage::commit(Some(Sabotage::RemovesLate));
+    let week = Plan::week(0, LOCKS, JOBS);
+    let shrunk = shrink(week.clone()).expect("it is seen in this week");
+    let again = World::new(shrunk.plan.clone(), false).run().violation;
+    sabotage::commit(None);
+    assert_eq!(again, Some(shrunk.violation));
+    let (before, after) = (week.items.len(), shrunk.plan.items.len());
+    assert!(after < 5, "{after} items of {before} are left");
+    assert_eq!(World::new(shrunk.plan, false).run().violation, None);
 }

@@ -232,7 +232,7 @@ impl Timekeeper {
         let ahead = reading.wall.since(carried);
         let behind = carried.since(reading.wall);
         let longest = if mark.boot == self.boot.id { STEP } else { ABSENCE };
-        // Nothing that time passes by itself makes a clock show less than what has certainly come.
+        // However long the machine was off: no right clock shows less than what has certainly come.
         if ahead <= longest && behind <= STEP {
             return None;
         }

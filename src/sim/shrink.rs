@@ -21,36 +21,33 @@ pub fn shrink(mut plan: Plan) -> Option<Shrunk> {
     let run = |plan: &Plan| World::new(plan.clone(), false).run().violation;
     let mut violation = run(&plan)?;
     let mut runs = 1;
-    let invariant = violation.invariant;
-    let fails = |plan: &Plan, runs: &mut u32| {
-        *runs += 1;
-        run(plan).filter(|violation| violation.invariant == invariant)
+    let (invariant, violation_at) = (violation.invariant, violation.at);
+    let mut still_fails = |fewer: &Plan| {
+        runs += 1;
+        let seen = run(fewer).filter(|seen| seen.invariant == invariant);
+        let fails = seen.is_some();
+        violation = seen.unwrap_or_else(|| violation.clone());
+        fails
     };
     // What came after cannot have been the reason.
     let mut before = plan.clone();
-    before.items.retain(|item| item.at() <= violation.at);
-    if let Some(seen) = fails(&before, &mut runs) {
-        (plan, violation) = (before, seen);
+    before.items.retain(|item| item.at() <= violation_at);
+    if still_fails(&before) {
+        plan = before;
     }
-    let crashes = plan.crashes.clone();
-    plan.crashes = without_needless(crashes, |some| {
-        let fewer = Plan {
-            crashes: some.to_vec(),
+    plan.crashes = without_needless(plan.crashes.clone(), |some| {
+        let crashes = some.to_vec();
+        still_fails(&Plan {
+            crashes,
             ..plan.clone()
-        };
-        fails(&fewer, &mut runs)
-            .inspect(|seen| violation = seen.clone())
-            .is_some()
+        })
     });
-    let items = plan.items.clone();
-    plan.items = without_needless(items, |some| {
-        let fewer = Plan {
-            items: some.to_vec(),
+    plan.items = without_needless(plan.items.clone(), |some| {
+        let items = some.to_vec();
+        still_fails(&Plan {
+            items,
             ..plan.clone()
-        };
-        fails(&fewer, &mut runs)
-            .inspect(|seen| violation = seen.clone())
-            .is_some()
+        })
     });
     Some(Shrunk {
         plan,

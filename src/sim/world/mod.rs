@@ -1,11 +1,12 @@
 //! The world around one gateway: true time, a disk, and the power that fails; its locks
-//! (`locks.rs`), its callers (`callers.rs`), its broker (`broker.rs`), and what befalls them all
-//! (`happenings.rs`).
+//! (`locks.rs`), its callers (`callers.rs`), its broker (`broker.rs`), what befalls them all
+//! (`happenings.rs`), and where the judge is asked for more than one of them (`verdicts.rs`).
 
 mod broker;
 mod callers;
 mod happenings;
 mod locks;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,17 +15,17 @@ use std::time::Duration;
 use rand::RngExt;
 use uuid::Uuid;
 
-use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
-use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Phase, Token};
+use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
 use crate::lock::sim::{Setup, SimLock, Spell};
 use crate::model::{
-    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now,
-    Outcome, Pin, RadioId, Reading, Settings, Step, Timestamp,
+    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, Limits, Mono, Now, Outcome,
+    RadioId, Reading, Settings, Step, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
 use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
 use crate::store::{MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use broker::{Broker, by_broker};
+use verdicts::code_in;
 
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
@@ -35,19 +36,13 @@ const QUIET: Duration = Duration::from_secs(2 * 86_400);
 const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
 
 /// Low enough that a busy week meets them.
-const LIMITS: Limits = Limits {
-    codes: 20_000,
-    jobs: 220,
-    members: 64,
-    events: 1_500,
-    replies: 1_000,
-    refusals: 1_000,
-    streams: 16,
-    creations_per_minute: 600,
-    updates_per_minute: 600,
-    deletions_per_minute: 600,
-    door_commands_per_minute: 60,
-};
+fn limits() -> Limits {
+    Limits {
+        jobs: 220,
+        events: 1_500,
+        ..Limits::default()
+    }
+}
 
 /// So long after a stall of the card, exchanges may be those that were chosen before it.
 const AFTER_A_STALL: Duration = Duration::from_secs(30);
@@ -167,7 +162,7 @@ impl World {
     pub fn new(plan: Plan, tracing: bool) -> World {
         let mut world = World {
             settings: Settings {
-                limits: LIMITS,
+                limits: limits(),
                 ..Settings::default()
             },
             now: Mono(0),
@@ -319,116 +314,6 @@ impl World {
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.report.violation.as_ref()
-    }
-
-    /// Holds what the gateway says against the locks' own tables.
-    fn judge_words(&self) -> Result<(), Violation> {
-        let known = |code: &CodeId| self.oracle.may_know(*code, self.now) == Some(self.now);
-        let mut codes = self.oracle.open_codes(self.clock()).filter(known);
-        codes.try_for_each(|code| self.judge_word(code))
-    }
-
-    /// The same for one code.
-    fn judge_word(&self, code: CodeId) -> Result<(), Violation> {
-        let Some((gateway, now)) = self.gateway() else {
-            return Ok(());
-        };
-        let set = gateway
-            .code(code, now)
-            .is_some_and(|view| view.status == Status::Set);
-        let Some((lock, pins)) = self.oracle.whereabouts(code) else {
-            return Ok(());
-        };
-        if !set || pins.iter().any(|pin| self.holds(lock, pin)) {
-            return Ok(());
-        }
-        let seen = format!("code {code} is said to be set, and is not on lock {lock}");
-        Err(self.clock().violation("I7", seen))
-    }
-
-    fn holds(&self, lock: DeviceId, pin: &Pin) -> bool {
-        self.index(lock)
-            .is_some_and(|i| self.locks[i].memory().with(pin).is_some())
-    }
-
-    /// What stands on the disk, as far as keys tell.
-    fn judge_disk(&self) -> Result<(), Violation> {
-        let keys = |tree: Tree| -> Vec<Vec<u8>> {
-            let rows = self.disk.scan(tree, b"", b"", usize::MAX).unwrap_or_default();
-            rows.into_iter().map(|(key, _)| key).collect()
-        };
-        let codes: Vec<CodeId> = keys(Tree::Codes).iter().filter_map(|key| code_in(key)).collect();
-        let most = |tree: Tree, most: usize| {
-            let count = keys(tree).iter().filter(|key| key.ends_with(&[0; 4])).count();
-            let seen = format!("{count} rows in {tree}, and {most} at most may be there");
-            match count > most {
-                true => Err(self.clock().violation("I10", seen)),
-                false => Ok(()),
-            }
-        };
-        most(Tree::Queue, codes.len())?;
-        most(Tree::Events, LIMITS.events)?;
-        most(Tree::Jobs, LIMITS.jobs + LIMITS.refusals)?;
-        self.oracle
-            .judge_disk(&codes.into_iter().collect(), &self.recorded, self.clock())
-    }
-
-    /// No PIN stands on the disk as it is (I8).
-    fn judge_secrets(&self) -> Result<(), Violation> {
-        let secrets = self.oracle.secrets();
-        for tree in Tree::ALL {
-            for (_, value) in self.disk.scan(tree, b"", b"", usize::MAX).unwrap_or_default() {
-                for digits in value.split(|byte| !byte.is_ascii_digit()) {
-                    let Ok(digits) = std::str::from_utf8(digits) else {
-                        continue;
-                    };
-                    if secrets.contains(digits) {
-                        let seen = format!("a PIN stands in {tree} for everybody to read");
-                        return Err(self.clock().violation("I8", seen));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// At the end every job is done whose codes are due or over.
-    fn judge_jobs(&self) -> Result<(), Violation> {
-        let Some((gateway, now)) = self.gateway() else {
-            return Ok(());
-        };
-        for job in self.oracle.answered().keys() {
-            let id = JobId::from_uuid(Uuid::from_u128(u128::from(*job)));
-            let Some(view) = gateway.job(&id, now) else {
-                continue;
-            };
-            let ahead = |m: &JobMemberView| m.now.as_ref().is_some_and(|r| now.wall < r.code.window.start());
-            if view.phase == Phase::Accepted && !view.members.iter().any(ahead) {
-                let seen = format!("job {job} is never done");
-                return Err(Violation {
-                    invariant: "I4",
-                    at: self.now,
-                    seen,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// At the end nobody waits at a door any more.
-    fn judge_doors(&self) -> Result<(), Violation> {
-        let pending = |attempt: &&AttemptView| attempt.progress == Progress::Pending;
-        match self
-            .gateway()
-            .and_then(|(gateway, _)| gateway.attempts().find(pending))
-        {
-            Some(attempt) => Err(Violation {
-                invariant: "I10",
-                at: self.now,
-                seen: format!("door command {} is never done with", attempt.attempt),
-            }),
-            None => Ok(()),
-        }
     }
 
     fn clock(&self) -> Clock {
@@ -807,12 +692,6 @@ fn spell(item: &Item, lock: usize) -> Option<Spell> {
         }),
         _ => None,
     }
-}
-
-/// The access code that a key of [`Tree::Codes`] or [`Tree::Queue`] names: the device stands before it.
-fn code_in(key: &[u8]) -> Option<CodeId> {
-    let bytes = key.get(16..32)?;
-    Some(CodeId(Uuid::from_slice(bytes).ok()?))
 }
 
 /// Every step of a run at which the power could be cut, once each.
