@@ -16,6 +16,7 @@ import { CommandClasses as CC } from '@zwave-js/core'
 import { createDefaultMockNodeBehaviors } from 'zwave-js/Testing'
 import { Credentials, DONE, REFUSED, UserCodes } from './codes.mjs'
 import { Device, RADIO_FAULTS } from './device.mjs'
+import { Mistake } from './mistake.mjs'
 
 const ACCESS_CONTROL = 6
 const HOME_SECURITY = 7
@@ -43,9 +44,6 @@ const SET_FAULTS = [...CLEAR_FAULTS, 'corrupt', 'drop_after']
 
 // The same length, another code.
 const corrupted = (code) => code.slice(0, -1) + ((Number(code.at(-1)) + 1) % 10)
-
-/** A refusal of a control call: the reason goes to the caller. */
-export class Mistake extends Error {}
 
 const insist = (holds, why) => {
   if (!holds) throw new Mistake(why)

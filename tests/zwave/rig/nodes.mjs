@@ -13,8 +13,8 @@ const s2 = { classes: [SecurityClass.S2_AccessControl], layer: CC['Security 2'] 
 //   lengths       the lengths that it really takes, whatever the driver believes
 //   masked        reads show asterisks for digits
 //   tells         it reports changes and refused duplicates by notification, as some locks do
-const userCode1 = { cc: CC['User Code'], version: 1, slots: 30, lengths: [4, 5, 6, 7, 8] }
-const userCode2 = { ...userCode1, version: 2, tells: true }
+const userCode1 = { cc: CC['User Code'], version: 1, slots: 20, lengths: [4, 5, 6, 7, 8] }
+const userCode2 = { ...userCode1, version: 2, slots: 30, tells: true }
 const userCredential = { cc: CC['User Credential'], version: 1, slots: 30, lengths: [4, 5, 6, 7, 8] }
 
 const modern = { security: s2, supervision: true, lock: true, codes: userCode2 }
@@ -22,7 +22,7 @@ const modern = { security: s2, supervision: true, lock: true, codes: userCode2 }
 export const network = (moreLocks) => {
   const nodes = new Map([
     [2, { name: 'Front door', location: 'Hall', security: s0, lock: true, codes: { ...userCode1, lengths: [4] } }],
-    [3, { name: 'Back door', location: 'Yard', security: s0, lock: true, codes: { ...userCode1, masked: true } }],
+    [3, { name: 'Back door', location: 'Yard', security: s2, lock: true, codes: { ...userCode1, masked: true } }],
     [4, { name: 'Cellar', security: s2, lock: true, codes: userCode2 }],
     [5, { name: 'Office', security: s2, supervision: true, lock: true, codes: userCredential }],
     [6, { name: 'Suite', location: 'First floor', ...modern }],

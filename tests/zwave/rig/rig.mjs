@@ -5,10 +5,9 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { json } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { Lock, Mistake } from './lock.mjs'
-import { capabilities, network } from './nodes.mjs'
+import { Mistake } from './mistake.mjs'
+import { SerialPort } from './serial.mjs'
 import { Server, freePort } from './server.mjs'
-import { Stick } from './stick.mjs'
 
 const HOME_ID = 0x7e570001
 const KEYS = {
@@ -38,25 +37,27 @@ process.on('SIGTERM', () => process.exit(0))
 // A driver that goes away leaves promises of the mock behind.
 process.on('unhandledRejection', (error) => console.error(`rig: ${error?.message ?? error}`))
 
-const keys = Object.fromEntries(Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')]))
-const stick = await Stick.create(HOME_ID, keys)
-const locks = new Map()
-for (const [id, kind] of network(Number(options.locks))) {
-  const node = await stick.add(id, capabilities(kind))
-  locks.set(id, new Lock(node, kind, () => stick.forget()))
-}
-stick.onHost = () => locks.forEach((lock) => lock.strangers())
-await stick.plug()
+const serial = new SerialPort()
+await serial.plug()
 const server = new Server({
   port: await freePort(),
-  serialPath: stick.path,
+  serialPath: serial.path,
   cache: options.cache,
   securityKeys: KEYS,
   queryAllUserCodes: !options['clear-codes'],
   reportTimeout: Number(options['report-timeout']),
 })
+if (!options['no-server']) await server.start(false)
+// The mocks take as long to load as the driver does, so they load beside it.
+const { mesh } = await import('./mesh.mjs')
+const locks = await mesh({
+  serial,
+  homeId: HOME_ID,
+  securityKeys: Object.fromEntries(Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')])),
+  moreLocks: Number(options.locks),
+})
 
-const status = () => ({ server: server.pid ? { pid: server.pid } : null, stick: stick.plugged })
+const status = () => ({ server: server.pid ? { pid: server.pid } : null, stick: serial.plugged })
 
 const CALLS = {
   'GET /': status,
@@ -64,8 +65,8 @@ const CALLS = {
   'POST /server/kill': async () => (await server.kill(), status()),
   'POST /server/freeze': () => (server.freeze(), status()),
   'POST /server/thaw': () => (server.thaw(), status()),
-  'POST /stick/unplug': async () => (await stick.unplug(), status()),
-  'POST /stick/plug': async () => (await stick.plug(), status()),
+  'POST /stick/unplug': async () => (await serial.unplug(), status()),
+  'POST /stick/plug': async () => (await serial.plug(), status()),
   'GET /nodes/ID/codes': (_, lock) => lock.codes(),
   'POST /nodes/ID/code': async (body, lock) => (await lock.changeCode(body), lock.codes()),
   'GET /nodes/ID/state': (_, lock) => lock.state(),
@@ -95,7 +96,7 @@ const control = createServer(async (request, response) => {
 control.listen(0, '127.0.0.1')
 await once(control, 'listening')
 
-if (!options['no-server']) await server.start()
+if (!options['no-server']) await server.ready()
 console.log(
   JSON.stringify({
     control: control.address().port,

@@ -1,0 +1,30 @@
+// The mocked controller behind a serial port, and the nodes that it reaches.
+
+import { MockController, MockNode } from '@zwave-js/testing'
+import { createDefaultMockControllerBehaviors } from 'zwave-js/Testing'
+import { Lock } from './lock.mjs'
+import { capabilities, network } from './nodes.mjs'
+
+/** Puts the nodes on the air; answers them by id. */
+export const mesh = async ({ serial, homeId, securityKeys, moreLocks }) => {
+  const controller = await MockController.create({ mockPort: serial, homeId, ownNodeId: 1, securityKeys })
+  controller.defineBehavior(...createDefaultMockControllerBehaviors())
+  const locks = new Map()
+  for (const [id, kind] of network(moreLocks)) {
+    const node = await MockNode.create({ id, controller, capabilities: capabilities(kind) })
+    controller.addNode(node)
+    // The mock keeps every message for assertions, and a run may be long.
+    locks.set(id, new Lock(node, kind, () => controller.clearReceivedHostMessages()))
+  }
+  const dropExpectations = () => {
+    for (const ack of controller.expectedHostACKs.splice(0)) ack.resolve()
+  }
+  serial.onAlone = dropExpectations
+  serial.onOpened = () => {
+    // What the last driver left half done is none of this one's business.
+    controller.state.clear()
+    dropExpectations()
+    for (const lock of locks.values()) lock.strangers()
+  }
+  return locks
+}
