@@ -10,6 +10,7 @@ use crate::gateway::DeviceSpec;
 use crate::lock::sim::SimDriver;
 use crate::lock::{Device, Registry, Report};
 use crate::model::RadioId;
+use crate::shell;
 
 /// Where simulated locks keep their memories, in the data directory.
 const SIM: &str = "sim";
@@ -49,14 +50,7 @@ pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Lo
             lock: Arc::clone(&lock) as Arc<_>,
             sim: Some(lock),
         };
-        locks.specs.push(DeviceSpec {
-            device: device.id,
-            name: device.name.clone(),
-            driver: word.to_owned(),
-            radio: device.radio.clone(),
-            capabilities: open.capabilities().clone(),
-            simulated: open.sim.is_some(),
-        });
+        locks.specs.push(shell::spec(device.id, word, &open));
         locks.radios.insert(device.radio.clone(), links);
         locks.registry.insert(device.id, open);
     }

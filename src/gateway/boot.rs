@@ -13,9 +13,10 @@ use super::rates::Rates;
 use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, decode, split_code_key};
 use super::restored::{RESTORED_KEY, Restored};
 use super::timekeeper::{MARK_KEY, Timekeeper};
+use super::view::Away;
 use super::{Gateway, Radio};
 use crate::model::{
-    Addressing, Alphabet, Boot, CallId, Capabilities, DeviceId, Mono, NativeWindow, Now, RadioId, ReadBack,
+    Addressing, Alphabet, Boot, CallId, Capabilities, DeviceId, NativeWindow, Now, Outage, RadioId, ReadBack,
     Reading, Settings, Timestamp,
 };
 use crate::store::{Content, Fail, Rows, Tree, Vault};
@@ -64,6 +65,18 @@ impl Gateway {
             let record = device_records.remove(&spec.device).unwrap_or_default();
             held.insert(spec.device, Device::new(spec, record, false, now, &settings));
         }
+        // What a network told of is part of this gateway as long as the network is; nobody has heard of either
+        // yet.
+        for (id, record) in std::mem::take(&mut device_records) {
+            match record.met.clone().filter(|met| radios.contains_key(&met.radio)) {
+                Some(met) => {
+                    let mut device = Device::new(met, record, false, now, &settings);
+                    device.away = Some(unheard(now));
+                    held.insert(id, device);
+                }
+                None => drop(device_records.insert(id, record)),
+            }
+        }
         // Devices gone from the configuration keep their records.
         let known: BTreeSet<DeviceId> = records.iter().map(|r| r.device).collect();
         for id in known
@@ -72,20 +85,21 @@ impl Gateway {
             .collect::<Vec<_>>()
         {
             let record = device_records.remove(&id).unwrap_or_default();
-            held.insert(id, Device::new(gone(id), record, true, now, &settings));
+            let spec = record.met.clone().unwrap_or_else(|| gone(id));
+            held.insert(id, Device::new(spec, record, true, now, &settings));
         }
         let mut gateway = Gateway {
             radios: radios
                 .into_iter()
                 .map(|(id, links)| {
-                    (
-                        id,
-                        Radio {
-                            links,
-                            in_flight: 0,
-                            spare_until: Mono(0),
-                        },
-                    )
+                    let on_it = |device: &&Device| device.spec.radio == id;
+                    let away = held.values().find(on_it).and_then(|device| device.away);
+                    let radio = Radio {
+                        links,
+                        away,
+                        ..Radio::single()
+                    };
+                    (id, radio)
                 })
                 .collect(),
             devices: held,
@@ -186,6 +200,14 @@ fn events(content: &mut Content) -> Result<VecDeque<crate::model::Event>, Fail> 
         .collect()
 }
 
+/// What is known of a network at the start.
+fn unheard(now: Now) -> Away {
+    Away {
+        since: now.wall,
+        outage: Outage::Server,
+    }
+}
+
 /// A row of the store's own.
 fn one<T: DeserializeOwned>(rows: &Rows, key: &[u8]) -> Result<Option<T>, Fail> {
     let row = rows.iter().find(|(other, _)| other == key);
@@ -207,6 +229,8 @@ fn gone(device: DeviceId) -> DeviceSpec {
             forbidden_prefixes: Vec::new(),
             forbidden_patterns: BTreeSet::new(),
             capacity: u16::MAX,
+            reserved: BTreeSet::new(),
+            closed: None,
             name_limit: 0,
             read_back: ReadBack::None,
             window: NativeWindow::None,

@@ -129,6 +129,7 @@ impl Gateway {
             let (progress, locked) = match finding {
                 Finding::Proven(_) => (Progress::Done, Some(*deed == Deed::Lock)),
                 Finding::Unanswered => (Progress::Failed(DoorFailure::Silent), None),
+                Finding::Cut => (Progress::Failed(DoorFailure::RadioAway), None),
                 // Whoever stood at the door tries again, or uses the key.
                 Finding::Untried => {
                     let failure = match outcome.unanswered() {
@@ -153,6 +154,9 @@ impl Gateway {
             self.doors.end(*attempt, progress);
             if let Some(device) = self.devices.get_mut(&exchange.device) {
                 device.locked = locked;
+                if progress == Progress::Done {
+                    device.moved_at = Some(now.mono);
+                }
             }
         }
     }
@@ -184,10 +188,11 @@ impl Device {
     }
 
     fn give_up_doors(&mut self, now: Mono) -> Vec<(AttemptId, DoorFailure)> {
-        let failure = match (self.removed, self.in_trouble()) {
-            (true, _) => DoorFailure::Removed,
-            (false, true) => DoorFailure::Silent,
-            (false, false) => DoorFailure::Expired,
+        let failure = match (self.away, self.in_trouble()) {
+            _ if self.removed => DoorFailure::Removed,
+            (Some(_), _) => DoorFailure::RadioAway,
+            (None, true) => DoorFailure::Silent,
+            (None, false) => DoorFailure::Expired,
         };
         let mut given_up = Vec::new();
         while let Some(first) = self.doors.front() {

@@ -121,7 +121,9 @@ impl Gateway {
             created_at: device.record.created_at.unwrap_or(now.wall),
             driver: device.spec.driver.clone(),
             capabilities: device.spec.capabilities.clone(),
-            online: device.online,
+            online: device.is_online(),
+            radio_away: device.away,
+            battery: device.battery,
             removed: device.removed,
             simulated: device.spec.simulated,
             last_seen: device.last_seen,
@@ -351,6 +353,7 @@ impl Gateway {
             deleted_at: record.deleted_at,
             pending,
             device_offline: !device.online,
+            radio_away: device.away,
             device_removed: device.removed,
             external: record.external,
             clock_untrusted: self

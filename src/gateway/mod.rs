@@ -6,7 +6,7 @@
 //! ```text
 //!   Ask ──> accept ──> plan ──> records ─┐                       ┌─> Commit (ledger)
 //!   Done ─> learn ─────────────────────> ├─> turn ──> dispatch ──┼─> Drive, once durable
-//!   Heard, Lost, Timer ────────────────> ┘  rows      per radio  └─> Reply, Changed, once durable
+//!   Heard, Met, Radio, Timer ──────────> ┘  rows      per radio  └─> Reply, Changed, once durable
 //! ```
 //!
 //! In this order, for every event: memory takes the change on (`accept`, `carry_out`, `device`); each
@@ -23,6 +23,7 @@ mod exports;
 mod jobs;
 mod ledger;
 mod look;
+mod network;
 mod rates;
 mod records;
 mod restored;
@@ -42,8 +43,8 @@ pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 pub use restored::restored_row;
 
 use crate::model::{
-    CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outcome, RadioId,
-    Reading, Settings, Timestamp,
+    CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outage, Outcome,
+    RadioId, Reading, Settings, Timestamp, Word,
 };
 use crate::sabotage::{self, Sabotage};
 use crate::schedule;
@@ -55,7 +56,7 @@ use jobs::Jobs;
 use ledger::{Desk, Ledger};
 use rates::Rates;
 use timekeeper::{MARK_KEY, Timekeeper};
-use view::Trust;
+use view::{Away, Trust};
 
 /// An answer that could not be sent for so long is not worth sending.
 const REPLY_LIFE: Duration = Duration::from_secs(86_400);
@@ -75,6 +76,14 @@ pub enum Event {
     Lost(DeviceId),
     /// A lock left this gateway for good.
     Removed(DeviceId),
+    /// A network tells of a lock: a new one, or with something new.
+    Met(Box<DeviceSpec>),
+    /// These are all that the network of a radio has.
+    Census(RadioId, BTreeSet<DeviceId>),
+    /// A radio went away, or is there.
+    Radio(RadioId, Option<Outage>),
+    /// A lock said something by itself.
+    Told(DeviceId, Word),
     /// An answer over MQTT is with its caller.
     ReplySent(u64),
     /// The broker has every event up to this one. From the first time on its place is kept.
@@ -143,6 +152,7 @@ struct Radio {
     in_flight: usize,
     /// Until then no lock in trouble is asked while another waits.
     spare_until: Mono,
+    away: Option<Away>,
 }
 
 /// The whole gateway but for its edges.
@@ -184,6 +194,10 @@ impl Gateway {
             Event::Heard(id) => self.with_device(now, id, Device::heard),
             Event::Lost(id) => self.with_device(now, id, Device::lost),
             Event::Removed(id) => self.with_device(now, id, Device::remove),
+            Event::Met(spec) => self.meet(now, *spec),
+            Event::Census(radio, present) => self.take_census(now, &radio, &present),
+            Event::Radio(radio, outage) => self.note_radio(now, &radio, outage),
+            Event::Told(id, word) => self.note_word(now, id, word),
             Event::ReplySent(seq) => self.reply_sent(seq),
             Event::EventsSent(seq) => self.ledger.events_sent(seq),
             Event::Verify(id) => self.with_device(now, id, Device::verify),

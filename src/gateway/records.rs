@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::view::{AttemptView, CodeView, External};
+use super::device::DeviceSpec;
+use super::view::{AttemptView, Away, CodeView, External};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin, Refusal,
-    Slot, Timestamp, Window,
+    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin,
+    Refusal, Slot, Timestamp, Window,
 };
 use crate::store::Fail;
 
@@ -140,6 +141,8 @@ pub enum Waiting {
     InLine,
     /// The lock does not answer.
     Silent,
+    /// Its radio is away. Found when somebody looks, and never stored.
+    RadioAway(Away),
     /// Every slot of the lock is in use until another code is taken off.
     NoSlot,
     /// The lock said no.
@@ -182,6 +185,9 @@ pub(crate) struct DeviceRecord {
     /// import.
     #[serde(default)]
     pub suspects: Vec<Entry>,
+    /// As its network last told of it; `None` for a lock of the configuration, and for one that is gone.
+    #[serde(default)]
+    pub met: Option<DeviceSpec>,
 }
 
 /// A code that was taken off its lock.

@@ -6,8 +6,8 @@ use super::records::{Aim, Waiting};
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Pin, Slot, Timestamp,
-    Window,
+    AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Outage, Pin, Slot,
+    Timestamp, Window,
 };
 
 /// An access code as a caller sees it.
@@ -41,6 +41,9 @@ pub struct CodeView {
     pub pending: Option<Pending>,
     /// The lock does not answer at present.
     pub device_offline: bool,
+    /// The lock cannot be asked at present, since its radio is away.
+    #[serde(default)]
+    pub radio_away: Option<Away>,
     /// The device is no longer part of this gateway.
     pub device_removed: bool,
     /// Somebody else changed it on the lock; it is being set again.
@@ -48,6 +51,15 @@ pub struct CodeView {
     /// Its times cannot be kept for certain, since the clock is not trusted: since when.
     #[serde(default)]
     pub clock_untrusted: Option<Timestamp>,
+}
+
+/// A radio that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub outage: Outage,
 }
 
 /// A change on the lock that was none of ours.
@@ -102,6 +114,8 @@ pub enum DoorFailure {
     Silent,
     /// Its radio had no time for it while somebody still waits at a door.
     Expired,
+    /// Its radio went away; the lock may have done it all the same.
+    RadioAway,
     /// The lock said no.
     Refused,
     /// The device left this gateway.
@@ -209,8 +223,12 @@ pub struct DeviceView {
     pub locked: Option<bool>,
     /// Its bolt may be drawn back by radio, if it can be.
     pub remote_unlock: bool,
-    /// It answered last time, or was heard since.
+    /// It answered last time, or was heard since, and its radio is there.
     pub online: bool,
+    /// Its radio is away.
+    pub radio_away: Option<Away>,
+    /// What is left of its battery, in percent.
+    pub battery: Option<u8>,
     /// It is no longer part of this gateway.
     pub removed: bool,
     /// Its simulated lock can be steered.
@@ -235,6 +253,14 @@ pub struct DeviceView {
     pub suspects: usize,
     /// A code that was proven is found changed or gone.
     pub drift: bool,
+}
+
+impl DeviceView {
+    /// Whether codes can be put onto its lock at all.
+    #[must_use]
+    pub fn takes_codes(&self) -> bool {
+        !self.removed && self.capabilities.closed.is_none()
+    }
 }
 
 /// How much the clock can be trusted (I9).
@@ -315,11 +341,13 @@ impl Waiting {
         match self {
             Waiting::InLine => "in_line",
             Waiting::Silent => "device_silent",
+            Waiting::RadioAway(_) => "radio_away",
             Waiting::NoSlot => "waiting_for_slot",
             Waiting::Refused(Objection::Full) => "no_space_for_access_code_on_device",
             Waiting::Refused(Objection::Duplicate) => "duplicate_code_on_device",
             Waiting::Refused(Objection::SlotTaken) => "slot_taken",
             Waiting::Refused(Objection::Credential) => "credential_refused",
+            Waiting::Refused(Objection::Unsecured) => "device_unsecured",
             Waiting::Refused(Objection::Other) => "refused_by_device",
             Waiting::Denied => "not_stored_by_device",
             Waiting::NotKept => "not_kept",

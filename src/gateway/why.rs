@@ -4,7 +4,7 @@
 use super::Gateway;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, Row, Waiting};
-use super::view::{External, Trust};
+use super::view::{Away, External, Trust};
 use crate::model::{CodeId, DeviceId, How, Now, Objection, Timestamp, Window};
 use crate::schedule;
 
@@ -70,6 +70,13 @@ pub enum CodeCause {
 pub enum DeviceCause {
     /// It left this gateway.
     Removed,
+    /// Its radio is away.
+    RadioAway {
+        /// Since when, and why.
+        away: Away,
+        /// Codes that wait for it.
+        waiting: usize,
+    },
     /// It does not answer.
     Silent {
         /// Since when.
@@ -136,6 +143,8 @@ pub enum Obstacle {
     InLine,
     /// The store came out of an export: the lock must be read before it is written.
     Unread,
+    /// The radio of the lock is away.
+    RadioAway(Away),
     /// The lock does not answer.
     Silent(Silence),
     /// Every place of the lock is in use.
@@ -191,6 +200,7 @@ impl Obstacle {
         match self {
             Obstacle::InLine => Waiting::InLine.word(),
             Obstacle::Unread => "not_read_since_restore",
+            Obstacle::RadioAway(away) => Waiting::RadioAway(away).word(),
             Obstacle::Silent(_) => Waiting::Silent.word(),
             Obstacle::NoSlot { .. } => Waiting::NoSlot.word(),
             Obstacle::Refused(objection) => Waiting::Refused(objection).word(),
@@ -264,6 +274,12 @@ impl Gateway {
         }
         let codes = || device.codes.values();
         let waits: Vec<Wait> = codes().filter_map(|code| self.wait(device, code, now)).collect();
+        if let Some(away) = device.away {
+            return DeviceCause::RadioAway {
+                away,
+                waiting: waits.len(),
+            };
+        }
         if device.is_silent() {
             let asked_next = device.asked_next(now, &self.settings);
             return DeviceCause::Silent {
@@ -302,6 +318,7 @@ impl Gateway {
         let (next_try, reason) = device.waits(code, now, &self.settings)?;
         let obstacle = match reason {
             Waiting::Silent if device.is_silent() => Obstacle::Silent(self.silence(device)),
+            Waiting::RadioAway(away) => Obstacle::RadioAway(away),
             // One that has answered since is asked again in its turn.
             Waiting::InLine | Waiting::Silent => match device.must_be_read() {
                 true => Obstacle::Unread,

@@ -1,19 +1,20 @@
 //! The abilities over which families of locks plug in, and the register of this gateway's locks.
 //!
-//! One folder per family: [`sim`]. A driver is handed a whole exchange, carries it out over one
+//! One folder per family: [`sim`], [`zwave`]. A driver is handed a whole exchange, carries it out over one
 //! link, and says what it found; it never retries, never waits for a better moment and keeps no
 //! memory of codes of its own. What each question means, and what proves it, stands at
 //! [`Step`] and [`Finding`]. A driver does not fail: trouble is a finding. Deadlines, and the
 //! catching of panics, are the shell's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::clock::Busy;
-use crate::model::{Capabilities, DeviceId, Finding, RadioId, Step};
+use crate::model::{Capabilities, DeviceId, Finding, Outage, RadioId, Step, Word};
 
 pub mod sim;
+pub mod zwave;
 
 use sim::SimDriver;
 
@@ -34,8 +35,7 @@ pub trait Lock: Send + Sync {
     fn exchange<'a>(&'a self, steps: &'a [Step], busy: &'a Busy) -> Findings<'a>;
 }
 
-/// What a driver hears of a lock outside an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a driver hears outside an exchange.
 pub enum Fact {
     /// It is within reach.
     Heard(DeviceId),
@@ -43,6 +43,24 @@ pub enum Fact {
     Lost(DeviceId),
     /// It was taken away for good.
     Removed(DeviceId),
+    /// A network tells of a lock: a new one, or with something new. From here on it is spoken to as this.
+    Met(Met),
+    /// These are all the devices that the network of a radio has.
+    Census(RadioId, BTreeSet<DeviceId>),
+    /// Its radio is away, and why, or is there.
+    Radio(RadioId, Option<Outage>),
+    /// A lock said something by itself.
+    Told(DeviceId, Word),
+}
+
+/// A lock of which a network tells.
+pub struct Met {
+    /// Its id.
+    pub device: DeviceId,
+    /// The word for its driver.
+    pub driver: &'static str,
+    /// What it is called, what it shares with others, and how it is spoken to.
+    pub open: Device,
 }
 
 /// Where drivers say what they heard. Must not block.

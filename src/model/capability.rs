@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::Slot;
 use super::pin::Pin;
 
 /// What a device's lock takes, holds and tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Numbers of digits that it takes.
     pub lengths: BTreeSet<u8>,
@@ -20,6 +21,12 @@ pub struct Capabilities {
     pub forbidden_patterns: BTreeSet<Pattern>,
     /// How many codes it holds, unmanaged ones included.
     pub capacity: u16,
+    /// Slots that are left alone, such as that of a master code. They do not count in `capacity`.
+    #[serde(default)]
+    pub reserved: BTreeSet<Slot>,
+    /// Why it takes no codes at all, if that is so.
+    #[serde(default)]
+    pub closed: Option<Closed>,
     /// Longest name that it stores with a code, in bytes of UTF-8; 0 if it stores none.
     pub name_limit: u16,
     /// What a read of its table shows.
@@ -37,7 +44,7 @@ pub struct Capabilities {
 }
 
 /// Digits that a lock takes: bit n stands for digit n.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Alphabet(u16);
 
 impl Alphabet {
@@ -79,7 +86,7 @@ impl Alphabet {
 }
 
 /// A shape of digits that some locks refuse (names as in Seam's `code_constraints`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Pattern {
     /// All digits alike: `no_all_same_digits`.
     AllSame,
@@ -136,12 +143,24 @@ pub enum NativeWindow {
 }
 
 /// Who chooses where a code stands in the lock's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Addressing {
     /// The gateway: a code keeps its slot for life.
     Chosen,
     /// The lock; a code is found again by its digits.
     GivenByLock,
+}
+
+/// Why a lock takes no codes at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// Its radio has not yet found out what it can do.
+    NotInterviewed,
+    /// It was joined without encryption, so that PINs would go through the air in the clear.
+    Unsecured,
+    /// It has no keypad that could be told of codes.
+    NoCodes,
 }
 
 /// Why a PIN does not suit a lock.
@@ -158,6 +177,19 @@ pub enum Unsuitable {
 }
 
 impl Capabilities {
+    /// The slots in which codes may stand, as many as it holds codes.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        let all = (1..=u16::MAX).map(Slot);
+        all.filter(|slot| !self.reserved.contains(slot))
+            .take(usize::from(self.capacity))
+    }
+
+    /// Whether what the lock can do is still to be found out.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.closed == Some(Closed::NotInterviewed)
+    }
+
     /// Whether the lock takes a PIN.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::id::{AttemptId, CodeId, DeviceId, JobId, Slot};
 use super::pin::Pin;
 use super::time::Timestamp;
 use super::window::Window;
+use super::word::{By, Outage};
 
 /// Something that happened, numbered without gaps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,12 @@ pub enum Detail {
     Slot(Slot),
     /// The door command that moved the bolt.
     Attempt(AttemptId),
+    /// What moved the bolt, by the lock's own word.
+    Moved(By),
+    /// What is left of the battery in percent, where the lock says it.
+    Battery(Option<u8>),
+    /// What keeps a radio away.
+    Outage(Outage),
 }
 
 /// A change of one property of an access code.
@@ -142,6 +149,9 @@ pub enum EventKind {
     /// After a restore a code stands on the lock that may be ours, and that nobody knows.
     #[serde(rename = "lockbridge.access_code.suspect")]
     SuspectFound,
+    /// A network told of a lock that was not part of this gateway.
+    #[serde(rename = "device.added")]
+    DeviceAdded,
     /// The lock answers again.
     #[serde(rename = "device.connected")]
     DeviceConnected,
@@ -151,12 +161,30 @@ pub enum EventKind {
     /// The lock left this gateway.
     #[serde(rename = "device.removed")]
     DeviceRemoved,
-    /// The bolt went out, by a door command.
+    /// Somebody opened the lock's case.
+    #[serde(rename = "device.tampered")]
+    DeviceTampered,
+    /// The lock's battery is nearly empty.
+    #[serde(rename = "device.low_battery")]
+    DeviceLowBattery,
+    /// The bolt went out.
     #[serde(rename = "lock.locked")]
     LockLocked,
-    /// The bolt went in, by a door command.
+    /// The bolt went in.
     #[serde(rename = "lock.unlocked")]
     LockUnlocked,
+    /// The lock took no more codes for a while, after wrong ones.
+    #[serde(rename = "lock.access_denied")]
+    AccessDenied,
+    /// The bolt is stuck.
+    #[serde(rename = "lockbridge.lock.jammed")]
+    LockJammed,
+    /// Locks cannot be asked, since their radio is away.
+    #[serde(rename = "lockbridge.radio.away")]
+    RadioAway,
+    /// Their radio is back.
+    #[serde(rename = "lockbridge.radio.back")]
+    RadioBack,
     /// A job was accepted.
     #[serde(rename = "lockbridge.job.accepted")]
     JobAccepted,

@@ -121,7 +121,10 @@ pub enum Finding {
     Table(Vec<Entry>),
     /// No answer. The lock may have done it all the same.
     Unanswered,
-    /// Not asked, since an earlier step went unanswered.
+    /// The radio went away while the lock was being asked. The lock may have done it all the same, and is
+    /// not to blame.
+    Cut,
+    /// Not asked, since an earlier step went unanswered, or since the radio is away.
     Untried,
 }
 
@@ -147,6 +150,8 @@ pub enum Objection {
     SlotTaken,
     /// It does not accept our credentials.
     Credential,
+    /// It was joined without encryption: no PIN is sent to it.
+    Unsecured,
     /// It refused, and gave no reason that we know.
     Other,
 }
@@ -184,10 +189,11 @@ impl Outcome {
         Outcome { findings, took }
     }
 
-    /// Whether the lock was asked anything.
+    /// Whether it says anything of the lock, be it that it is silent.
     #[must_use]
     pub fn tried(&self) -> bool {
-        self.findings.iter().any(|finding| *finding != Finding::Untried)
+        let says = |finding: &Finding| !matches!(finding, Finding::Untried | Finding::Cut);
+        self.findings.iter().any(says)
     }
 
     /// Whether the lock fell silent.

@@ -94,7 +94,8 @@ impl fmt::Display for GroupKey {
 }
 
 /// What several devices share: a Bluetooth adapter, a Z-Wave controller.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RadioId(pub String);
 
 /// A user code slot of a lock, counted from 1.

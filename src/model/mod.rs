@@ -11,8 +11,9 @@ pub mod refusal;
 pub mod settings;
 pub mod time;
 pub mod window;
+pub mod word;
 
-pub use capability::{Addressing, Alphabet, Capabilities, NativeWindow, Pattern, ReadBack, Unsuitable};
+pub use capability::{Addressing, Alphabet, Capabilities, Closed, NativeWindow, Pattern, ReadBack, Unsuitable};
 pub use event::{Detail, Edit, Event, EventKind};
 pub use exchange::{CallId, Content, Entry, Exchange, Finding, How, Objection, Outcome, Step};
 pub use id::{AttemptId, Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};
@@ -25,3 +26,4 @@ pub use refusal::{DeviceReason, Reason, Refusal};
 pub use settings::{Limits, Settings, Untrusted, Voucher};
 pub use time::{Boot, Mono, Now, Reading, Timestamp};
 pub use window::Window;
+pub use word::{By, Outage, Word};

@@ -11,7 +11,7 @@ use rand::Rng;
 pub use capacity::{Occupied, fits};
 
 use crate::model::{
-    Capabilities, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal, Timestamp,
+    Capabilities, Closed, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal, Timestamp,
     Unsuitable, Update, UpdateMultiple, Window,
 };
 
@@ -151,7 +151,7 @@ fn there_and_roomy(
     attempt_offline: bool,
     now: Timestamp,
 ) -> Option<(Reason, String)> {
-    away(m, attempt_offline).or_else(|| {
+    away(m, attempt_offline).or_else(|| closed(m)).or_else(|| {
         let fits = fits(m.capabilities.capacity, &m.occupied, window, now);
         (!fits).then(|| no_space(m.capabilities))
     })
@@ -165,6 +165,23 @@ fn away(m: &Member<'_>, attempt_offline: bool) -> Option<(Reason, String)> {
         }
         Reach::Offline | Reach::Online => None,
     }
+}
+
+/// Why the lock of a member takes no codes at all.
+fn closed(m: &Member<'_>) -> Option<(Reason, String)> {
+    let (reason, why) = match m.capabilities.closed? {
+        Closed::NotInterviewed => (
+            Reason::DeviceOffline,
+            "its radio has not yet found out which codes it takes",
+        ),
+        Closed::Unsecured => (
+            Reason::InvalidInput,
+            "was joined without encryption, so that PINs would go to it in the clear; join it again with S2, or \
+             let the operator allow it with allow_unsecured",
+        ),
+        Closed::NoCodes => (Reason::InvalidInput, "takes no codes"),
+    };
+    Some((reason, why.to_owned()))
 }
 
 fn no_space(capabilities: &Capabilities) -> (Reason, String) {
@@ -241,6 +258,9 @@ pub fn generate(member: &Member<'_>, rng: &mut dyn Rng) -> Result<Pin, Refusal> 
             Reason::DeviceRemoved,
             format!("{}: {GONE}", member.name),
         ));
+    }
+    if let Some((reason, why)) = closed(member) {
+        return Err(Refusal::new(reason, format!("{}: {why}", member.name)));
     }
     share::draw(&[member], None, rng).ok_or_else(|| {
         let told = format!("{}: no PIN is left that its lock would take", member.name);

@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use super::committer::Committer;
 use crate::clock::{Busy, Clock};
 use crate::gateway::view::{ClockView, Trust};
-use crate::gateway::{Answer, Ask, Door, Effect, Event, Gateway, Subject, Token, Verb};
-use crate::lock::{Fact, Lock, Registry, Report};
-use crate::model::{CallId, Caller, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
+use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
+use crate::lock::{self, Fact, Lock, Met, Registry, Report};
+use crate::model::{CallId, Caller, DeviceId, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
 use crate::store::{Exported, Exporter, Fail, MemoryStore, Store, Ticket, Unexported};
 
 /// Requests that wait for the core; more are told to come again.
@@ -348,11 +348,7 @@ impl Shell {
                         self.handle(Event::ExportFailed);
                     }
                 },
-                Some(fact) = facts.recv() => self.handle(match fact {
-                    Fact::Heard(device) => Event::Heard(device),
-                    Fact::Lost(device) => Event::Lost(device),
-                    Fact::Removed(device) => Event::Removed(device),
-                }),
+                Some(fact) = facts.recv() => self.hear(fact),
                 Some(job) = marked.recv() => self.handle(Event::Answered(job)),
                 // Before the messages: looks among them tell the core nothing of the time.
                 () = clock.changed(self.judged) => self.handle(Event::Timer),
@@ -374,6 +370,24 @@ impl Shell {
         self.calls.abort_all();
         self.committer.close();
         Ok(())
+    }
+
+    fn hear(&mut self, fact: Fact) {
+        let event = match fact {
+            Fact::Heard(device) => Event::Heard(device),
+            Fact::Lost(device) => Event::Lost(device),
+            Fact::Removed(device) => Event::Removed(device),
+            Fact::Census(radio, present) => Event::Census(radio, present),
+            Fact::Radio(radio, outage) => Event::Radio(radio, outage),
+            Fact::Told(device, word) => Event::Told(device, word),
+            Fact::Met(Met { device, driver, open }) => {
+                let spec = spec(device, driver, &open);
+                // In place before the core can ask for it.
+                self.locks.insert(device, open);
+                Event::Met(Box::new(spec))
+            }
+        };
+        self.handle(event);
     }
 
     fn take(&mut self, message: Message) {
@@ -581,6 +595,18 @@ impl Shell {
 /// Why an export came to nothing whose store or thread is gone.
 fn stopped() -> Fail {
     Fail::Broken("the store stopped".into())
+}
+
+/// A lock as the core knows it.
+pub fn spec(device: DeviceId, driver: &str, open: &lock::Device) -> DeviceSpec {
+    DeviceSpec {
+        device,
+        name: open.name.clone(),
+        driver: driver.to_owned(),
+        radio: open.radio.clone(),
+        capabilities: open.capabilities().clone(),
+        simulated: open.sim.is_some(),
+    }
 }
 
 /// One exchange with a lock; always comes to an outcome, by its deadline at the latest.

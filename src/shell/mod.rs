@@ -11,6 +11,6 @@ mod tasks;
 #[cfg(test)]
 pub use self::bare::bare;
 pub use self::committer::{Committer, Look};
-pub use self::core::{Core, Incoming, Parts, Room, Stopping, Unanswered, ear, start};
+pub use self::core::{Core, Incoming, Parts, Room, Stopping, Unanswered, ear, spec, start};
 pub use self::tasks::{Guests, keep};
 pub use crate::store::{Exported, Unexported};

@@ -67,6 +67,7 @@ enum FailureType {
     DeviceRemoved,
     DeviceSilent,
     Expired,
+    RadioAway,
     RefusedByDevice,
 }
 
@@ -104,6 +105,11 @@ fn failure(why: DoorFailure) -> Failure {
         DoorFailure::Expired => (
             FailureType::Expired,
             "The lock could not be asked in time, and was not asked later: ask again.",
+        ),
+        DoorFailure::RadioAway => (
+            FailureType::RadioAway,
+            "The radio of the lock was away, and the lock may have moved all the same: look at the door before you ask \
+             again.",
         ),
         DoorFailure::Refused => (
             FailureType::RefusedByDevice,

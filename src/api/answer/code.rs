@@ -243,6 +243,8 @@ fn errors(code: &CodeView) -> Vec<Error> {
     let mut errors = Vec::new();
     if code.device_removed {
         errors.push(Error::device_removed(since));
+    } else if let Some(away) = code.radio_away {
+        errors.push(Error::radio_away(away));
     } else if silent {
         errors.push(Error::device_offline(since));
     }

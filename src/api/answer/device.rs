@@ -99,6 +99,9 @@ struct Properties {
     /// Its bolt is out; left out while nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     locked: Option<bool>,
+    /// How full its battery is; left out while nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    battery: Option<Battery>,
     /// It takes codes.
     online_access_codes_enabled: bool,
     /// Numbers of digits that it takes.
@@ -115,6 +118,26 @@ struct Properties {
     model: Model,
     /// What Seam has no word for.
     lockbridge: Ours,
+}
+
+/// A battery.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "battery")]
+struct Battery {
+    /// How full it is, from 0 to 1.
+    level: f32,
+    /// The same in a word.
+    status: BatteryStatus,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum BatteryStatus {
+    Critical,
+    Low,
+    Good,
+    Full,
 }
 
 /// How a device looks elsewhere.
@@ -249,7 +272,7 @@ pub fn device(site: &Site, view: &DeviceView) -> Device {
 pub fn can(view: &DeviceView, flag: &str) -> bool {
     match flag {
         "can_unlock_with_code" => true,
-        "can_program_online_access_codes" => !view.removed,
+        "can_program_online_access_codes" => view.takes_codes(),
         "can_remotely_lock" => view.capabilities.door && !view.removed,
         "can_remotely_unlock" => view.capabilities.door && view.remote_unlock && !view.removed,
         "can_simulate_connection" | "can_simulate_disconnection" | "can_simulate_removal" => view.simulated,
@@ -278,7 +301,8 @@ fn properties(view: &DeviceView) -> Properties {
         },
         online: view.online && !view.removed,
         locked: view.locked,
-        online_access_codes_enabled: !view.removed,
+        battery: view.battery.map(battery),
+        online_access_codes_enabled: view.takes_codes(),
         supported_code_lengths: capabilities.lengths.iter().copied().collect(),
         code_constraints: constraints(capabilities),
         max_active_codes_supported: capabilities.capacity,
@@ -322,10 +346,24 @@ fn ours(view: &DeviceView) -> Ours {
     }
 }
 
+fn battery(percent: u8) -> Battery {
+    Battery {
+        level: f32::from(percent.min(100)) / 100.0,
+        status: match percent {
+            0..=9 => BatteryStatus::Critical,
+            10..=19 => BatteryStatus::Low,
+            20..=84 => BatteryStatus::Good,
+            85.. => BatteryStatus::Full,
+        },
+    }
+}
+
 fn errors(view: &DeviceView) -> Vec<Error> {
     let since = view.offline_since.or(view.last_seen).unwrap_or(view.created_at);
     if view.removed {
         vec![Error::device_removed(since)]
+    } else if let Some(away) = view.radio_away {
+        vec![Error::radio_away(away)]
     } else if !view.online {
         vec![Error::device_offline(since)]
     } else {
@@ -336,7 +374,7 @@ fn errors(view: &DeviceView) -> Vec<Error> {
 fn warnings(view: &DeviceView) -> Vec<Warning> {
     let most = usize::from(view.capabilities.capacity);
     let since = view.last_seen.unwrap_or(view.created_at);
-    let full = view.slots_used >= most;
+    let full = view.takes_codes() && view.slots_used >= most;
     let full = full.then(|| Warning::full(view.slots_used, most, since));
     let suspects = (view.suspects > 0).then(|| Warning::suspects(since));
     full.into_iter().chain(suspects).collect()

@@ -10,7 +10,7 @@ use super::word::Moment;
 use super::{Pins, Site};
 use crate::api::time;
 use crate::gateway::{Aim, Waiting};
-use crate::model::{self, Detail, Edit, EventKind, Window};
+use crate::model::{self, By, Detail, Edit, EventKind, Window};
 
 /// Something that happened.
 #[derive(Serialize, JsonSchema)]
@@ -144,6 +144,12 @@ struct More {
     /// The door command that moved it.
     #[serde(skip_serializing_if = "Option::is_none")]
     action_attempt_id: Option<Uuid>,
+    /// What is left of the battery, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    battery_level: Option<f32>,
+    /// What cannot be reached: the server of the radio, or from there its stick.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outage: Option<Outage>,
 }
 
 /// What changed on record.
@@ -183,7 +189,18 @@ enum Away {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum MovedBy {
+    Automatic,
+    Keycode,
+    Manual,
     Remote,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Outage {
+    Server,
+    Stick,
 }
 
 /// The id of an event: the same whenever it is told.
@@ -196,9 +213,12 @@ pub fn event_id(site: &Site, event: &model::Event) -> Uuid {
 /// record; it goes by its device and its place on the lock.
 #[must_use]
 pub fn event_code(event: &model::Event) -> Option<Uuid> {
+    if event.code.is_some() {
+        return event.code.map(|code| code.0);
+    }
     match (&event.detail, event.device) {
-        (Detail::Slot(slot), Some(device)) => Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes())),
-        _ => event.code.map(|code| code.0),
+        (Detail::Slot(slot) | Detail::Moved(By::Keypad(Some(slot))), Some(device)) => Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes())),
+        _ => None,
     }
 }
 
@@ -280,10 +300,33 @@ fn more(event: &model::Event, pins: Pins) -> More {
             connected_account_warnings: Some([]),
             ..More::default()
         },
-        EventKind::LockLocked | EventKind::LockUnlocked => More {
-            method: Some(MovedBy::Remote),
-            action_attempt_id: match &event.detail {
-                Detail::Attempt(attempt) => Some(attempt.0),
+        EventKind::LockLocked | EventKind::LockUnlocked => {
+            let (method, attempt) = match &event.detail {
+                Detail::Moved(By::Keypad(_)) => (MovedBy::Keycode, None),
+                Detail::Moved(By::Hand) => (MovedBy::Manual, None),
+                Detail::Moved(By::Itself) => (MovedBy::Automatic, None),
+                Detail::Attempt(attempt) => (MovedBy::Remote, Some(attempt.0)),
+                _ => (MovedBy::Remote, None),
+            };
+            More {
+                method: Some(method),
+                action_attempt_id: attempt,
+                ..More::default()
+            }
+        }
+        EventKind::DeviceLowBattery => More {
+            battery_level: match &event.detail {
+                Detail::Battery(Some(percent)) => Some(f32::from((*percent).min(100)) / 100.0),
+                _ => None,
+            },
+            ..More::default()
+        },
+        EventKind::RadioAway => More {
+            outage: match &event.detail {
+                Detail::Outage(outage) => Some(match outage {
+                    model::Outage::Server => Outage::Server,
+                    model::Outage::Stick => Outage::Stick,
+                }),
                 _ => None,
             },
             ..More::default()
@@ -297,7 +340,12 @@ fn more(event: &model::Event, pins: Pins) -> More {
         | EventKind::SuspectFound
         | EventKind::Restored
         | EventKind::DeviceConnected
+        | EventKind::DeviceAdded
         | EventKind::DeviceRemoved
+        | EventKind::DeviceTampered
+        | EventKind::AccessDenied
+        | EventKind::LockJammed
+        | EventKind::RadioBack
         | EventKind::JobAccepted
         | EventKind::JobDone
         | EventKind::ClockTrusted

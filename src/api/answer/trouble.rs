@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::word::{Always, Moment};
-use crate::gateway::view::{External, ExternalChange};
+use crate::gateway::view::{Away, External, ExternalChange};
 use crate::gateway::{Aim, Waiting};
-use crate::model::{Objection, Timestamp};
+use crate::model::{Objection, Outage, Timestamp};
 
 /// Something is wrong, and the gateway cannot help it alone.
 #[derive(Serialize, JsonSchema)]
@@ -42,6 +42,7 @@ enum ErrorCode {
     DuplicateCodeOnDevice,
     FailedToRemoveFromDevice,
     FailedToSetOnDevice,
+    HubDisconnected,
     NoSpaceForAccessCodeOnDevice,
 }
 
@@ -110,6 +111,15 @@ impl Error {
         Error::on_device(ErrorCode::DeviceOffline, message, since)
     }
 
+    /// What speaks to the lock is away, and the lock is not to blame.
+    pub fn radio_away(away: Away) -> Error {
+        let message = match away.outage {
+            Outage::Server => "The Z-Wave server cannot be reached. The gateway keeps trying.",
+            Outage::Stick => "The Z-Wave stick does not answer its server. The gateway keeps trying.",
+        };
+        Error::on_device(ErrorCode::HubDisconnected, message, away.since)
+    }
+
     /// The device left this gateway.
     pub fn device_removed(since: Timestamp) -> Error {
         let message = "The device is no longer part of this gateway.";
@@ -142,7 +152,7 @@ impl Error {
             NoSpaceForAccessCodeOnDevice,
         };
         let (code, message) = match (reason, aim) {
-            (Waiting::InLine | Waiting::Silent | Waiting::NoSlot, _) => return None,
+            (Waiting::InLine | Waiting::Silent | Waiting::RadioAway(_) | Waiting::NoSlot, _) => return None,
             (_, Aim::Remove) => (
                 FailedToRemoveFromDevice,
                 "The lock did not remove the code. The gateway keeps trying.",
@@ -162,6 +172,10 @@ impl Error {
             (Waiting::Refused(Objection::Credential), Aim::Set) => (
                 FailedToSetOnDevice,
                 "The lock does not accept the gateway's credentials.",
+            ),
+            (Waiting::Refused(Objection::Unsecured), Aim::Set) => (
+                FailedToSetOnDevice,
+                "The lock was joined without encryption: no PIN is sent to it in the clear.",
             ),
             (Waiting::Refused(Objection::Other), Aim::Set) => (
                 FailedToSetOnDevice,

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::receipt::waiting_hint;
 use crate::api::time;
-use crate::gateway::view::ExternalChange;
+use crate::gateway::view::{Away, ExternalChange};
 use crate::gateway::why::{CodeCause, DeviceCause, Doubt, DoubtKind, Next, Obstacle, Silence, Wait, Why};
 use crate::gateway::{Aim, Waiting};
-use crate::model::{CodeId, How, Objection, Reason, Timestamp};
+use crate::model::{CodeId, How, Objection, Outage, Reason, Timestamp};
 
 /// Why an access code or a device is as it is.
 #[derive(Serialize, JsonSchema)]
@@ -113,6 +113,15 @@ pub fn why_device(why: &Why<DeviceCause>) -> Cause {
     let name = &why.device_name;
     let (cause, sentence) = match why.cause {
         DeviceCause::Removed => removed(name),
+        DeviceCause::RadioAway { away, waiting } => {
+            let sentence = format!(
+                "{name} cannot be asked, since {}; {}. {}",
+                outage(away),
+                wait_for_it(waiting),
+                waiting_hint(Waiting::RadioAway(away)),
+            );
+            (Waiting::RadioAway(away).word(), sentence)
+        }
         DeviceCause::Silent {
             since,
             tries,
@@ -181,6 +190,7 @@ fn waits(what: &str, wait: &Wait, code: &str) -> (&'static str, String) {
         Obstacle::Unread => {
             ", which must be read first, since the gateway was restored from an export".to_owned()
         }
+        Obstacle::RadioAway(away) => format!(", which cannot be asked, since {}", outage(away)),
         Obstacle::Silent(silence) => format!(", which {}", heard(&silence)),
         Obstacle::NoSlot { capacity } => format!(", all of whose {capacity} places are in use"),
         Obstacle::Refused(objection) => match objection {
@@ -188,6 +198,7 @@ fn waits(what: &str, wait: &Wait, code: &str) -> (&'static str, String) {
             Objection::Duplicate => format!(", which says that it holds the PIN of {code} already"),
             Objection::SlotTaken => format!(", where somebody else's code stands in the place of {code}"),
             Objection::Credential => ", which does not accept the gateway's credentials".to_owned(),
+            Objection::Unsecured => ", which was joined without encryption".to_owned(),
             Objection::Other => ", which says no".to_owned(),
         },
         Obstacle::Denied => match wait.aim {
@@ -219,6 +230,7 @@ fn hint(obstacle: &Obstacle) -> &'static str {
     match obstacle {
         Obstacle::InLine => waiting_hint(Waiting::InLine),
         Obstacle::Unread => "Nothing to do, unless the lock does not let itself be read: then check it.",
+        Obstacle::RadioAway(away) => waiting_hint(Waiting::RadioAway(*away)),
         Obstacle::Silent(silence) => silence_hint(silence),
         Obstacle::NoSlot { .. } => waiting_hint(Waiting::NoSlot),
         Obstacle::Refused(objection) => waiting_hint(Waiting::Refused(*objection)),
@@ -229,6 +241,15 @@ fn hint(obstacle: &Obstacle) -> &'static str {
         Obstacle::NotKept => waiting_hint(Waiting::NotKept),
         Obstacle::GoneSinceExport => waiting_hint(Waiting::GoneSinceExport),
     }
+}
+
+/// What keeps a radio away, and since when.
+fn outage(away: Away) -> String {
+    let what = match away.outage {
+        Outage::Server => "the Z-Wave server cannot be reached",
+        Outage::Stick => "the Z-Wave stick does not answer its server",
+    };
+    format!("{what} (since {})", moment(away.since))
 }
 
 /// When a silent lock was last heard, and whether it is alone with that.

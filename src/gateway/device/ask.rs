@@ -93,7 +93,7 @@ impl Device {
     /// The rank of the most pressing thing that could be asked now; `None` while it is being asked
     /// something, or if there is nothing.
     pub fn pressing(&mut self, now: Now, settings: &Settings) -> Option<Rank> {
-        if self.flight.is_some() || self.removed {
+        if self.flight.is_some() || self.removed || self.away.is_some() {
             return None;
         }
         // A rank may rise with time, so what waits is looked at again.
@@ -106,6 +106,11 @@ impl Device {
     /// Whether its last exchange went unanswered.
     pub fn in_trouble(&self) -> bool {
         self.silence.since.is_some()
+    }
+
+    /// Whether it answered last time, or was heard since, and can be asked.
+    pub fn is_online(&self) -> bool {
+        self.online && self.away.is_none()
     }
 
     /// Whether it does not answer, or is not heard, as far as is known.
@@ -132,7 +137,7 @@ impl Device {
         let ask = self
             .agenda
             .wake
-            .filter(|at| self.flight.is_none() && !self.removed && now.mono < *at);
+            .filter(|at| self.flight.is_none() && !self.removed && self.away.is_none() && now.mono < *at);
         turn.into_iter().chain(ask).min()
     }
 

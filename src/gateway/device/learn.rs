@@ -52,7 +52,7 @@ impl Device {
                         goal = true;
                         touched.extend(self.learn_table(table, desk));
                     }
-                    Finding::Unanswered | Finding::Untried => {}
+                    Finding::Unanswered | Finding::Cut | Finding::Untried => {}
                     Finding::Proven(_) | Finding::Denied | Finding::Refused(_) => {
                         self.put_reads_off(desk.now)
                     }
@@ -114,6 +114,11 @@ impl Device {
         self.dirty = true;
     }
 
+    /// Its radio is back: it gets its try at once.
+    pub fn try_now(&mut self) {
+        self.silence.try_now();
+    }
+
     /// Its driver hears the lock no more.
     pub fn lost(&mut self, desk: &mut Desk<'_>) {
         self.set_online(false, desk);
@@ -125,6 +130,9 @@ impl Device {
         self.lost(desk);
         if !std::mem::replace(&mut self.removed, true) {
             desk.tell(EventKind::DeviceRemoved, self.spec.device, None, Detail::None);
+        }
+        if self.record.met.take().is_some() {
+            self.store(desk.ledger);
         }
     }
 
@@ -208,7 +216,7 @@ impl Device {
                 }
             }
             Finding::Unanswered => code.note_silence(desk),
-            Finding::Untried | Finding::Table(_) => {}
+            Finding::Cut | Finding::Untried | Finding::Table(_) => {}
         }
     }
 
@@ -243,7 +251,7 @@ impl Device {
                 desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
             }
             Finding::Unanswered => code.note_silence(desk),
-            Finding::Untried | Finding::Table(_) => {}
+            Finding::Cut | Finding::Untried | Finding::Table(_) => {}
         }
     }
 

@@ -12,9 +12,12 @@ mod turn;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::doors;
 use super::ledger::{Desk, Ledger};
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
+use super::view::Away;
 use crate::model::{
     CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Timestamp,
 };
@@ -33,7 +36,7 @@ const RECENT: Duration = Duration::from_secs(30 * 86_400);
 const MOST_RECENT: usize = 500;
 
 /// A device as the configuration or its driver describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSpec {
     /// Its id.
     pub device: DeviceId,
@@ -55,8 +58,14 @@ pub(crate) struct Device {
     pub online: bool,
     /// Since when it does not answer.
     pub offline_since: Option<Timestamp>,
+    /// Its radio is away.
+    pub away: Option<Away>,
     /// Where its bolt is, as far as is known: `true` is out.
     pub locked: Option<bool>,
+    /// When a door command last moved it.
+    pub moved_at: Option<Mono>,
+    /// What is left of its battery, in percent, as it last said.
+    pub battery: Option<u8>,
     /// Door commands that it was not asked for yet, oldest first.
     pub doors: VecDeque<doors::Waiting>,
     /// Numbers of digits that it takes by its driver's word.
@@ -66,7 +75,7 @@ pub(crate) struct Device {
     pub record: DeviceRecord,
     pub flight: Option<CallId>,
     silence: Silence,
-    next_check: Option<Mono>,
+    pub next_check: Option<Mono>,
     /// When somebody's wish to have it checked is heeded, or was last.
     verify_at: Option<Mono>,
     /// Answers to a read that were no table, in a row.
@@ -89,7 +98,7 @@ pub(crate) struct Touched {
 impl Device {
     /// Takes a device up as the configuration and the store have it.
     pub fn new(
-        mut spec: DeviceSpec,
+        spec: DeviceSpec,
         mut record: DeviceRecord,
         removed: bool,
         now: Now,
@@ -100,18 +109,17 @@ impl Device {
         }
         // Nobody knows what became of a lock while the gateway was down.
         let next_check = (spec.capabilities.read_back != ReadBack::None).then_some(now.mono);
-        let own_lengths = spec.capabilities.lengths.clone();
-        if let Some(lengths) = narrowed(&own_lengths, record.lengths.as_ref()) {
-            spec.capabilities.lengths = lengths;
-        }
-        Device {
-            spec,
+        let mut device = Device {
+            spec: spec.clone(),
             removed,
             online: !removed,
             offline_since: None,
+            away: None,
             locked: None,
+            moved_at: None,
+            battery: None,
             doors: VecDeque::new(),
-            own_lengths,
+            own_lengths: BTreeSet::new(),
             last_seen: None,
             codes: BTreeMap::new(),
             record,
@@ -124,6 +132,17 @@ impl Device {
             dirty: true,
             turn_at: Timestamp::MIN,
             agenda: Agenda::default(),
+        };
+        device.describe(spec);
+        device
+    }
+
+    /// Takes up what the configuration or a driver says of it.
+    pub fn describe(&mut self, spec: DeviceSpec) {
+        self.own_lengths = spec.capabilities.lengths.clone();
+        self.spec = spec;
+        if let Some(lengths) = narrowed(&self.own_lengths, self.record.lengths.as_ref()) {
+            self.spec.capabilities.lengths = lengths;
         }
     }
 
@@ -192,14 +211,7 @@ impl Device {
 
     /// Somebody wants its codes checked: its table is read, and what it did not keep is tried once more.
     pub fn verify(&mut self, desk: &mut Desk<'_>) {
-        let now = desk.now.mono;
-        let at = match self.verify_at {
-            Some(planned) if now < planned => planned,
-            Some(last) => now.max(last + VERIFY_SPACING),
-            None => now,
-        };
-        self.verify_at = Some(at);
-        self.next_check = self.next_check.map(|check| check.min(at));
+        let at = self.check_soon(desk.now.mono);
         for code in self.codes.values_mut() {
             let Some(row) = &mut code.row else { continue };
             match row.reason {
@@ -212,6 +224,19 @@ impl Device {
             }
         }
         self.dirty = true;
+    }
+
+    /// Has its table read as soon as that may be; returns when.
+    pub fn check_soon(&mut self, now: Mono) -> Mono {
+        let at = match self.verify_at {
+            Some(planned) if now < planned => planned,
+            Some(last) => now.max(last + VERIFY_SPACING),
+            None => now,
+        };
+        self.verify_at = Some(at);
+        self.next_check = self.next_check.map(|check| check.min(at));
+        self.dirty = true;
+        at
     }
 
     /// A door command waits.
@@ -271,7 +296,7 @@ impl Device {
             device: self.spec.device,
             name: &self.spec.name,
             capabilities: &self.spec.capabilities,
-            reach: match (self.removed, self.online) {
+            reach: match (self.removed, self.is_online()) {
                 (true, _) => Reach::Removed,
                 (false, true) => Reach::Online,
                 (false, false) => Reach::Offline,
@@ -298,11 +323,11 @@ impl Device {
         let row = code.row.as_ref()?;
         let gate = self.gate(now, settings);
         let next = code.next_try.map(|next| now.wall_at(next.max(gate)));
-        let reason = match row.reason {
-            Waiting::InLine if self.is_silent() => Waiting::Silent,
-            other => other,
-        };
-        Some((next, reason))
+        match (row.reason, self.away) {
+            (Waiting::InLine | Waiting::Silent, Some(away)) => Some((None, Waiting::RadioAway(away))),
+            (Waiting::InLine, None) if self.is_silent() => Some((next, Waiting::Silent)),
+            (other, _) => Some((next, other)),
+        }
     }
 }
 

@@ -58,6 +58,11 @@ impl Silence {
         }
     }
 
+    /// What kept the lock from being asked is over: one immediate try.
+    pub fn try_now(&mut self) {
+        self.pass = Some(Pass::Edge);
+    }
+
     /// An exchange begins.
     pub fn begin(&mut self) {
         self.trying_as_heard = self.pass.take() == Some(Pass::Heard);

@@ -195,8 +195,10 @@ impl Device {
         let ours: BTreeSet<Slot> = self.codes.values().filter_map(|c| c.record.slot).collect();
         let capacity = self.spec.capabilities.capacity;
         match self.spec.capabilities.addressing {
-            Addressing::Chosen => (1..=capacity)
-                .map(Slot)
+            Addressing::Chosen => self
+                .spec
+                .capabilities
+                .slots()
                 .find(|slot| !ours.contains(slot) && !self.record.unmanaged.iter().any(|e| e.slot == *slot)),
             // The lock finds the place itself; the number only counts how many there are.
             Addressing::GivenByLock => {

@@ -65,6 +65,8 @@ impl Setup {
                 forbidden_prefixes: Vec::new(),
                 forbidden_patterns: BTreeSet::new(),
                 capacity: 30,
+                reserved: BTreeSet::new(),
+                closed: None,
                 name_limit: 0,
                 read_back: ReadBack::Full,
                 window: NativeWindow::None,

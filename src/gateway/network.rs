@@ -1,0 +1,186 @@
+//! What comes to light while the gateway runs: locks of which a network tells, whether its radio is
+//! there, and what locks say by themselves.
+//!
+//! A lock that was met once is remembered: after a start its codes and its place in the API are all there,
+//! whether or not its network is. While a radio is away its locks are asked nothing, and none is blamed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::device::{Device, DeviceSpec};
+use super::ledger::Desk;
+use super::records::{Confirmed, DeviceRecord};
+use super::view::Away;
+use super::{Gateway, Radio, Subject};
+use crate::model::{
+    By, CodeId, Detail, DeviceId, EventKind, Exchange, Mono, Now, Outage, RadioId, ReadBack, Slot, Step, Word,
+};
+
+/// What a bolt says of itself so long after a door command is that command's work.
+const ECHO: Duration = Duration::from_secs(10);
+/// A battery with less than this, in percent, is nearly empty.
+const BATTERY_LOW: u8 = 20;
+
+impl Radio {
+    /// One that does one thing at a time.
+    pub(super) fn single() -> Radio {
+        Radio {
+            links: 1,
+            in_flight: 0,
+            spare_until: Mono(0),
+            away: None,
+        }
+    }
+}
+
+impl Gateway {
+    /// A network tells of a lock, for the first time or with something new.
+    pub(super) fn meet(&mut self, now: Now, spec: DeviceSpec) {
+        let id = spec.device;
+        let radio = self
+            .radios
+            .entry(spec.radio.clone())
+            .or_insert_with(Radio::single);
+        let device = self.devices.entry(id).or_insert_with(|| {
+            let record = DeviceRecord::default();
+            Device::new(spec.clone(), record, true, now, &self.settings)
+        });
+        device.away = radio.away;
+        self.with_device(now, id, |device, desk| device.meet(spec, desk));
+    }
+
+    /// All that a network has: what was met there before, and is not among these, is gone.
+    pub(super) fn take_census(&mut self, now: Now, radio: &RadioId, present: &BTreeSet<DeviceId>) {
+        let met = self.devices.values().filter(|device| device.was_met_on(radio));
+        let ids: Vec<DeviceId> = met.map(|device| device.spec.device).collect();
+        for id in ids.into_iter().filter(|id| !present.contains(id)) {
+            self.with_device(now, id, Device::remove);
+        }
+    }
+
+    /// A radio went away, or came back.
+    pub(super) fn note_radio(&mut self, now: Now, id: &RadioId, outage: Option<Outage>) {
+        let radio = self.radios.entry(id.clone()).or_insert_with(Radio::single);
+        let before = radio.away;
+        radio.away = outage.map(|outage| Away {
+            since: before.map_or(now.wall, |before| before.since),
+            outage,
+        });
+        if radio.away == before {
+            return;
+        }
+        let told = match (before, radio.away) {
+            (None, Some(Away { outage, .. })) => Some((EventKind::RadioAway, Detail::Outage(outage))),
+            (Some(_), None) => Some((EventKind::RadioBack, Detail::None)),
+            _ => None,
+        };
+        if let Some((kind, detail)) = told {
+            self.ledger.tell(now.wall, kind, None, None, None, detail);
+        }
+        let away = radio.away;
+        for device in self
+            .devices
+            .values_mut()
+            .filter(|device| device.spec.radio == *id)
+        {
+            device.away = away;
+            device.dirty = true;
+            if away.is_none() {
+                device.try_now();
+            }
+            self.news.insert(Subject::Device(device.spec.device));
+        }
+    }
+
+    /// What a lock says by itself.
+    pub(super) fn note_word(&mut self, now: Now, id: DeviceId, word: Word) {
+        let is_door = |exchange: &Exchange| {
+            exchange.device == id && (exchange.steps.iter()).any(|step| matches!(step, Step::Door { .. }))
+        };
+        let moving = self.flights.values().any(is_door);
+        self.with_device(now, id, |device, desk| device.take_word(word, moving, desk));
+    }
+}
+
+impl Device {
+    fn was_met_on(&self, radio: &RadioId) -> bool {
+        self.record.met.as_ref().is_some_and(|met| met.radio == *radio)
+    }
+
+    fn meet(&mut self, mut spec: DeviceSpec, desk: &mut Desk<'_>) {
+        let known = self.record.met.as_ref().map(|met| &met.capabilities);
+        // What a lock said when it was interviewed holds while it is interviewed anew.
+        if let Some(known) = known.filter(|_| spec.capabilities.is_unknown()) {
+            spec.capabilities = known.clone();
+        }
+        let is_new = std::mem::replace(&mut self.removed, false);
+        if is_new {
+            self.online = true;
+            desk.tell(EventKind::DeviceAdded, self.spec.device, None, Detail::None);
+        }
+        if is_new || spec.capabilities.read_back != self.spec.capabilities.read_back {
+            self.next_check = (spec.capabilities.read_back != ReadBack::None).then_some(desk.now.mono);
+        }
+        if self.record.met.as_ref() != Some(&spec) {
+            self.record.created_at.get_or_insert(desk.now.wall);
+            self.record.met = Some(spec.clone());
+            self.store(desk.ledger);
+            self.describe(spec);
+            self.dirty = true;
+        }
+    }
+
+    /// `moving`: it is being asked to move its bolt.
+    fn take_word(&mut self, word: Word, moving: bool, desk: &mut Desk<'_>) {
+        let device = self.spec.device;
+        match word {
+            Word::Moved { locked, by } => {
+                self.locked = Some(locked);
+                let echo = moving || self.moved_at.is_some_and(|at| desk.now.mono < at + ECHO);
+                if by == By::Radio && echo {
+                    return;
+                }
+                let kind = match locked {
+                    true => EventKind::LockLocked,
+                    false => EventKind::LockUnlocked,
+                };
+                let code = match by {
+                    By::Keypad(Some(slot)) => self.code_at(slot),
+                    _ => None,
+                };
+                desk.tell(kind, device, code, Detail::Moved(by));
+            }
+            Word::Bolt(locked) => self.locked = locked,
+            Word::Jammed => {
+                self.locked = None;
+                desk.tell(EventKind::LockJammed, device, None, Detail::None);
+            }
+            Word::Denied => desk.tell(EventKind::AccessDenied, device, None, Detail::None),
+            Word::Tampered => desk.tell(EventKind::DeviceTampered, device, None, Detail::None),
+            Word::Battery(level) => {
+                let before = self.battery.replace(level);
+                let was_low = before.is_some_and(|before| before < BATTERY_LOW);
+                if level < BATTERY_LOW && !was_low {
+                    let left = Detail::Battery(Some(level));
+                    desk.tell(EventKind::DeviceLowBattery, device, None, left);
+                }
+            }
+            Word::BatteryLow => {
+                let left = Detail::Battery(self.battery);
+                desk.tell(EventKind::DeviceLowBattery, device, None, left);
+            }
+            // What it says while it is being asked is its answer.
+            Word::CodesChanged if self.flight.is_some() => {}
+            Word::CodesChanged => {
+                self.check_soon(desk.now.mono);
+            }
+        }
+    }
+
+    /// The code of ours that the lock holds in a slot.
+    fn code_at(&self, slot: Slot) -> Option<CodeId> {
+        let here = self.codes.values().find(|code| code.record.slot == Some(slot));
+        here.filter(|code| code.record.confirmed != Confirmed::Absent)
+            .map(|code| code.record.code)
+    }
+}
