@@ -23,7 +23,7 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::config::{BrokerTls, Identity};
+use crate::config::{ClientTls, Identity};
 
 /// What is wrong with a file that TLS needs, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -64,19 +64,19 @@ pub fn server(identity: &Identity, clock: &Clock) -> Result<ServerConfig, FileEr
     Ok(safe(builder).with_no_client_auth().with_cert_resolver(shown))
 }
 
-/// How the gateway makes sure of the broker, and shows who it is if it is asked.
+/// How the gateway makes sure of the other side, and shows who it is if it is asked.
 ///
 /// # Errors
 /// [`FileError`]
-pub fn client(broker: &BrokerTls, clock: &Clock) -> Result<ClientConfig, FileError> {
+pub fn client(other: &ClientTls, clock: &Clock) -> Result<ClientConfig, FileError> {
     let mut authorities = RootCertStore::empty();
-    let (usable, _) = authorities.add_parsable_certificates(certificates(&broker.ca)?);
+    let (usable, _) = authorities.add_parsable_certificates(certificates(&other.ca)?);
     if usable == 0 {
-        return Err(unusable(&broker.ca, NO_AUTHORITY));
+        return Err(unusable(&other.ca, NO_AUTHORITY));
     }
     let builder = ClientConfig::builder_with_details(Arc::new(default_provider()), Time::of(clock));
     let builder = safe(builder).with_root_certificates(authorities);
-    Ok(match &broker.identity {
+    Ok(match &other.identity {
         Some(identity) => {
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified(identity)?)))
         }

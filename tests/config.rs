@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lockbridge::config::{Config, ConfigError, Driver};
 use lockbridge::lock::sim::{PROFILES, Setup};
+use lockbridge::lock::zwave::Which;
 use lockbridge::model::{Addressing, NativeWindow, ReadBack, Settings};
 
 const SAMPLE: &str = include_str!("../config/lockbridge.toml");
@@ -83,6 +84,13 @@ fn the_samples_examples_are_sound_and_show_the_profile() {
         (plain.keep_alive, plain.backoff_max),
         (mqtt.keep_alive, mqtt.backoff_max)
     );
+    let zwave = config.zwave.as_ref().unwrap();
+    assert_eq!((zwave.host.as_str(), zwave.port), ("zwave.example", 3000));
+    assert_eq!(zwave.locks[0].which, Which::Node(5));
+    let near = parse(&format!("{MINIMAL}[zwave]\nurl = \"ws://127.0.0.1:3000\"")).unwrap();
+    assert!(!near.all_simulated(), "what is real cannot be steered");
+    let near = near.zwave.unwrap();
+    assert_eq!((near.backoff_max, near.tls), (zwave.backoff_max, None));
     assert!(plain.tls.is_none());
     assert_eq!(plain.discovery_prefix, mqtt.discovery_prefix);
 }
@@ -95,8 +103,8 @@ fn the_sample_shows_every_key() {
         .map(|(key, _)| key)
         .collect();
     let raw = include_str!("../src/config/raw.rs");
-    // Shown in prose: beside its example there is that of `username`.
-    let prose = ["username_file"];
+    // Shown in prose: each stands for what an example beside it says in another way.
+    let prose = ["username_file", "called"];
     let keys = raw.match_indices(": Option<").map(|(at, _)| {
         raw[..at]
             .rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_'))
@@ -233,8 +241,8 @@ fn mistakes_are_told_with_place_and_cure() {
             "`password_file` in [mqtt]: /nowhere/x",
         ),
         (
-            after("[zwave]\nurl = \"ws://x\""),
-            "lockbridge.toml:4: [zwave] is not supported yet",
+            after("[ble]\nadapter = \"hci0\""),
+            "lockbridge.toml:4: [ble] is not supported yet",
         ),
         (after("[ble]\nadapter = \"hci0\""), "[ble] is not supported yet"),
         (

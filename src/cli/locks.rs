@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::clock::Clock;
-use crate::config::{Config, Driver};
+use crate::config::{self, Config, Driver};
 use crate::gateway::DeviceSpec;
 use crate::lock::sim::SimDriver;
+use crate::lock::zwave::{self, Network};
 use crate::lock::{Device, Registry, Report};
 use crate::model::RadioId;
 use crate::shell;
+use crate::tls;
 
 /// Where simulated locks keep their memories, in the data directory.
 const SIM: &str = "sim";
+/// What is sent to one node holds up what is sent to another.
+const ZWAVE_LINKS: usize = 1;
 
 /// The locks, as the shell and as the core know them.
 pub(super) struct Locks {
@@ -21,6 +25,32 @@ pub(super) struct Locks {
     pub specs: Vec<DeviceSpec>,
     /// How many links each radio has.
     pub radios: BTreeMap<RadioId, usize>,
+}
+
+/// The Z-Wave network, if there is one.
+pub(super) fn network(config: &Config, clock: &Clock, report: &Report) -> Option<Network> {
+    let config::Zwave {
+        host,
+        port,
+        tls,
+        backoff_max,
+        locks,
+    } = config.zwave.as_ref()?;
+    let for_tls = clock.clone();
+    let tls = tls.clone().map(|tls| -> zwave::Tls {
+        Arc::new(move || tls::client(&tls, &for_tls).map_err(|error| error.to_string()))
+    });
+    Some(Network {
+        address: zwave::Address {
+            host: host.clone(),
+            port: *port,
+            tls,
+        },
+        rules: locks.clone(),
+        backoff_max: *backoff_max,
+        clock: clock.clone(),
+        report: Arc::clone(report),
+    })
 }
 
 pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Locks, Failure> {
@@ -53,6 +83,9 @@ pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Lo
         locks.specs.push(shell::spec(device.id, word, &open));
         locks.radios.insert(device.radio.clone(), links);
         locks.registry.insert(device.id, open);
+    }
+    if config.zwave.is_some() {
+        locks.radios.insert(zwave::radio(), ZWAVE_LINKS);
     }
     Ok(locks)
 }

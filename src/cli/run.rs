@@ -86,6 +86,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
 
     // The locks, and the core that knows what they shall hold.
     let (report, facts) = shell::ear();
+    let zwave = locks::network(&config, &clock, &report).map(Arc::new);
     let locks = locks::open(&config, &clock, &report)?;
     let (gateway, repairs) = Gateway::boot(
         vault,
@@ -106,9 +107,16 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         exporter: Some(Arc::new(exporter)),
         locks: locks.registry.clone(),
         facts,
-        clock,
+        clock: clock.clone(),
         rng: Box::new(rng),
     })?;
+    // It ends with the program: nothing of it outlives the core.
+    let _zwave = zwave.map(|network| {
+        shell::keep("zwave", clock, move || {
+            let network = Arc::clone(&network);
+            async move { network.run(seed).await }
+        })
+    });
 
     let mut mqtt = config
         .mqtt
@@ -122,6 +130,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         site: Site::new(&config.site, &config.gateway),
         keys: Keys::of(&config.data_dir),
         locks: locks.registry,
+        time_is_steered: config.all_simulated(),
         storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
         randomness: || Box::new(randomness()),
         own_uid: Some(socket.owner),
@@ -182,8 +191,8 @@ async fn gateway(config: Config) -> Result<(), Failure> {
     }
 }
 
-/// Sees to it that the files of TLS can be used, before anything else begins. What the broker's
-/// connection needs is read again for each attempt.
+/// Sees to it that the files of TLS can be used, before anything else begins. What a connection to another
+/// program needs is read again for each attempt.
 pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<http::Tls>>, Failure> {
     let broker = config.mqtt.as_ref().and_then(|mqtt| mqtt.tls.as_ref());
     let own = config.http.identity.as_ref();
@@ -198,8 +207,9 @@ pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<htt
             );
         }
     }
-    if let Some(broker) = broker {
-        tls::client(broker, clock)?;
+    let server = config.zwave.as_ref().and_then(|zwave| zwave.tls.as_ref());
+    for other in broker.into_iter().chain(server) {
+        tls::client(other, clock)?;
     }
     let own = own.map(|identity| http::Tls::new(identity.clone(), clock.clone()));
     Ok(own.transpose()?.map(Arc::new))

@@ -10,7 +10,7 @@ use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{BrokerTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span};
+use super::{ClientTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span, zwave};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";
@@ -21,7 +21,7 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Two signs of life are so far apart: a dead link is noticed within twice that.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Often enough for whoever repaired a broker and waits to see it work.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Room for the store to tidy itself up, and for the system to log why it is in trouble.
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.
@@ -32,29 +32,24 @@ const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 const STREAMS: RangeInclusive<usize> = 1..=128;
 const PACES: RangeInclusive<u32> = 1..=60_000;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 type Checked<T> = Result<T, ConfigError>;
 
 pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
-    let top = |name| Section { source, name, nth: 0 };
-    for (section, present) in [("[zwave]", raw.zwave.is_some()), ("[ble]", raw.ble.is_some())] {
-        if present {
-            let place = source.find(section, 0, "");
-            return Err(ConfigError::Unsupported { place });
-        }
+    let top = |name| Section::new(source, name, 0);
+    if raw.ble.is_some() {
+        let place = source.find("[ble]", 0, "");
+        return Err(ConfigError::Unsupported { place });
     }
     let gateway = top("[gateway]");
     let site = level(&gateway, "site", raw.gateway.site)?;
+    let has_network = raw.zwave.is_some();
     let mut devices = Vec::new();
     let mut ids = BTreeSet::new();
     for (nth, typed) in raw.device.into_iter().enumerate() {
-        let section = Section {
-            source,
-            name: "[[device]]",
-            nth,
-        };
+        let section = Section::new(source, "[[device]]", nth);
         let device = device::check(typed, &section)?;
         if !ids.insert(device.id) {
             return Err(section.wrong(
@@ -75,6 +70,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .mqtt
             .map(|typed| mqtt(&top("[mqtt]"), typed, &site))
             .transpose()?,
+        zwave: raw.zwave.map(|typed| zwave::check(typed, source)).transpose()?,
         settings: Settings {
             remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
             untrusted: match raw.clock.untrusted {
@@ -87,7 +83,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             Some(raw::Source::Kernel) => Voucher::Kernel,
             Some(raw::Source::System) => Voucher::System,
             Some(raw::Source::None) => Voucher::None,
-            None if devices.iter().all(Device::is_simulated) => Voucher::System,
+            None if !has_network && devices.iter().all(Device::is_simulated) => Voucher::System,
             None => Voucher::Kernel,
         },
         key_file: raw
@@ -109,6 +105,13 @@ pub(super) struct Section<'a> {
     source: &'a Source<'a>,
     name: &'static str,
     nth: usize,
+}
+
+impl<'a> Section<'a> {
+    /// The `nth` section of a name.
+    pub(super) fn new(source: &'a Source<'a>, name: &'static str, nth: usize) -> Section<'a> {
+        Section { source, name, nth }
+    }
 }
 
 impl Section<'_> {
@@ -221,7 +224,7 @@ fn identity(section: &Section<'_>, keys: [&str; 2], files: [Option<String>; 2]) 
 const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
 
 /// The path of a file that somebody else wrote.
-fn file(section: &Section<'_>, key: &str, typed: &str) -> Checked<PathBuf> {
+pub(super) fn file(section: &Section<'_>, key: &str, typed: &str) -> Checked<PathBuf> {
     let Some(name) = typed.strip_prefix(CREDENTIALS) else {
         return Ok(PathBuf::from(typed));
     };
@@ -239,10 +242,11 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
     // Not quoted: somebody may have put a password into it.
     let form =
         "is not of the form mqtt://host:port or mqtts://host:port; user and password have keys of their own";
-    let (secret, host, port) = broker(&url).ok_or_else(|| section.wrong("url", form))?;
+    let schemes = ["mqtt", "mqtts"];
+    let (secret, host, port) = address(&url, schemes).ok_or_else(|| section.wrong("url", form))?;
     let identity = identity(section, ["cert", "key"], [typed.cert, typed.key])?;
     let tls = match (secret, typed.ca) {
-        (true, Some(ca)) => Some(BrokerTls {
+        (true, Some(ca)) => Some(ClientTls {
             ca: file(section, "ca", &ca)?,
             identity,
         }),
@@ -256,8 +260,7 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
             return Err(section.wrong("url", "must begin with mqtts:// for ca, cert and key to count"));
         }
     };
-    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !local && tls.is_none() && typed.allow_plaintext != Some(true) {
+    if !is_local(&host) && tls.is_none() && typed.allow_plaintext != Some(true) {
         let problem = format!(
             "{host} is another machine, and PINs would go there in the clear; write mqtts://, or, if that network is yours alone, set allow_plaintext = true"
         );
@@ -327,14 +330,15 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
     })
 }
 
-/// Whether `mqtts://host:port` or `mqtt://host:port`, with host and port; an IPv6 address stands in brackets.
-fn broker(url: &str) -> Option<(bool, String, u16)> {
+/// Whether a name or address is this machine's own.
+pub(super) fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether it is the second, secret, of two schemes, with host and port; an IPv6 address stands in brackets.
+pub(super) fn address(url: &str, schemes: [&str; 2]) -> Option<(bool, String, u16)> {
     let (scheme, rest) = url.split_once("://")?;
-    let secret = match scheme {
-        "mqtts" => true,
-        "mqtt" => false,
-        _ => return None,
-    };
+    let secret = schemes.iter().position(|known| *known == scheme)? == 1;
     let (host, port) = rest.trim_end_matches('/').rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

@@ -41,6 +41,7 @@ impl Display for Description<'_> {
             None => writeln!(f, "http         {}, time-out {timeout}", http.listen)?,
         }
         self.mqtt(f)?;
+        self.zwave(f)?;
         self.settings(f)?;
         writeln!(f, "clock        vouched for by: {}", config.clock.word())?;
         let untrusted = match config.settings.untrusted {
@@ -111,6 +112,50 @@ impl Description<'_> {
             "mqtt link    a sign of life every {alive}, pauses up to {most}"
         )?;
         writeln!(f, "mqtt replies below {}; names: {names}", mqtt.reply_prefix)
+    }
+
+    fn zwave(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(zwave) = &self.0.zwave else {
+            return writeln!(f, "zwave        none");
+        };
+        let how = match &zwave.tls {
+            Some(tls) => format!("wss, vouched for by {}", tls.ca.display()),
+            None => "ws".to_owned(),
+        };
+        let most = span::print(zwave.backoff_max);
+        writeln!(f, "zwave        {}:{}; {how}; pauses up to {most}", zwave.host, zwave.port)?;
+        for rules in &zwave.locks {
+            write!(f, "zwave lock   {}:", rules.which)?;
+            let list = |numbers: Vec<String>| numbers.join("/");
+            if let Some(name) = &rules.name {
+                write!(f, " \"{name}\";")?;
+            }
+            if let Some(lengths) = &rules.lengths {
+                write!(f, " codes of {} digits;", list(lengths.iter().map(u8::to_string).collect()))?;
+            }
+            if let Some(alphabet) = rules.alphabet {
+                write!(f, " of {};", String::from_utf8_lossy(&alphabet.digits()))?;
+            }
+            if let Some(slots) = rules.slots {
+                write!(f, " slots up to {slots};")?;
+            }
+            if !rules.reserved.is_empty() {
+                let slots = rules.reserved.iter().map(|slot| slot.0.to_string()).collect();
+                write!(f, " not {};", list(slots))?;
+            }
+            if let Some(read_back) = rules.read_back {
+                write!(f, " read back {read_back:?};")?;
+            }
+            writeln!(
+                f,
+                " {}",
+                match rules.allow_unsecured {
+                    true => "PINs even without encryption",
+                    false => "PINs only with encryption",
+                }
+            )?;
+        }
+        Ok(())
     }
 
     fn settings(&self, f: &mut Formatter<'_>) -> fmt::Result {

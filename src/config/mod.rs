@@ -14,12 +14,14 @@ mod error;
 mod raw;
 mod secret;
 mod span;
+mod zwave;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::lock::sim::Setup;
+use crate::lock::zwave::Rules;
 use crate::model::Voucher;
 use crate::model::{DeviceId, RadioId, Settings};
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub http: Http,
     /// The broker, if there is one.
     pub mqtt: Option<Mqtt>,
+    /// The Z-Wave network, if there is one.
+    pub zwave: Option<Zwave>,
     /// Times and bounds that the core goes by.
     pub settings: Settings,
     /// What vouches for the clock.
@@ -75,12 +79,12 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
-/// How the connection to the broker is kept secret.
+/// How a connection to another program is kept secret.
 #[derive(Clone, Debug, PartialEq)]
-pub struct BrokerTls {
-    /// The file, in PEM, of the authorities that may vouch for the broker.
+pub struct ClientTls {
+    /// The file, in PEM, of the authorities that may vouch for the other side.
     pub ca: PathBuf,
-    /// Who the gateway is, if the broker asks.
+    /// Who the gateway is, if the other side asks.
     pub identity: Option<Identity>,
 }
 
@@ -92,7 +96,7 @@ pub struct Mqtt {
     /// Port.
     pub port: u16,
     /// With `mqtts://`.
-    pub tls: Option<BrokerTls>,
+    pub tls: Option<ClientTls>,
     /// Time between two signs of life.
     pub keep_alive: Duration,
     /// Longest pause between two attempts to connect.
@@ -107,6 +111,21 @@ pub struct Mqtt {
     pub show_names: bool,
     /// Where Home Assistant looks for devices.
     pub discovery_prefix: String,
+}
+
+/// The Z-Wave network: where its server is, and what is known of its locks.
+#[derive(Debug, PartialEq)]
+pub struct Zwave {
+    /// Name or address; also what the server's certificate must be for.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// With `wss://`.
+    pub tls: Option<ClientTls>,
+    /// Longest pause between two attempts to connect.
+    pub backoff_max: Duration,
+    /// What its locks do not tell, in the order of the file.
+    pub locks: Vec<Rules>,
 }
 
 /// A lock.
@@ -155,7 +174,7 @@ impl Config {
     /// Whether every lock is simulated, so that time may be steered.
     #[must_use]
     pub fn all_simulated(&self) -> bool {
-        self.devices.iter().all(Device::is_simulated)
+        self.zwave.is_none() && self.devices.iter().all(Device::is_simulated)
     }
 }
 

@@ -20,7 +20,7 @@ section! {
         gateway: Gateway,
         http: Http,
         mqtt: Option<Mqtt>,
-        zwave: Option<toml::Table>,
+        zwave: Option<Zwave>,
         ble: Option<toml::Table>,
         schedule: Schedule,
         clock: Clock,
@@ -58,6 +58,30 @@ section! {
         discovery_prefix: Option<String>,
         keep_alive: Option<String>,
         backoff_max: Option<String>,
+    }
+}
+section! {
+    Zwave {
+        url: Option<String>,
+        allow_plaintext: Option<bool>,
+        ca: Option<String>,
+        backoff_max: Option<String>,
+        lock: Vec<ZwaveLock>,
+    }
+}
+section! {
+    /// What a lock of the network does not tell. One of the first three says which lock.
+    ZwaveLock {
+        node: Option<u16>,
+        device_id: Option<String>,
+        called: Option<String>,
+        name: Option<String>,
+        lengths: Option<Vec<u8>>,
+        alphabet: Option<String>,
+        slots: Option<u16>,
+        reserved_slots: Option<Vec<u16>>,
+        read_back: Option<ReadBack>,
+        allow_unsecured: Option<bool>,
     }
 }
 section! {

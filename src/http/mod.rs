@@ -69,6 +69,8 @@ pub struct Parts {
     pub keys: Keys,
     /// The locks.
     pub locks: Registry,
+    /// Every lock is simulated, so that time may be steered.
+    pub time_is_steered: bool,
     /// Tells whether the storage is below its reserve.
     pub storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     /// Where PINs are drawn from.
@@ -87,6 +89,7 @@ pub struct Api {
     site: Site,
     keys: Keys,
     locks: Registry,
+    time_is_steered: bool,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
     own_uid: Option<u32>,
@@ -113,6 +116,7 @@ impl Api {
             site: parts.site,
             keys: parts.keys,
             locks: parts.locks,
+            time_is_steered: parts.time_is_steered,
             storage_low: parts.storage_low,
             randomness: parts.randomness,
             own_uid: parts.own_uid,

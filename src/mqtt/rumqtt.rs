@@ -36,7 +36,7 @@ use tokio::time::timeout;
 use super::link::{Delivery, Happening, Link, Message, NotTaken, Number, Receipt, Wanted};
 use super::topic::Topic;
 use crate::clock::Clock;
-use crate::config::BrokerTls;
+use crate::config::ClientTls;
 use crate::model::{Mono, Timestamp};
 use crate::tls::{self, FileError};
 use crate::warnings::Warnings;
@@ -83,7 +83,7 @@ pub struct Broker {
     /// User name and password.
     pub credentials: Option<(String, String)>,
     /// Without it everything goes in the clear.
-    pub tls: Option<BrokerTls>,
+    pub tls: Option<ClientTls>,
     /// Time between two signs of life.
     pub keep_alive: Duration,
     /// Longest pause between two attempts.
@@ -295,7 +295,7 @@ fn seconds(span: Duration) -> u32 {
 
 struct Poller {
     options: MqttOptions,
-    tls: Option<BrokerTls>,
+    tls: Option<ClientTls>,
     keep_alive: Duration,
     backoff_max: Duration,
     clock: Clock,

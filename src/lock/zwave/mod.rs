@@ -340,7 +340,7 @@ impl<'a> Session<'a> {
             let alone = std::slice::from_ref(rules);
             let fits = |node: &wire::Node| node::rules_for(alone, self.home, node).is_some();
             if !nodes.iter().any(fits) {
-                tracing::warn!(lock = ?rules.which, "[[zwave.lock]] names a lock that the network does not have");
+                tracing::warn!(lock = %rules.which, "[[zwave.lock]] names a lock that the network does not have");
             }
         }
     }

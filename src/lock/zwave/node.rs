@@ -2,6 +2,7 @@
 //! of it that it does not tell. Pure.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -45,6 +46,16 @@ pub enum Which {
     Device(DeviceId),
     /// By its name in the network.
     Name(String),
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::Node(node) => write!(f, "node {node}"),
+            Which::Device(device) => write!(f, "{device}"),
+            Which::Name(name) => write!(f, "\"{name}\""),
+        }
+    }
 }
 
 /// What an operator knows of a lock that it does not tell, or tells wrongly.

@@ -10,7 +10,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 
 use crate::api::time;
-use crate::config::BrokerTls;
+use crate::config::ClientTls;
 use crate::model::Timestamp;
 
 /// What went wrong.
@@ -31,7 +31,7 @@ impl Trouble {
     pub(super) fn of(
         error: &ConnectionError,
         host: &str,
-        tls: Option<&BrokerTls>,
+        tls: Option<&ClientTls>,
         confirmed: bool,
     ) -> Trouble {
         if let (Some(tls), Some(error)) = (tls, tls_error(error)) {
@@ -114,7 +114,7 @@ fn is_end(error: &ConnectionError) -> bool {
 /// What the two sides had to agree on.
 struct Handshake<'a> {
     host: &'a str,
-    tls: &'a BrokerTls,
+    tls: &'a ClientTls,
 }
 
 impl Handshake<'_> {

@@ -1,0 +1,90 @@
+//! The Z-Wave network of the file, and what is known of its locks.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::lock::zwave::{Rules, Which};
+use crate::model::{Alphabet, DeviceId, Slot};
+
+use super::check::{BACKOFF_MAX, MINUTE, Section, address, file, is_local};
+use super::error::Source;
+use super::raw;
+use super::{ClientTls, ConfigError, Zwave};
+
+pub(super) fn check(typed: raw::Zwave, source: &Source<'_>) -> Result<Zwave, ConfigError> {
+    let section = Section::new(source, "[zwave]", 0);
+    let url = section.needed("url", typed.url)?;
+    let form = "is not of the form ws://host:port or wss://host:port";
+    let found = address(&url, ["ws", "wss"]).ok_or_else(|| section.wrong("url", form))?;
+    let (secret, host, port) = found;
+    let tls = match (secret, typed.ca) {
+        (true, Some(ca)) => Some(ClientTls {
+            ca: file(&section, "ca", &ca)?,
+            identity: None,
+        }),
+        (true, None) => {
+            let problem = "is missing: the file of the authorities that may vouch for the server; for one with a \
+                           public certificate, /etc/ssl/certs/ca-certificates.crt";
+            return Err(section.wrong("ca", problem));
+        }
+        (false, None) => None,
+        (false, Some(_)) => return Err(section.wrong("url", "must begin with wss:// for ca to count")),
+    };
+    if !is_local(&host) && tls.is_none() && typed.allow_plaintext != Some(true) {
+        let problem = format!(
+            "{host} is another machine, and PINs would go there in the clear; write wss://, or, if that network is \
+             yours alone, set allow_plaintext = true"
+        );
+        return Err(section.wrong("url", problem));
+    }
+    let spans = Duration::from_secs(1)..=MINUTE * 60;
+    let locks = typed.lock.into_iter().enumerate();
+    Ok(Zwave {
+        host,
+        port,
+        tls,
+        backoff_max: section.span("backoff_max", typed.backoff_max, BACKOFF_MAX, &spans)?,
+        locks: locks
+            .map(|(nth, typed)| lock(typed, &Section::new(source, "[[zwave.lock]]", nth)))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigError> {
+    let which = match (typed.node, typed.device_id, typed.called) {
+        (Some(node), None, None) => Which::Node(node),
+        (None, Some(id), None) => {
+            let id = Uuid::parse_str(&id);
+            Which::Device(DeviceId(id.map_err(|_| section.wrong("device_id", "is not a UUID"))?))
+        }
+        (None, None, Some(name)) => Which::Name(name),
+        _ => return Err(section.wrong("node", "say which lock by one of node, device_id and called")),
+    };
+    if let Some(name) = &typed.name
+        && (name.trim().is_empty() || name.len() > 200)
+    {
+        return Err(section.wrong("name", "write 1 to 200 bytes"));
+    }
+    if let Some(lengths) = &typed.lengths
+        && (lengths.is_empty() || !lengths.iter().all(|length| (4..=10).contains(length)))
+    {
+        let problem = "write numbers of digits, each 4 to 10, as in [4, 5, 6]";
+        return Err(section.wrong("lengths", problem));
+    }
+    let digits = |digits: String| {
+        let problem = "write the digits of the keypad, as in \"123456789\"";
+        Alphabet::parse(&digits).ok_or_else(|| section.wrong("alphabet", problem))
+    };
+    let slots = typed.slots.map(|slots| section.number("slots", Some(slots), slots, &(1..=10_000)));
+    Ok(Rules {
+        which,
+        name: typed.name,
+        lengths: typed.lengths.map(|lengths| lengths.into_iter().collect()),
+        alphabet: typed.alphabet.map(digits).transpose()?,
+        slots: slots.transpose()?,
+        reserved: typed.reserved_slots.into_iter().flatten().map(Slot).collect(),
+        read_back: typed.read_back,
+        allow_unsecured: typed.allow_unsecured.unwrap_or(false),
+    })
+}
