@@ -21,7 +21,7 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Two signs of life are so far apart: a dead link is noticed within twice that.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Often enough for whoever repaired a broker and waits to see it work.
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Room for the store to tidy itself up, and for the system to log why it is in trouble.
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.

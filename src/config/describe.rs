@@ -123,7 +123,11 @@ impl Description<'_> {
             None => "ws".to_owned(),
         };
         let most = span::print(zwave.backoff_max);
-        writeln!(f, "zwave        {}:{}; {how}; pauses up to {most}", zwave.host, zwave.port)?;
+        writeln!(
+            f,
+            "zwave        {}:{}; {how}; pauses up to {most}",
+            zwave.host, zwave.port
+        )?;
         for rules in &zwave.locks {
             write!(f, "zwave lock   {}:", rules.which)?;
             let list = |numbers: Vec<String>| numbers.join("/");
@@ -131,7 +135,11 @@ impl Description<'_> {
                 write!(f, " \"{name}\";")?;
             }
             if let Some(lengths) = &rules.lengths {
-                write!(f, " codes of {} digits;", list(lengths.iter().map(u8::to_string).collect()))?;
+                write!(
+                    f,
+                    " codes of {} digits;",
+                    list(lengths.iter().map(u8::to_string).collect())
+                )?;
             }
             if let Some(alphabet) = rules.alphabet {
                 write!(f, " of {};", String::from_utf8_lossy(&alphabet.digits()))?;

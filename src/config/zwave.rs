@@ -7,10 +7,13 @@ use uuid::Uuid;
 use crate::lock::zwave::{Rules, Which};
 use crate::model::{Alphabet, DeviceId, Slot};
 
-use super::check::{BACKOFF_MAX, MINUTE, Section, address, file, is_local};
+use super::check::{MINUTE, Section, address, file, is_local};
 use super::error::Source;
 use super::raw;
 use super::{ClientTls, ConfigError, Zwave};
+
+/// A server on the same machine is asked often: to find it there costs nothing.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 pub(super) fn check(typed: raw::Zwave, source: &Source<'_>) -> Result<Zwave, ConfigError> {
     let section = Section::new(source, "[zwave]", 0);
@@ -56,7 +59,9 @@ fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigErr
         (Some(node), None, None) => Which::Node(node),
         (None, Some(id), None) => {
             let id = Uuid::parse_str(&id);
-            Which::Device(DeviceId(id.map_err(|_| section.wrong("device_id", "is not a UUID"))?))
+            Which::Device(DeviceId(
+                id.map_err(|_| section.wrong("device_id", "is not a UUID"))?,
+            ))
         }
         (None, None, Some(name)) => Which::Name(name),
         _ => return Err(section.wrong("node", "say which lock by one of node, device_id and called")),
@@ -76,7 +81,9 @@ fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigErr
         let problem = "write the digits of the keypad, as in \"123456789\"";
         Alphabet::parse(&digits).ok_or_else(|| section.wrong("alphabet", problem))
     };
-    let slots = typed.slots.map(|slots| section.number("slots", Some(slots), slots, &(1..=10_000)));
+    let slots = typed
+        .slots
+        .map(|slots| section.number("slots", Some(slots), slots, &(1..=10_000)));
     Ok(Rules {
         which,
         name: typed.name,

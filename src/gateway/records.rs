@@ -8,8 +8,8 @@ use super::view::{AttemptView, Away, CodeView, External};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin,
-    Refusal, Slot, Timestamp, Window,
+    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin, Refusal,
+    Slot, Timestamp, Window,
 };
 use crate::store::Fail;
 

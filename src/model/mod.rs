@@ -13,7 +13,9 @@ pub mod time;
 pub mod window;
 pub mod word;
 
-pub use capability::{Addressing, Alphabet, Capabilities, Closed, NativeWindow, Pattern, ReadBack, Unsuitable};
+pub use capability::{
+    Addressing, Alphabet, Capabilities, Closed, NativeWindow, Pattern, ReadBack, Unsuitable,
+};
 pub use event::{Detail, Edit, Event, EventKind};
 pub use exchange::{CallId, Content, Entry, Exchange, Finding, How, Objection, Outcome, Step};
 pub use id::{AttemptId, Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};

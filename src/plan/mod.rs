@@ -11,8 +11,8 @@ use rand::Rng;
 pub use capacity::{Occupied, fits};
 
 use crate::model::{
-    Capabilities, Closed, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal, Timestamp,
-    Unsuitable, Update, UpdateMultiple, Window,
+    Capabilities, Closed, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal,
+    Timestamp, Unsuitable, Update, UpdateMultiple, Window,
 };
 
 /// Shortest and longest PIN that Seam's schema knows.

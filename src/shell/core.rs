@@ -22,7 +22,9 @@ use crate::clock::{Busy, Clock};
 use crate::gateway::view::{ClockView, Trust};
 use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
 use crate::lock::{self, Fact, Lock, Met, Registry, Report};
-use crate::model::{CallId, Caller, DeviceId, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request};
+use crate::model::{
+    CallId, Caller, DeviceId, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request,
+};
 use crate::store::{Exported, Exporter, Fail, MemoryStore, Store, Ticket, Unexported};
 
 /// Requests that wait for the core; more are told to come again.

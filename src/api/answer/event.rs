@@ -217,7 +217,9 @@ pub fn event_code(event: &model::Event) -> Option<Uuid> {
         return event.code.map(|code| code.0);
     }
     match (&event.detail, event.device) {
-        (Detail::Slot(slot) | Detail::Moved(By::Keypad(Some(slot))), Some(device)) => Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes())),
+        (Detail::Slot(slot) | Detail::Moved(By::Keypad(Some(slot))), Some(device)) => {
+            Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes()))
+        }
         _ => None,
     }
 }

@@ -195,11 +195,11 @@ impl Device {
         let ours: BTreeSet<Slot> = self.codes.values().filter_map(|c| c.record.slot).collect();
         let capacity = self.spec.capabilities.capacity;
         match self.spec.capabilities.addressing {
-            Addressing::Chosen => self
-                .spec
-                .capabilities
-                .slots()
-                .find(|slot| !ours.contains(slot) && !self.record.unmanaged.iter().any(|e| e.slot == *slot)),
+            Addressing::Chosen => {
+                self.spec.capabilities.slots().find(|slot| {
+                    !ours.contains(slot) && !self.record.unmanaged.iter().any(|e| e.slot == *slot)
+                })
+            }
             // The lock finds the place itself; the number only counts how many there are.
             Addressing::GivenByLock => {
                 let ours_fit = usize::from(capacity).saturating_sub(self.record.unmanaged.len());

@@ -372,7 +372,9 @@ mod tests {
         driver.connect();
         driver.remove();
         driver.connect();
+        let heard = heard.lock().unwrap();
         let facts = [Fact::Lost(DOOR), Fact::Heard(DOOR), Fact::Removed(DOOR)];
-        assert_eq!(*heard.lock().unwrap(), facts);
+        let same = |(one, other): (&Fact, &Fact)| matches!((one, other), (Fact::Lost(a), Fact::Lost(b)) | (Fact::Heard(a), Fact::Heard(b)) | (Fact::Removed(a), Fact::Removed(b)) if a == b);
+        assert!(heard.len() == facts.len() && heard.iter().zip(&facts).all(same));
     }
 }

@@ -79,7 +79,10 @@ pub enum Command<'a> {
         credential_slot: Slot,
         data: &'a str,
     },
-    #[serde(rename = "endpoint.access_control.delete_credential", rename_all = "camelCase")]
+    #[serde(
+        rename = "endpoint.access_control.delete_credential",
+        rename_all = "camelCase"
+    )]
     DeleteCredential {
         #[serde(flatten)]
         at: At,
@@ -181,11 +184,15 @@ impl Asked<'_> {
             let failed = failure(&unanswered);
             match (&unanswered, failed) {
                 (Unanswered::Error { .. }, Failed::Away) => (self.stick_is_away)(),
-                (Unanswered::Error { zwave, why }, Failed::Refused(_)) => {
-                    tracing::warn!(node = self.node, ?zwave, %why, "the Z-Wave server refuses a command");
+                // Without its sentence: the command may have held a PIN.
+                (Unanswered::Error { zwave, .. }, Failed::Refused(_)) => {
+                    tracing::warn!(node = self.node, code = ?zwave, "the Z-Wave server refuses a command");
                 }
                 (Unanswered::Odd, _) => {
-                    tracing::warn!(node = self.node, "the Z-Wave server gave an answer that is not known");
+                    tracing::warn!(
+                        node = self.node,
+                        "the Z-Wave server gave an answer that is not known"
+                    );
                 }
                 _ => {}
             }
@@ -313,8 +320,7 @@ impl Node for Asked<'_> {
                     Argument::Number(1),
                     Argument::Digits(pin.expose()),
                 ];
-                let told: wire::Supervised =
-                    self.invoke(at, wire::class::USER_CODE, "set", &args).await?;
+                let told: wire::Supervised = self.invoke(at, wire::class::USER_CODE, "set", &args).await?;
                 Ok(supervised(&told))
             }
             (at, Scheme::UserCode(Some(kind))) => self.set(at, kind, slot, pin.expose()).await,
@@ -331,8 +337,7 @@ impl Node for Asked<'_> {
         match self.codes()? {
             (at, Scheme::UserCode(None)) => {
                 let args = [Argument::Number(slot.0)];
-                let told: wire::Supervised =
-                    self.invoke(at, wire::class::USER_CODE, "clear", &args).await?;
+                let told: wire::Supervised = self.invoke(at, wire::class::USER_CODE, "clear", &args).await?;
                 Ok(supervised(&told))
             }
             (at, Scheme::UserCode(Some(kind))) => {
@@ -423,7 +428,10 @@ pub fn failure(unanswered: &Unanswered) -> Failed {
     match unanswered {
         Unanswered::Gone => Failed::Away,
         Unanswered::Late | Unanswered::Odd => Failed::Silent,
-        Unanswered::Error { zwave: Some(code), why } => match *code {
+        Unanswered::Error {
+            zwave: Some(code),
+            why,
+        } => match *code {
             zwave::CONTROLLER_TIMEOUT | zwave::RESPONSE_NOK => Failed::Away,
             // Queued behind a command to a dead node, it is dropped too.
             zwave::DROPPED if why.to_lowercase().contains("serial port") => Failed::Away,

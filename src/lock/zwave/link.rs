@@ -92,7 +92,7 @@ pub enum Unanswered {
     Error {
         /// Of the driver, if it was that.
         zwave: Option<u32>,
-        /// A word of the server, or the driver's sentence. Holds no PIN: both speak of commands, not of data.
+        /// A word of the server, or the driver's sentence. Not to be logged where the command held a PIN.
         why: String,
     },
     /// The answer is none that is known.
@@ -145,11 +145,7 @@ impl Line {
         };
         let text = serde_json::to_string(&numbered).map_err(|_| Unanswered::Odd)?;
         let (answer, answered) = oneshot::channel();
-        let asked = Asked {
-            number,
-            text,
-            answer,
-        };
+        let asked = Asked { number, text, answer };
         self.0.asks.send(asked).await.map_err(|_| Unanswered::Gone)?;
         let text = match timeout(patience, answered).await {
             Ok(Ok(text)) => text,
@@ -215,8 +211,9 @@ async fn open(address: &Address) -> Result<Socket, Trouble> {
         None => ("ws", Box::new(tcp)),
         Some(tls) => {
             let config = tls().map_err(Trouble::server)?;
-            let name = ServerName::try_from(host.clone())
-                .map_err(|_| Trouble::server(format!("\"{host}\" is no name that a certificate could be for")))?;
+            let name = ServerName::try_from(host.clone()).map_err(|_| {
+                Trouble::server(format!("\"{host}\" is no name that a certificate could be for"))
+            })?;
             let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
             let stream = stream.map_err(|error| Trouble::server(format!("TLS with {host}: {error}")))?;
             ("wss", Box::new(stream))
@@ -232,7 +229,8 @@ async fn open(address: &Address) -> Result<Socket, Trouble> {
         .read_buffer_size(READ_BUFFER);
     let request = format!("{scheme}://{host}:{port}/");
     let opened = client_async_with_config(request, bytes, Some(config)).await;
-    let (socket, _) = opened.map_err(|error| Trouble::server(format!("no WebSocket is served there: {error}")))?;
+    let (socket, _) =
+        opened.map_err(|error| Trouble::server(format!("no WebSocket is served there: {error}")))?;
     Ok(socket)
 }
 

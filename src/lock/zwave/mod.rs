@@ -54,9 +54,9 @@ const UNIFIED_SCHEMA: u32 = 48;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
-/// Pauses between two looks at a stick that did not answer.
-const PROBE_FIRST: Duration = Duration::from_secs(1);
-const PROBE_LONGEST: Duration = Duration::from_secs(30);
+/// Pauses between two looks at a stick that did not answer. The server closes its connections some 12 s
+/// after its stick has gone.
+const PROBE_PAUSES: [Duration; 4] = [1, 2, 4, 8].map(Duration::from_secs);
 /// What one lock may say by itself in a minute: more than any door moves.
 const MOST_WORDS: u32 = 60;
 const WORDS_PER: Duration = Duration::from_secs(60);
@@ -172,7 +172,8 @@ impl<'a> Session<'a> {
             &Command::UpdateOptions { options: keep },
         )
         .await?;
-        let told: wire::Listening = done(&line, "description of the network", &Command::StartListening).await?;
+        let told: wire::Listening =
+            done(&line, "description of the network", &Command::StartListening).await?;
         let wire::Dump { controller, nodes } = told.state;
         let (notes, noted) = mpsc::unbounded_channel();
         let mut session = Session {
@@ -330,7 +331,10 @@ impl<'a> Session<'a> {
         }
         *said = said.saturating_add(1);
         if *said == MOST_WORDS + 1 {
-            tracing::warn!(node, "a lock says more than any door does; it is not heard for a while");
+            tracing::warn!(
+                node,
+                "a lock says more than any door does; it is not heard for a while"
+            );
         }
         *said <= MOST_WORDS
     }
@@ -420,11 +424,15 @@ async fn describe(line: &Line, unified: bool, node: &wire::Node) -> Codes {
         },
     };
     let characters = line.ask(&value("supportedASCIIChars"), COMMAND_WITHIN).await;
-    let characters = characters.ok().and_then(|known: wire::Remembered<String>| known.value);
+    let characters = characters
+        .ok()
+        .and_then(|known: wire::Remembered<String>| known.value);
     if unified {
         let supported = line.ask(&Command::IsSupported(at), COMMAND_WITHIN).await;
         if supported.is_ok_and(|told: wire::Supported| told.supported) {
-            let kinds = line.ask(&Command::CredentialCapabilities(at), COMMAND_WITHIN).await;
+            let kinds = line
+                .ask(&Command::CredentialCapabilities(at), COMMAND_WITHIN)
+                .await;
             if let Ok(kinds) = kinds.map(|told: wire::Capabilities| told.capabilities) {
                 return node::codes_of(&kinds, characters.as_deref());
             }
@@ -443,18 +451,19 @@ async fn ask_again(line: Line, unified: bool, node_id: u16) -> Option<Described>
     Some((told.state, codes))
 }
 
-/// Returns once the stick answers again. What it answers does not matter.
+/// Returns once the stick answers again, or so late that the server would have closed the connection of
+/// a stick that is gone. Not every stick can be asked.
 async fn probe_stick(line: Line, clock: Clock) {
-    let mut pause = PROBE_FIRST;
-    loop {
-        clock.sleep(pause).await;
-        pause = (pause * 2).min(PROBE_LONGEST);
-        let noise: Result<wire::Nothing, Unanswered> = line.ask(&Command::BackgroundNoise, COMMAND_WITHIN).await;
-        let is_away = noise
-            .err()
-            .is_some_and(|why| matches!(ask::failure(&why), Failed::Away | Failed::Silent));
-        if !is_away {
-            return;
+    let mut pauses = PROBE_PAUSES.into_iter();
+    let mut pause = pauses.next();
+    while let Some(span) = pause {
+        clock.sleep(span).await;
+        let noise: Result<wire::Nothing, Unanswered> =
+            line.ask(&Command::BackgroundNoise, COMMAND_WITHIN).await;
+        match noise.as_ref().err().map(ask::failure) {
+            None => return,
+            Some(Failed::Away | Failed::Silent) => pause = pauses.next().or(pause),
+            Some(Failed::Refused(_)) => pause = pauses.next(),
         }
     }
 }
@@ -514,3 +523,6 @@ impl Lock for ZwaveLock {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::wire::{self, CredentialType, Node, class};
-use crate::model::{
-    Addressing, Alphabet, Capabilities, Closed, DeviceId, NativeWindow, ReadBack, Slot,
-};
+use crate::model::{Addressing, Alphabet, Capabilities, Closed, DeviceId, NativeWindow, ReadBack, Slot};
 
 /// Ids of locks are UUIDs of version 5 in this name space.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_1a6c_52a4_4c1e_9a55_3c0f_8b7e_2d41);
@@ -135,7 +133,10 @@ pub fn is_interviewed(node: &Node) -> bool {
 /// The endpoint on which a node has a command class.
 pub fn has(node: &Node, class: u8) -> Option<u16> {
     let endpoint = |endpoint: &&wire::Endpoint| endpoint.command_classes.iter().any(|cc| cc.id == class);
-    node.endpoints.iter().find(endpoint).map(|endpoint| endpoint.index)
+    node.endpoints
+        .iter()
+        .find(endpoint)
+        .map(|endpoint| endpoint.index)
 }
 
 /// What the unified commands say of a node's codes.
@@ -243,7 +244,9 @@ pub fn capabilities(node: &Node, codes: &Codes, rules: Option<&Rules>) -> Capabi
     } else if parts.codes.is_none() {
         Some(Closed::NoCodes)
     } else {
-        let secured = node.highest_security_class.is_some_and(|class| class != NO_SECURITY);
+        let secured = node
+            .highest_security_class
+            .is_some_and(|class| class != NO_SECURITY);
         let allowed = rules.is_some_and(|rules| rules.allow_unsecured);
         (!secured && !allowed).then_some(Closed::Unsecured)
     };

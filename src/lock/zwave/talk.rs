@@ -8,8 +8,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::model::{
-    Capabilities, Closed, Content, Deed, Entry, Finding, How, Objection, Pin, ReadBack, Slot, Step, Timestamp,
-    Window,
+    Capabilities, Closed, Content, Deed, Entry, Finding, How, Objection, Pin, ReadBack, Slot, Step,
+    Timestamp, Window,
 };
 
 /// Looks at a bolt until it has moved, and the pause between two of them: motors need some seconds.
@@ -155,6 +155,10 @@ impl<'a, N: Node> Talk<'a, N> {
         let said = self.write(slot, &content.pin, over).await?;
         match (self.look(slot).await?, said) {
             (Held::Digits { pin, enabled: true }, _) if pin == content.pin => Ok(How::ReadBack),
+            // Most locks give no reason. One can be seen.
+            (_, Said::No(Objection::Other)) if self.stands_elsewhere(slot, &content.pin).await? => {
+                Err(Finding::Refused(Objection::Duplicate))
+            }
             (_, Said::No(objection)) => Err(Finding::Refused(objection)),
             (Held::Hidden, Said::Yes) => Ok(How::Acknowledged),
             (Held::Empty | Held::Digits { .. }, Said::Yes) => Err(Finding::Denied),
@@ -238,6 +242,19 @@ impl<'a, N: Node> Talk<'a, N> {
         Ok(())
     }
 
+    /// Whether another slot shows these digits.
+    async fn stands_elsewhere(&mut self, slot: Slot, pin: &Pin) -> Told<bool> {
+        for other in self.lock.slots().filter(|other| *other != slot) {
+            match self.look(other).await? {
+                Held::Digits { pin: there, .. } if there == *pin => return Ok(true),
+                // It shows none.
+                Held::Hidden => return Ok(false),
+                Held::Digits { .. } | Held::Empty => {}
+            }
+        }
+        Ok(false)
+    }
+
     async fn look(&mut self, slot: Slot) -> Told<Held> {
         let held = self.node.look(slot).await.map_err(|f| self.finding(f))?;
         self.masked |= held == Held::Hidden;
@@ -273,3 +290,6 @@ fn is_ours(held: &Held, pins: &[Pin]) -> bool {
         Held::Hidden => !pins.is_empty(),
     }
 }
+
+#[cfg(test)]
+mod tests;

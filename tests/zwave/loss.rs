@@ -1,0 +1,110 @@
+//! The server killed, the stick pulled out, the gateway killed, each in the middle of a group of ten: it
+//! converges, nothing is there twice, and no lock is blamed for the stick.
+
+use serde_json::{Value, json};
+
+use crate::common::Rig;
+use crate::net::{Net, all_are, book, code, codes, log_hides, nobody_was_blamed, until};
+
+/// Nodes of ten locks that take the same codes.
+const DOORS: [u16; 10] = [6, 4, 10, 11, 12, 13, 14, 15, 16, 17];
+const THEIRS: &str = "90905566";
+
+#[test]
+fn lost_in_the_middle_of_a_group_of_ten() {
+    let net = Net::start(&["--locks", "8"]);
+    net.by_hand(12, "add", 1, Some(THEIRS));
+    let mut rig = net.gateway(&DOORS, &[]);
+    let rounds = if crate::full() { 8 } else { 1 };
+    for round in 0..rounds {
+        for (kind, loss) in LOSSES.iter().enumerate() {
+            let pin = format!("7{round}4{kind}2860");
+            through(&net, &mut rig, &pin, *loss);
+        }
+    }
+    nobody_was_blamed(&rig);
+    assert_eq!(net.table(12), [(1, THEIRS.to_owned())]);
+    assert!(DOORS.iter().all(|door| net.frames(*door, "clear_alls") == 0));
+}
+
+type Loss = fn(&Net, &mut Rig);
+
+const LOSSES: [Loss; 4] = [
+    server_killed,
+    stick_pulled,
+    stick_pulled_for_a_moment,
+    gateway_killed,
+];
+
+fn server_killed(net: &Net, rig: &mut Rig) {
+    net.post("/server/kill", &json!({}));
+    until(rig, "the server is missed", || {
+        away(rig, net) == "hub_disconnected"
+    });
+    net.post("/server/start", &json!({}));
+}
+
+fn stick_pulled(net: &Net, rig: &mut Rig) {
+    net.post("/stick/unplug", &json!({}));
+    until(rig, "the stick is missed", || {
+        away(rig, net) == "hub_disconnected"
+    });
+    net.post("/stick/plug", &json!({}));
+}
+
+fn stick_pulled_for_a_moment(net: &Net, _: &mut Rig) {
+    net.post("/stick/unplug", &json!({}));
+    net.post("/stick/plug", &json!({}));
+}
+
+fn gateway_killed(_: &Net, rig: &mut Rig) {
+    rig.kill();
+    rig.run();
+}
+
+/// What is wrong with the first door.
+fn away(rig: &Rig, net: &Net) -> String {
+    let door = crate::net::device(rig, &net.id(DOORS[0]));
+    let error = &door["errors"][0]["error_code"];
+    error.as_str().unwrap_or_default().to_owned()
+}
+
+/// A group of ten that is set and taken off again, with a loss in the middle of both.
+fn through(net: &Net, rig: &mut Rig, pin: &str, loss: Loss) {
+    let doors: Vec<String> = DOORS.iter().map(|door| net.id(*door)).collect();
+    let members = codes(&book(rig, &doors, &json!({"code": pin})));
+    let some = |status: &str| {
+        let is = |member: &&Value| code(rig, &member["access_code_id"])["status"] == status;
+        members.iter().filter(is).count() >= 2
+    };
+    until(rig, "two of ten are set", || some("set"));
+    loss(net, rig);
+    until(rig, "all of ten are set", || all_are(rig, &members, "set"));
+    for door in DOORS {
+        let there = net.pins(door);
+        assert_eq!(
+            there.iter().filter(|code| *code == pin).count(),
+            1,
+            "node {door}: {there:?}"
+        );
+    }
+    for member in &members {
+        let id = json!({"access_code_id": member["access_code_id"]});
+        rig.post("/access_codes/delete", id).ok();
+    }
+    let gone = |member: &&Value| code(rig, &member["access_code_id"]).is_null();
+    until(rig, "two of ten are gone", || {
+        members.iter().filter(gone).count() >= 2
+    });
+    loss(net, rig);
+    until(rig, "all of ten are gone", || {
+        let gone = |member: &Value| code(rig, &member["access_code_id"]).is_null();
+        members.iter().all(gone)
+    });
+    assert!(
+        DOORS
+            .iter()
+            .all(|door| !net.pins(*door).contains(&pin.to_owned()))
+    );
+    log_hides(rig, &[pin, THEIRS]);
+}

@@ -1,0 +1,36 @@
+//! What a network of thirty nodes adds to the gateway's memory.
+
+use serde_json::json;
+
+use crate::common::Rig;
+use crate::net::{Net, until};
+
+/// Kilobytes that it may add.
+const MOST: u64 = 2048;
+
+#[test]
+fn thirty_nodes_add_two_megabytes_at_most() {
+    let net = Net::start(&["--locks", "22", "--no-server"]);
+    let mut rig = Rig::new(&[net.config("")]);
+    rig.run();
+    rig.says(2, "no connection to the Z-Wave server");
+    let _ = rig.post("/devices/list", json!({})).ok();
+    let before = kilobytes(&rig);
+    net.post("/server/start", &json!({}));
+    until(&rig, "all locks are met and read", || {
+        let listed = rig.post("/devices/list", json!({})).ok();
+        let devices = listed["devices"].as_array().unwrap();
+        let read = |device: &&serde_json::Value| !device["properties"]["lockbridge"]["last_seen"].is_null();
+        devices.iter().filter(read).count() >= 27
+    });
+    let after = kilobytes(&rig);
+    println!("resident: {before} kB before, {after} kB with a network of thirty nodes");
+    assert!(after <= before + MOST, "{before} kB before, {after} kB after");
+}
+
+/// Resident memory of the gateway's own, without what files lend it.
+fn kilobytes(rig: &Rig) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", rig.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,238 @@
+//! A Z-Wave network for a test: the real driver and server of Z-Wave JS over mocked locks, as
+//! `tests/zwave/rig` has it, and a gateway that speaks with it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lockbridge::lock::zwave::device_id;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{Rig, exchange};
+
+/// Nothing here takes longer than this, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// What is waited for is looked at so often, and whenever something happens.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The network of one test. It ends with it.
+pub struct Net {
+    process: Child,
+    control: String,
+    home: u32,
+    pub port: u16,
+    _cache: TempDir,
+}
+
+impl Net {
+    /// A network whose nodes are all ready.
+    pub fn start(options: &[&str]) -> Net {
+        let rig = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zwave/rig");
+        let cache = tempfile::tempdir().unwrap();
+        let mut process = Command::new("node")
+            .arg(format!("{rig}/rig.mjs"))
+            .arg("--cache")
+            .arg(cache.path())
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Node is there: tests/run installs what the rig needs");
+        let mut line = String::new();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("the rig does not start: say tests/run once, for its packages"));
+        let port = |key: &str| u16::try_from(told[key].as_u64().unwrap()).unwrap();
+        Net {
+            control: format!("127.0.0.1:{}", port("control")),
+            home: u32::try_from(told["home_id"].as_u64().unwrap()).unwrap(),
+            port: port("server"),
+            process,
+            _cache: cache,
+        }
+    }
+
+    /// The section of a gateway's configuration; `more` are further keys and sections.
+    pub fn config(&self, more: &str) -> String {
+        let port = self.port;
+        format!(
+            "[clock]\nsource = \"system\"\n[locks]\nremote_unlock = true\n\
+             [zwave]\nurl = \"ws://127.0.0.1:{port}\"\nbackoff_max = \"1s\"\n{more}\n"
+        )
+    }
+
+    /// A running gateway that has met these nodes.
+    pub fn gateway(&self, nodes: &[u16], more: &[String]) -> Rig {
+        let mut config = vec![self.config("")];
+        config.extend_from_slice(more);
+        let mut rig = Rig::new(&config);
+        rig.verbose = true;
+        rig.run();
+        let ids: Vec<String> = nodes.iter().map(|node| self.id(*node)).collect();
+        until(&rig, "the gateway meets its locks", || {
+            ids.iter()
+                .all(|id| device(&rig, id)["properties"]["online"] == true)
+        });
+        rig
+    }
+
+    /// The id of the lock of a node.
+    pub fn id(&self, node: u16) -> String {
+        device_id(self.home, node).to_string()
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let json = "content-type: application/json\r\n";
+        let answer = exchange(&self.control, method, path, json, &body.to_string());
+        let answer = answer.unwrap_or_else(|| panic!("the rig does not answer {method} {path}"));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", path, body)
+    }
+
+    /// What befalls a node from now on.
+    pub fn fault(&self, node: u16, kind: &str) {
+        self.post(&format!("/nodes/{node}/fault"), &json!({"kind": kind}));
+    }
+
+    /// A node that hears nothing, and a controller that gives each try up so soon.
+    pub fn dead_for(&self, node: u16, ms: u32) {
+        let fault = json!({"kind": "dead", "ms": ms});
+        self.post(&format!("/nodes/{node}/fault"), &fault);
+    }
+
+    /// What befalls a node so many times.
+    pub fn strikes(&self, node: u16, kind: &str, count: u32) {
+        let fault = json!({"kind": kind, "count": count});
+        self.post(&format!("/nodes/{node}/fault"), &fault);
+    }
+
+    /// Somebody changes the codes at the door.
+    pub fn by_hand(&self, node: u16, op: &str, slot: u16, code: Option<&str>) {
+        let change = json!({"op": op, "slot": slot, "code": code});
+        self.post(&format!("/nodes/{node}/code"), &change);
+    }
+
+    pub fn keypad(&self, node: u16, what: &Value) -> Value {
+        self.post(&format!("/nodes/{node}/keypad"), what)
+    }
+
+    /// The true table of a lock: slots and digits.
+    pub fn table(&self, node: u16) -> Vec<(u64, String)> {
+        let table = self.call("GET", &format!("/nodes/{node}/codes"), &Value::Null);
+        let row = |row: &Value| {
+            (
+                row["slot"].as_u64().unwrap(),
+                row["code"].as_str().unwrap().to_owned(),
+            )
+        };
+        table.as_array().unwrap().iter().map(row).collect()
+    }
+
+    /// The digits in a lock.
+    pub fn pins(&self, node: u16) -> Vec<String> {
+        self.table(node).into_iter().map(|(_, code)| code).collect()
+    }
+
+    pub fn state(&self, node: u16) -> Value {
+        self.call("GET", &format!("/nodes/{node}/state"), &Value::Null)
+    }
+
+    /// How many frames of a kind reached a node.
+    pub fn frames(&self, node: u16, kind: &str) -> u64 {
+        let frames = self.call("GET", &format!("/nodes/{node}/frames"), &Value::Null);
+        frames[kind].as_u64().unwrap_or(0)
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        // Its end of the pipe tells the rig to go, and the server with it.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// A device as the API has it; null while there is none.
+pub fn device(rig: &Rig, id: &str) -> Value {
+    let answer = rig.post("/devices/get", json!({"device_id": id}));
+    answer.body["device"].clone()
+}
+
+/// Waits until something is so, and looks again whenever something happens.
+#[track_caller]
+pub fn until(rig: &Rig, what: &str, so: impl Fn() -> bool) {
+    #[allow(clippy::disallowed_methods, reason = "a deadline, so that a test ends")]
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(rig.address()).unwrap();
+    stream.set_read_timeout(Some(LOOK)).unwrap();
+    let head = format!(
+        "GET /lockbridge/v1/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
+        rig.key
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut heard = [0; 4096];
+    while !so() {
+        #[allow(clippy::disallowed_methods, reason = "a deadline, so that a test ends")]
+        let waited = began.elapsed();
+        assert!(waited < PATIENCE, "in vain: {what}");
+        // Nothing happening is as good as something.
+        let _ = stream.read(&mut heard);
+    }
+}
+
+/// Books codes for these devices with this PIN, or a drawn one; returns the whole answer.
+#[track_caller]
+pub fn book(rig: &Rig, devices: &[String], more: &Value) -> Value {
+    let mut body = json!({"device_ids": devices});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        body[key] = value.clone();
+    }
+    rig.post("/access_codes/create_multiple", body).ok()
+}
+
+/// The codes of an answer.
+pub fn codes(answer: &Value) -> Vec<Value> {
+    answer["access_codes"].as_array().unwrap().clone()
+}
+
+/// An access code as it is now; null once it is gone.
+pub fn code(rig: &Rig, id: &Value) -> Value {
+    let answer = rig.post("/access_codes/get", json!({"access_code_id": id}));
+    answer.body["access_code"].clone()
+}
+
+/// Whether every one of these codes has this status.
+pub fn all_are(rig: &Rig, codes: &[Value], status: &str) -> bool {
+    let mut ids = codes.iter().map(|code| &code["access_code_id"]);
+    ids.all(|id| code(rig, id)["status"] == status)
+}
+
+/// Events of a kind, oldest first.
+pub fn events(rig: &Rig, kind: &str) -> Vec<Value> {
+    let asked = json!({"since": "2000-01-01T00:00:00Z", "event_type": kind});
+    let listed = rig.post("/events/list", asked).ok();
+    listed["events"].as_array().unwrap().clone()
+}
+
+/// Insists that no lock was held to be silent.
+#[track_caller]
+pub fn nobody_was_blamed(rig: &Rig) {
+    assert_eq!(events(rig, "device.disconnected"), [Value::Null; 0]);
+}
+
+/// Insists that the log tells none of these digits.
+#[track_caller]
+pub fn log_hides(rig: &Rig, pins: &[&str]) {
+    let log = rig.log();
+    for pin in pins {
+        assert!(!log.contains(pin), "the log tells a PIN");
+    }
+}

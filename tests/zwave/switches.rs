@@ -1,0 +1,318 @@
+//! Every switch of the rig, and what it must not break; foreign codes are the same at the end of all of them.
+//! Each test names the invariant that it protects.
+
+use serde_json::{Value, json};
+
+use crate::common::Rig;
+use crate::net::{Net, all_are, book, code, codes, device, events, log_hides, nobody_was_blamed, until};
+
+/// Fixed length of four, masked, no Supervision, User Credential, Supervision.
+const SHORT: u16 = 2;
+const MASKED: u16 = 3;
+const PLAIN: u16 = 4;
+const OFFICE: u16 = 5;
+const SUITE: u16 = 6;
+const GATE: u16 = 7;
+const UNSECURED: u16 = 8;
+
+const PIN: &str = "28460173";
+const THEIRS: &str = "90905566";
+
+/// A network with a stranger's code on each lock, and a gateway that has read them all.
+struct Site {
+    net: Net,
+    rig: Rig,
+    nodes: Vec<u16>,
+}
+
+impl Site {
+    fn new(nodes: &[u16], more: &[String]) -> Site {
+        let net = Net::start(&[]);
+        for node in nodes {
+            net.by_hand(*node, "add", 1, Some(theirs(*node)));
+        }
+        let rig = net.gateway(nodes, more);
+        let site = Site {
+            net,
+            rig,
+            nodes: nodes.to_vec(),
+        };
+        until(&site.rig, "the strangers' codes are known", || {
+            let known = |node: &u16| site.ours(*node)["unmanaged_codes"] == 1;
+            nodes.iter().all(known)
+        });
+        site
+    }
+
+    fn device(&self, node: u16) -> Value {
+        device(&self.rig, &self.net.id(node))
+    }
+
+    /// What Seam has no word for.
+    fn ours(&self, node: u16) -> Value {
+        self.device(node)["properties"]["lockbridge"].clone()
+    }
+
+    fn book(&self, node: u16, pin: &str) -> Value {
+        let booked = book(&self.rig, &[self.net.id(node)], &json!({"code": pin}));
+        codes(&booked)[0].clone()
+    }
+
+    #[track_caller]
+    fn is(&self, code: &Value, status: &str) {
+        until(&self.rig, status, || {
+            all_are(&self.rig, std::slice::from_ref(code), status)
+        });
+    }
+
+    /// Waits until a device waits for this reason.
+    #[track_caller]
+    fn waits(&self, node: u16, reason: &str) {
+        until(&self.rig, reason, || self.ours(node)["waiting"] == reason);
+    }
+
+    #[track_caller]
+    fn take_off(&self, code_made: &Value) {
+        let id = &code_made["access_code_id"];
+        self.rig
+            .post("/access_codes/delete", json!({"access_code_id": id}))
+            .ok();
+        until(&self.rig, "it is gone", || code(&self.rig, id).is_null());
+    }
+
+    /// What holds at the end of every test.
+    #[track_caller]
+    fn end(&self) {
+        for node in &self.nodes {
+            assert_eq!(
+                self.net.table(*node),
+                [(1, theirs(*node).to_owned())],
+                "node {node}"
+            );
+            assert_eq!(self.net.frames(*node, "clear_alls"), 0, "node {node}");
+        }
+        log_hides(&self.rig, &[PIN, THEIRS]);
+    }
+}
+
+fn theirs(node: u16) -> &'static str {
+    if node == SHORT { "9090" } else { THEIRS }
+}
+
+/// I7: what is not heard is not proven; I4: what was not heard is made good; nothing is there twice.
+#[test]
+fn silence_proves_nothing_and_does_no_harm() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
+    for node in site.nodes.clone() {
+        for fault in ["dead", "mute", "late"] {
+            site.net.fault(node, fault);
+            let made = site.book(node, PIN);
+            site.waits(node, "device_silent");
+            assert!(
+                all_are(&site.rig, std::slice::from_ref(&made), "setting"),
+                "{fault}"
+            );
+            site.net.fault(node, "none");
+            site.is(&made, "set");
+            let pins = site.net.pins(node);
+            assert_eq!(
+                pins.iter().filter(|pin| *pin == PIN).count(),
+                1,
+                "{fault}: {pins:?}"
+            );
+            site.take_off(&made);
+        }
+    }
+    site.end();
+}
+
+/// I7, I4: late and repeated reports are reports.
+#[test]
+fn slow_and_repeated_answers_are_answers() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
+    for node in site.nodes.clone() {
+        for fault in ["slow", "duplicate"] {
+            site.net.fault(node, fault);
+            let made = site.book(node, PIN);
+            site.is(&made, "set");
+            assert_eq!(site.net.pins(node), [THEIRS, PIN]);
+            site.net.fault(node, "none");
+            site.take_off(&made);
+        }
+    }
+    nobody_was_blamed(&site.rig);
+    site.end();
+}
+
+/// I12: a no is told, and backs off this code alone.
+#[test]
+fn a_refusal_is_told_and_the_next_code_goes_through() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN], &[]);
+    for node in site.nodes.clone() {
+        site.net.strikes(node, "refuse", 1);
+        let refused = site.book(node, PIN);
+        site.waits(node, "refused_by_device");
+        let other = site.book(node, "71203984");
+        site.is(&other, "set");
+        assert!(all_are(&site.rig, std::slice::from_ref(&refused), "setting"));
+        assert_eq!(site.net.pins(node), [THEIRS, "71203984"]);
+        site.take_off(&refused);
+        site.take_off(&other);
+    }
+    nobody_was_blamed(&site.rig);
+    site.end();
+}
+
+/// I7: a claim that the table denies is none, Supervision or not.
+#[test]
+fn a_claim_without_deed_is_no_proof() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
+    for node in site.nodes.clone() {
+        site.net.strikes(node, "ignore", 1);
+        let made = site.book(node, PIN);
+        until(&site.rig, "the claim is denied", || {
+            let waiting = site.ours(node)["waiting"].clone();
+            waiting == "not_stored_by_device" || waiting == "refused_by_device"
+        });
+        assert_eq!(site.net.pins(node), [THEIRS]);
+        site.take_off(&made);
+    }
+    site.end();
+}
+
+/// I7, I6: other digits than ours are no proof, and are nobody's to erase.
+#[test]
+fn other_digits_are_no_proof() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN], &[]);
+    for node in site.nodes.clone() {
+        site.net.strikes(node, "corrupt", 1);
+        let made = site.book(node, PIN);
+        until(&site.rig, "the other digits are seen", || {
+            let waiting = site.ours(node)["waiting"].clone();
+            waiting == "not_stored_by_device" || waiting == "refused_by_device"
+        });
+        assert!(!all_are(&site.rig, std::slice::from_ref(&made), "set"));
+        site.take_off(&made);
+        let there = site.net.table(node);
+        assert_eq!(there.len(), 2, "what is not ours was erased: {there:?}");
+        site.net.by_hand(node, "remove", 2, None);
+    }
+    site.end();
+}
+
+/// I7: what a lock loses is found missing, told, and set again. A change at the lock is heard at once where the
+/// lock tells of it.
+#[test]
+fn what_is_lost_or_changed_at_the_lock_is_set_again() {
+    let site = Site::new(&[SUITE, PLAIN], &[]);
+    for node in site.nodes.clone() {
+        let made = site.book(node, PIN);
+        site.is(&made, "set");
+        site.net.by_hand(node, "remove", 2, None);
+        until(&site.rig, "the loss is told", || {
+            let lost = events(&site.rig, "access_code.deleted_external_to_seam");
+            lost.iter()
+                .any(|event| event["access_code_id"] == made["access_code_id"])
+        });
+        until(&site.rig, "it is set again", || {
+            site.net.pins(node) == [THEIRS, PIN]
+        });
+        site.is(&made, "set");
+        site.take_off(&made);
+    }
+    site.end();
+}
+
+/// I6, I2: a lock that takes only some PINs gets none of the others, and a lock that takes none refuses.
+#[test]
+fn locks_that_take_less() {
+    let known = "[[zwave.lock]]\nnode = 2\nlengths = [4]\n".to_owned();
+    let site = Site::new(&[SHORT, MASKED, SUITE], &[known]);
+    let refused = |node: u16, says: &str| {
+        let body = json!({"device_ids": [site.net.id(node)], "code": PIN});
+        let answer = site.rig.post("/access_codes/create_multiple", body);
+        answer.refused(400, "invalid_input", says);
+    };
+    refused(SHORT, "takes codes of 4 digits");
+    refused(UNSECURED, "without encryption");
+    refused(GATE, "takes no codes");
+    // One PIN for a group is one that all of them take.
+    let doors = [SHORT, MASKED, SUITE].map(|node| site.net.id(node));
+    let members = codes(&book(&site.rig, &doors, &json!({"preferred_code_length": 8})));
+    until(&site.rig, "all are set", || all_are(&site.rig, &members, "set"));
+    let pin = members[0]["code"].as_str().unwrap();
+    assert_eq!(pin.len(), 4);
+    assert_eq!(site.net.pins(SHORT), ["9090", pin]);
+    assert_eq!(site.net.pins(MASKED), [THEIRS, pin]);
+    members.iter().for_each(|member| site.take_off(member));
+    assert_eq!(site.net.frames(UNSECURED, "sets"), 0);
+    site.end();
+}
+
+/// I8: PINs go in the clear to a lock that is allowed by name, and to no other.
+#[test]
+fn an_unsecured_lock_is_allowed_one_by_one() {
+    let allowed = "[[zwave.lock]]\nnode = 8\nname = \"Shed\"\nallow_unsecured = true\n".to_owned();
+    let site = Site::new(&[UNSECURED], &[allowed]);
+    assert_eq!(site.device(UNSECURED)["display_name"], "Shed");
+    let made = site.book(UNSECURED, PIN);
+    site.is(&made, "set");
+    site.take_off(&made);
+    site.end();
+}
+
+/// What locks tell, with the code it belongs to and never its PIN; and doors that are moved.
+#[test]
+fn what_happens_at_the_door_is_told() {
+    let site = Site::new(&[SUITE], &[]);
+    let made = site.book(SUITE, PIN);
+    site.is(&made, "set");
+    let told = |kind: &str, says: &dyn Fn(&Value) -> bool| {
+        until(&site.rig, kind, || events(&site.rig, kind).iter().any(says));
+    };
+    let method = |word: &'static str| move |event: &Value| event["method"] == word;
+    assert_eq!(site.net.keypad(SUITE, &json!({"code": PIN}))["opened"], true);
+    told("lock.unlocked", &|event| {
+        event["method"] == "keycode" && event["access_code_id"] == made["access_code_id"]
+    });
+    until(&site.rig, "the bolt is in", || {
+        site.device(SUITE)["properties"]["locked"] == false
+    });
+    site.net.keypad(SUITE, &json!({"event": "lock", "code": PIN}));
+    told("lock.locked", &method("keycode"));
+    site.net.keypad(SUITE, &json!({"event": "manual_unlock"}));
+    told("lock.unlocked", &method("manual"));
+    site.net.keypad(SUITE, &json!({"event": "auto_lock"}));
+    told("lock.locked", &method("automatic"));
+    assert_eq!(
+        site.net.keypad(SUITE, &json!({"code": "11223344"}))["opened"],
+        false
+    );
+    site.net.keypad(SUITE, &json!({"event": "keypad_off"}));
+    told("lock.access_denied", &|_| true);
+    site.net.keypad(SUITE, &json!({"event": "tamper"}));
+    told("device.tampered", &|_| true);
+    site.net.keypad(SUITE, &json!({"event": "jam"}));
+    told("lockbridge.lock.jammed", &|_| true);
+    site.net
+        .post(&format!("/nodes/{SUITE}/battery"), &json!({"level": 12}));
+    told("device.low_battery", &|event| {
+        event["battery_level"].as_f64().unwrap() < 0.13
+    });
+    assert_eq!(site.device(SUITE)["properties"]["battery"]["status"], "low");
+
+    for (path, kind, locked) in [
+        ("/locks/lock_door", "lock.locked", true),
+        ("/locks/unlock_door", "lock.unlocked", false),
+    ] {
+        let asked = site.rig.post(path, json!({"device_id": site.net.id(SUITE)})).ok();
+        let attempt = asked["action_attempt"]["action_attempt_id"].clone();
+        told(kind, &|event| event["action_attempt_id"] == attempt);
+        assert_eq!(site.net.state(SUITE)["locked"], locked);
+        // The lock's own word for it is no second event.
+        let by_radio = |event: &&Value| event["method"] == "remote";
+        assert_eq!(events(&site.rig, kind).iter().filter(by_radio).count(), 1);
+    }
+    site.take_off(&made);
+    site.end();
+}
