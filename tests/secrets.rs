@@ -544,6 +544,7 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         deleted_at: None,
         pending: None,
         device_offline: false,
+        radio_away: None,
         device_removed: false,
         external: None,
         clock_untrusted: None,

@@ -54,9 +54,9 @@ const UNIFIED_SCHEMA: u32 = 48;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
-/// Pauses between two looks at a stick that did not answer. The server closes its connections some 12 s
+/// Pauses between two looks at a stick that did not answer, in seconds. The server closes its connections some 12 s
 /// after its stick has gone.
-const PROBE_PAUSES: [Duration; 4] = [1, 2, 4, 8].map(Duration::from_secs);
+const PROBE_PAUSES_S: [u64; 4] = [1, 2, 4, 8];
 /// What one lock may say by itself in a minute: more than any door moves.
 const MOST_WORDS: u32 = 60;
 const WORDS_PER: Duration = Duration::from_secs(60);
@@ -454,7 +454,7 @@ async fn ask_again(line: Line, unified: bool, node_id: u16) -> Option<Described>
 /// Returns once the stick answers again, or so late that the server would have closed the connection of
 /// a stick that is gone. Not every stick can be asked.
 async fn probe_stick(line: Line, clock: Clock) {
-    let mut pauses = PROBE_PAUSES.into_iter();
+    let mut pauses = PROBE_PAUSES_S.into_iter().map(Duration::from_secs);
     let mut pause = pauses.next();
     while let Some(span) = pause {
         clock.sleep(span).await;
