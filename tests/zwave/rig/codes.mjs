@@ -207,8 +207,11 @@ export class Credentials extends Table {
     })
   }
 
+  // The user goes with the last code it had.
   remove(slot) {
+    const { user } = this.holds(slot)
     this.node.state.delete(`UserCredential_cred_${UserCredentialType.PINCode}_${slot}`)
+    if (!this.list().some((row) => row.user === user)) this.node.state.delete(`UserCredential_user_${user}`)
   }
 
   kindOf(cc) {

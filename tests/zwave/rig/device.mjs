@@ -20,9 +20,6 @@ import { createDefaultMockNodeBehaviors } from 'zwave-js/Testing'
 // What strikes in which place, with the time each kind takes unless told otherwise.
 export const RADIO_FAULTS = { dead: 1000, mute: 0, slow: 500, late: 1500, duplicate: 0 }
 
-// How long a mocked controller waits for an acknowledgement.
-const ACK_TIMEOUT = 1000
-
 const encapsulated = (cc) =>
   cc instanceof Security2CCMessageEncapsulation || cc instanceof SecurityCCCommandEncapsulation
 
@@ -41,13 +38,16 @@ export class Device {
   #turn = Promise.resolve()
   // The driver and this node share a nonce of Security 2; a driver that was started anew has none.
   #inStep = false
+  #air
 
   /**
-   * `behavior(cc)` answers an application command, or leaves it to the mock by answering nothing;
-   * `kindOf(cc)` names it for the tally.
+   * `air.heard()` says whether a driver listens, and `air.forget()` lets the controller forget what it
+   * recorded. `behavior(cc)` answers an application command, or leaves it to the mock by answering
+   * nothing; `kindOf(cc)` names it for the tally.
    */
-  constructor(node, forget, { behavior, kindOf }) {
+  constructor(node, air, { behavior, kindOf }) {
     this.node = node
+    this.#air = air
     this.#secure = node.implementedCCs.has(CC['Security 2']) ? 'S2' : node.implementedCCs.has(CC.Security) ? 'S0' : 'none'
     node.defineBehavior(...createDefaultMockNodeBehaviors())
     node.defineBehavior({
@@ -64,7 +64,7 @@ export class Device {
       // The mock keeps every frame for assertions, and a run may be long.
       node.clearReceivedControllerFrames()
       node.clearSentControllerFrames()
-      forget()
+      air.forget()
       return this.#arrived(frame)
     }
     node.sendToController = (frame) => this.#leaves(frame)
@@ -87,9 +87,21 @@ export class Device {
     return fault
   }
 
-  /** A report that the node makes by itself. Done when it is on the air. */
-  say(cc) {
-    return this.#inTurn(() => this.node.sendToController(createMockZWaveRequestFrame(cc, { ackRequested: false })))
+  /** A report that the node makes by itself. Done when it is on the air, or when nobody listens. */
+  async say(cc) {
+    if (!this.#air.heard()) return
+    await this.#inTurn(() => this.node.sendToController(createMockZWaveRequestFrame(cc, { ackRequested: false })))
+  }
+
+  /**
+   * What becomes of a frame for a node that hears nothing: no acknowledgement, after a while. Nothing if
+   * the node hears. It must be asked before the frame is on the air, where the mock takes it apart and
+   * counts it as received.
+   */
+  unheard(frame) {
+    if (frame.type !== MockZWaveFrameType.Request) return undefined
+    const dead = this.strike(['dead'])
+    return dead && pass(dead.ms, createMockZWaveAckFrame({ ack: false }))
   }
 
   /** A new driver: what was agreed with the last one is void. */
@@ -104,21 +116,9 @@ export class Device {
   }
 
   #arrived(frame) {
-    if (frame.type !== MockZWaveFrameType.Request) {
-      return this.fault.kind === 'dead' ? undefined : this.#receive(frame)
-    }
-    const dead = this.strike(['dead'])
-    if (dead) return this.#unheard(dead.ms)
+    if (frame.type !== MockZWaveFrameType.Request || isTransport(frame.payload)) return this.#receive(frame)
     if (frame.payload instanceof Security2CCMessageEncapsulation) this.#inStep = true
-    if (isTransport(frame.payload)) return this.#receive(frame)
     return this.#inTurn(() => this.#receive(frame))
-  }
-
-  // A controller that gives up earlier than the mock does is told that there was no answer.
-  async #unheard(ms) {
-    if (ms >= ACK_TIMEOUT) return
-    await pass(ms)
-    await this.#send(createMockZWaveAckFrame({ ack: false }))
   }
 
   async #leaves(frame) {

@@ -58,7 +58,7 @@ export class Lock {
   // Codes that will be lost, by slot: how many more reads still show them.
   #fading = new Map()
 
-  constructor(node, kind, forget) {
+  constructor(node, kind, air) {
     this.#kind = kind
     const stock = createDefaultMockNodeBehaviors()
     const byTheMock = async (cc) => {
@@ -70,11 +70,15 @@ export class Lock {
     }
     if (kind.codes?.cc === CC['User Code']) this.#codes = new UserCodes(node, kind.codes)
     if (kind.codes?.cc === CC['User Credential']) this.#codes = new Credentials(node, kind.codes, byTheMock)
-    this.#device = new Device(node, forget, {
+    this.#device = new Device(node, air, {
       behavior: (cc) => this.#answer(cc),
       kindOf: (cc) => this.#kindOf(cc),
     })
     if (kind.lock) this.#move(DoorLockMode.Secured)
+  }
+
+  unheard(frame) {
+    return this.#device.unheard(frame)
   }
 
   strangers() {

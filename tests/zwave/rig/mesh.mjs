@@ -9,13 +9,16 @@ import { capabilities, network } from './nodes.mjs'
 export const mesh = async ({ serial, homeId, securityKeys, moreLocks }) => {
   const controller = await MockController.create({ mockPort: serial, homeId, ownNodeId: 1, securityKeys })
   controller.defineBehavior(...createDefaultMockControllerBehaviors())
+  // The mock keeps every message for assertions, and a run may be long.
+  const air = { heard: () => serial.open, forget: () => controller.clearReceivedHostMessages() }
   const locks = new Map()
   for (const [id, kind] of network(moreLocks)) {
     const node = await MockNode.create({ id, controller, capabilities: capabilities(kind) })
     controller.addNode(node)
-    // The mock keeps every message for assertions, and a run may be long.
-    locks.set(id, new Lock(node, kind, () => controller.clearReceivedHostMessages()))
+    locks.set(id, new Lock(node, kind, air))
   }
+  const sendToNode = controller.sendToNode.bind(controller)
+  controller.sendToNode = (node, frame) => locks.get(node.id).unheard(frame) ?? sendToNode(node, frame)
   const dropExpectations = () => {
     for (const ack of controller.expectedHostACKs.splice(0)) ack.resolve()
   }

@@ -46,6 +46,10 @@ export class SerialPort {
     return this.#listener !== undefined
   }
 
+  get open() {
+    return this.#socket !== undefined
+  }
+
   async plug() {
     if (this.plugged) return
     this.#listener = createServer((socket) => this.#opened(socket)).listen(this.#port, '127.0.0.1')
