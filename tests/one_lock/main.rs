@@ -1,5 +1,6 @@
 //! The core and one simulated lock, event by event: what happens between a question and its answer.
 
+mod network;
 mod why;
 
 use std::collections::VecDeque;

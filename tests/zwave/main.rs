@@ -9,7 +9,6 @@
 //! Tables are those of the mocked locks themselves, which neither driver nor gateway can colour.
 
 #[path = "../mqtt/broker.rs"]
-#[allow(dead_code, reason = "only its listener is needed")]
 mod broker;
 #[path = "../common/mod.rs"]
 mod common;

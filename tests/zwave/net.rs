@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::common::{Rig, exchange};
 
 /// Nothing here takes longer than this, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// What is waited for is looked at so often, and whenever something happens.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -38,14 +38,20 @@ impl Net {
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(cache.path().join("rig.log")).unwrap())
             .spawn()
             .expect("Node is there: tests/run installs what the rig needs");
         let mut line = String::new();
         let mut said = BufReader::new(process.stdout.take().unwrap());
         said.read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("the rig does not start: say tests/run once, for its packages"));
+        let told: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let log = std::fs::read_to_string(cache.path().join("rig.log")).unwrap();
+            let end = log.len().saturating_sub(2000);
+            panic!(
+                "the rig does not start; tests/run installs its packages:\n{}",
+                log.get(end..).unwrap_or_default()
+            )
+        });
         let port = |key: &str| u16::try_from(told[key].as_u64().unwrap()).unwrap();
         Net {
             control: format!("127.0.0.1:{}", port("control")),
@@ -145,6 +151,17 @@ impl Net {
         self.call("GET", &format!("/nodes/{node}/state"), &Value::Null)
     }
 
+    /// Makes everything as it was at first.
+    pub fn tidy(&self, nodes: &[u16]) {
+        for node in nodes {
+            self.fault(*node, "none");
+            for (slot, _) in self.table(*node) {
+                self.by_hand(*node, "remove", u16::try_from(slot).unwrap(), None);
+            }
+            self.call("DELETE", &format!("/nodes/{node}/frames"), &Value::Null);
+        }
+    }
+
     /// How many frames of a kind reached a node.
     pub fn frames(&self, node: u16, kind: &str) -> u64 {
         let frames = self.call("GET", &format!("/nodes/{node}/frames"), &Value::Null);
@@ -182,10 +199,22 @@ pub fn until(rig: &Rig, what: &str, so: impl Fn() -> bool) {
     while !so() {
         #[allow(clippy::disallowed_methods, reason = "a deadline, so that a test ends")]
         let waited = began.elapsed();
-        assert!(waited < PATIENCE, "in vain: {what}");
+        assert!(waited < PATIENCE, "in vain: {what}\n{}", causes(rig));
         // Nothing happening is as good as something.
         let _ = stream.read(&mut heard);
     }
+}
+
+/// Why each device is as it is.
+fn causes(rig: &Rig) -> String {
+    let listed = rig.post("/devices/list", json!({})).ok();
+    let devices = listed["devices"].as_array().unwrap().iter();
+    let cause = |device: &Value| {
+        let id = device["device_id"].as_str().unwrap();
+        let why = rig.get(&format!("/lockbridge/v1/devices/{id}/why"));
+        format!("{}\n", why.body["why"]["sentence"])
+    };
+    devices.map(cause).collect()
 }
 
 /// Books codes for these devices with this PIN, or a drawn one; returns the whole answer.

@@ -21,6 +21,9 @@ const OURS: &str = "lockbridge";
 /// The kind of credential that is a PIN.
 const PIN: u8 = 1;
 
+/// An answer may be lost together with the stick, which only the next question tells; or come late.
+const LOOKS: usize = 2;
+
 /// Codes of the driver's errors.
 mod zwave {
     /// The stick does not answer.
@@ -29,8 +32,14 @@ mod zwave {
     pub const DROPPED: u32 = 202;
     /// The stick refuses to send.
     pub const RESPONSE_NOK: u32 = 203;
-    /// A node did not acknowledge, or not answer in time, or its command waited too long.
-    pub const SILENT: [u32; 3] = [201, 204, 215];
+    /// The driver ends, was reset, or is not ready.
+    pub const DRIVER: std::ops::RangeInclusive<u32> = 100..=104;
+    /// Its serial port closed by itself.
+    pub const SERIAL_PORT_CLOSED: u32 = 112;
+    /// It knows no such function.
+    pub const NOT_SUPPORTED: u32 = 105;
+    /// What was asked for makes no sense, to the driver or for this node.
+    pub const REFUSED: std::ops::RangeInclusive<u32> = 300..=399;
 }
 
 /// A command of the server.
@@ -231,6 +240,62 @@ impl Asked<'_> {
         Ok(said(changed.result))
     }
 
+    /// What a slot holds; `None` if nothing came back.
+    async fn look_once(&self, slot: Slot) -> Result<Option<Held>, Failed> {
+        match self.codes()? {
+            (at, Scheme::UserCode(_)) => {
+                let args = [Argument::Number(slot.0)];
+                let code: wire::UserCode = self.invoke(at, wire::class::USER_CODE, "get", &args).await?;
+                Ok(code
+                    .response
+                    .map(|report| match (report.user_id_status, report.user_code.0) {
+                        // Free, or there is no such slot.
+                        (0 | 254, _) => Held::Empty,
+                        (status, Some(pin)) => Held::Digits {
+                            pin,
+                            enabled: status == 1,
+                        },
+                        (_, None) => Held::Hidden,
+                    }))
+            }
+            (at, Scheme::UserCredential) => {
+                let one: wire::OneCredential = self
+                    .ask(&Command::GetCredential {
+                        at,
+                        credential_type: PIN,
+                        credential_slot: slot,
+                    })
+                    .await?;
+                Ok(one
+                    .credential
+                    .map(|credential| match (credential.user_id, credential.data.0) {
+                        (0, _) => Held::Empty,
+                        (_, Some(pin)) => Held::Digits { pin, enabled: true },
+                        (_, None) => Held::Hidden,
+                    }))
+            }
+        }
+    }
+
+    /// Where the bolt is; `None` if nothing came back.
+    async fn bolt_once(&self) -> Result<Option<Option<bool>>, Failed> {
+        let (endpoint, class) = self.parts.bolt.ok_or(Failed::Refused(Objection::Other))?;
+        let at = At {
+            node_id: self.node,
+            endpoint,
+        };
+        match class {
+            wire::class::LOCK => {
+                let told: wire::Response<bool> = self.invoke(at, class, "get", &[]).await?;
+                Ok(told.response.map(Some))
+            }
+            _ => {
+                let told: wire::Response<wire::DoorLockReport> = self.invoke(at, class, "get", &[]).await?;
+                Ok(told.response.map(|report| wire::bolt(report.current_mode)))
+            }
+        }
+    }
+
     /// A user of our own with this code. What stands there under somebody else's name stays.
     async fn add_user(&self, at: At, slot: Slot, data: &str) -> Result<Said, Failed> {
         let added: wire::Added = self
@@ -279,37 +344,12 @@ impl Asked<'_> {
 
 impl Node for Asked<'_> {
     async fn look(&self, slot: Slot) -> Result<Held, Failed> {
-        match self.codes()? {
-            (at, Scheme::UserCode(_)) => {
-                let args = [Argument::Number(slot.0)];
-                let code: wire::UserCode = self.invoke(at, wire::class::USER_CODE, "get", &args).await?;
-                let report = code.response.ok_or(Failed::Silent)?;
-                Ok(match (report.user_id_status, report.user_code.0) {
-                    // Free, or there is no such slot.
-                    (0 | 254, _) => Held::Empty,
-                    (status, Some(pin)) => Held::Digits {
-                        pin,
-                        enabled: status == 1,
-                    },
-                    (_, None) => Held::Hidden,
-                })
-            }
-            (at, Scheme::UserCredential) => {
-                let one: wire::OneCredential = self
-                    .ask(&Command::GetCredential {
-                        at,
-                        credential_type: PIN,
-                        credential_slot: slot,
-                    })
-                    .await?;
-                let credential = one.credential.ok_or(Failed::Silent)?;
-                Ok(match (credential.user_id, credential.data.0) {
-                    (0, _) => Held::Empty,
-                    (_, Some(pin)) => Held::Digits { pin, enabled: true },
-                    (_, None) => Held::Hidden,
-                })
+        for _ in 0..LOOKS {
+            if let Some(held) = self.look_once(slot).await? {
+                return Ok(held);
             }
         }
+        Err(Failed::Silent)
     }
 
     async fn write(&self, slot: Slot, pin: &Pin, over: bool) -> Result<Said, Failed> {
@@ -382,22 +422,12 @@ impl Node for Asked<'_> {
     }
 
     async fn bolt(&self) -> Result<Option<bool>, Failed> {
-        let (endpoint, class) = self.parts.bolt.ok_or(Failed::Refused(Objection::Other))?;
-        let at = At {
-            node_id: self.node,
-            endpoint,
-        };
-        match class {
-            wire::class::LOCK => {
-                let told: wire::Response<bool> = self.invoke(at, class, "get", &[]).await?;
-                told.response.map(Some).ok_or(Failed::Silent)
-            }
-            _ => {
-                let told: wire::Response<wire::DoorLockReport> = self.invoke(at, class, "get", &[]).await?;
-                let report = told.response.ok_or(Failed::Silent)?;
-                Ok(wire::bolt(report.current_mode))
+        for _ in 0..LOOKS {
+            if let Some(locked) = self.bolt_once().await? {
+                return Ok(locked);
             }
         }
+        Err(Failed::Silent)
     }
 
     async fn pause(&self, span: Duration) {
@@ -435,10 +465,14 @@ pub fn failure(unanswered: &Unanswered) -> Failed {
             zwave::CONTROLLER_TIMEOUT | zwave::RESPONSE_NOK => Failed::Away,
             // Queued behind a command to a dead node, it is dropped too.
             zwave::DROPPED if why.to_lowercase().contains("serial port") => Failed::Away,
-            zwave::DROPPED => Failed::Silent,
-            code if zwave::SILENT.contains(&code) => Failed::Silent,
-            _ => Failed::Refused(Objection::Other),
+            zwave::SERIAL_PORT_CLOSED => Failed::Away,
+            code if zwave::DRIVER.contains(&code) => Failed::Away,
+            zwave::NOT_SUPPORTED => Failed::Refused(Objection::Other),
+            code if zwave::REFUSED.contains(&code) => Failed::Refused(Objection::Other),
+            // No acknowledgement, no answer in time, and whatever else may pass.
+            _ => Failed::Silent,
         },
-        Unanswered::Error { zwave: None, .. } => Failed::Refused(Objection::Other),
+        // The server itself: a driver that has just started does not know its nodes yet.
+        Unanswered::Error { zwave: None, .. } => Failed::Silent,
     }
 }

@@ -89,6 +89,8 @@ fn change(seen: &Seen) -> Option<Word> {
     let happened = [
         seen.jammed.then_some(Word::Jammed),
         seen.keypad_off.then_some(Word::Denied),
+        seen.tampered.then_some(Word::Tampered),
+        seen.battery_low.then_some(Word::BatteryLow),
     ];
     state(seen).chain(happened.into_iter().flatten()).next()
 }

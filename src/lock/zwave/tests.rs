@@ -299,6 +299,16 @@ fn values_that_changed() {
         updated(113, "Access Control", keypad, json!(16), none()),
         Some(Word::Denied)
     );
+    let cover = json!("Cover status");
+    assert_eq!(
+        updated(113, "Home Security", cover, json!(3), json!(0)),
+        Some(Word::Tampered)
+    );
+    let battery = json!("Battery maintenance status");
+    assert_eq!(
+        updated(113, "Power Management", battery, json!(11), none()),
+        Some(Word::BatteryLow)
+    );
     assert_eq!(updated(99, "userCode", json!(1), json!("3131"), json!("")), None);
 }
 
@@ -347,7 +357,8 @@ fn who_is_to_blame_for_a_missing_answer() {
     );
     assert_eq!(error(Some(200), "Timeout"), Failed::Away);
     assert!(matches!(error(Some(322), "out of range"), Failed::Refused(_)));
-    assert!(matches!(error(None, "node_not_found"), Failed::Refused(_)));
+    assert_eq!(error(Some(102), "The driver was destroyed"), Failed::Away);
+    assert_eq!(error(None, "node_not_found"), Failed::Silent);
     assert_eq!(ask::failure(&Unanswered::Gone), Failed::Away);
     assert_eq!(ask::failure(&Unanswered::Late), Failed::Silent);
 }

@@ -167,6 +167,8 @@ pub struct Seen {
     pub battery: Option<u8>,
     pub jammed: bool,
     pub keypad_off: bool,
+    pub tampered: bool,
+    pub battery_low: bool,
     /// A code that is there shows no digits.
     pub masked: bool,
     /// Configuration parameter 16: on some locks how many digits every code has.
@@ -185,6 +187,12 @@ impl Seen {
                 ("Keypad state", number) => self.keypad_off = number == Some(16),
                 _ => {}
             },
+            (class::NOTIFICATION, "Home Security") if key == "Cover status" => {
+                self.tampered = value.value.number() == Some(3);
+            }
+            (class::NOTIFICATION, "Power Management") if key == "Battery maintenance status" => {
+                self.battery_low = matches!(value.value.number(), Some(10 | 11));
+            }
             (class::USER_CODE, "userCode") => self.masked |= value.value.is_mask(),
             (class::CONFIGURATION, "16") => {
                 self.parameter_16 = value.value.number().and_then(|n| n.try_into().ok());

@@ -91,7 +91,9 @@ const control = createServer(async (request, response) => {
     (told) => [200, told],
     (error) => [error instanceof Mistake ? 400 : 500, { error: error.message }],
   )
-  response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  const text = JSON.stringify(body)
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+  response.writeHead(code, headers).end(text)
 })
 control.listen(0, '127.0.0.1')
 await once(control, 'listening')

@@ -1,0 +1,238 @@
+//! A lock of which a network tells, a radio that goes away, and what locks say by themselves.
+
+use std::collections::BTreeSet;
+
+use lockbridge::model::{By, Closed, Detail, Outage, Word};
+
+use super::*;
+
+/// The lock of a network, as it is told of.
+fn spec(setup: &Setup) -> DeviceSpec {
+    DeviceSpec {
+        device: DEVICE,
+        name: "Cellar".into(),
+        driver: "zwave".into(),
+        radio: radio(),
+        capabilities: setup.capabilities.clone(),
+        simulated: false,
+    }
+}
+
+fn radio() -> RadioId {
+    RadioId("radio".into())
+}
+
+/// A gateway whose configuration names no device.
+fn start(site: &mut Site) {
+    let (vault, content) = Vault::open(&mut site.disk, &SealKey::new([7; SealKey::BYTES]), [1; 16]).unwrap();
+    let radios = [(radio(), 1)].into();
+    let none = Vec::new();
+    let (gateway, _) = Gateway::boot(
+        vault,
+        content,
+        none,
+        radios,
+        Settings::default(),
+        BOOT,
+        site.now.known(),
+    )
+    .unwrap();
+    site.gateway = gateway;
+    site.under_way.clear();
+    site.told = site.newest_event();
+    site.tell(Event::Timer);
+}
+
+/// A network with one lock, which was met.
+fn network() -> Site {
+    let mut site = Site::with("slots");
+    site.disk = MemoryStore::new();
+    start(&mut site);
+    meet(&mut site);
+    site
+}
+
+fn meet(site: &mut Site) {
+    let spec = spec(site.lock.setup());
+    site.tell(Event::Met(Box::new(spec)));
+    site.tell(Event::Census(radio(), [DEVICE].into()));
+    site.tell(Event::Radio(radio(), None));
+    site.settle();
+}
+
+fn lose(site: &mut Site) {
+    site.tell(Event::Radio(radio(), Some(Outage::Stick)));
+}
+
+fn kinds(site: &Site) -> Vec<EventKind> {
+    site.gateway.events().map(|event| event.kind).collect()
+}
+
+fn status(site: &Site, code: CodeId) -> Status {
+    site.gateway.code(code, site.now).unwrap().status
+}
+
+#[test]
+fn a_radio_that_is_away_is_asked_nothing_and_blames_no_lock() {
+    let mut site = network();
+    lose(&mut site);
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.wait(2 * HOUR);
+    assert!(site.under_way.is_empty(), "it was asked all the same");
+    let view = site.gateway.device(DEVICE, site.now).unwrap();
+    assert!(!view.online && view.radio_away.is_some() && view.offline_since.is_none());
+    assert!(matches!(site.reason(code), Some(Waiting::RadioAway(away)) if away.outage == Outage::Stick));
+    site.tell(Event::Radio(radio(), None));
+    assert_eq!(site.under_way.len(), 1, "at once");
+    site.settle();
+    assert_eq!(status(&site, code), Status::Set);
+    let kinds = kinds(&site);
+    assert!(!kinds.contains(&EventKind::DeviceDisconnected));
+    let radio = [EventKind::RadioAway, EventKind::RadioBack];
+    let told: Vec<_> = kinds.into_iter().filter(|kind| radio.contains(kind)).collect();
+    assert_eq!(told, radio);
+}
+
+#[test]
+fn what_a_lost_radio_cut_is_in_doubt_and_nobodys_fault() {
+    let mut site = network();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    let exchange = site.under_way.pop_front().unwrap();
+    lose(&mut site);
+    let outcome = Outcome {
+        findings: vec![Finding::Cut],
+        took: Duration::from_secs(1),
+    };
+    site.tell(Event::Done(exchange.call, outcome));
+    assert!(site.under_way.is_empty());
+    // The lock may hold it: its deletion must ask.
+    let delete = Delete { code, device: None };
+    site.ask(Verb::Delete, None, Request::Delete(delete));
+    assert_eq!(status(&site, code), Status::Removing);
+    site.tell(Event::Radio(radio(), None));
+    assert!(matches!(site.under_way[0].steps[0], Step::Remove { ref pins, .. } if *pins == [pin("4711")]));
+    site.settle();
+    assert!(site.gateway.code(code, site.now).is_none());
+    assert!(!kinds(&site).contains(&EventKind::DeviceDisconnected));
+}
+
+#[test]
+fn a_lock_that_was_met_is_there_after_a_start_without_its_network() {
+    let mut site = network();
+    let set = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    start(&mut site);
+    let view = site.gateway.device(DEVICE, site.now).unwrap();
+    assert_eq!(
+        (view.name.as_str(), view.removed, view.online),
+        ("Cellar", false, false)
+    );
+    assert!(view.radio_away.is_some_and(|away| away.outage == Outage::Server));
+    assert_eq!(status(&site, set), Status::Set);
+    let waiting = site.create(Some("4812"), Window::Ongoing, None).code;
+    assert!(site.under_way.is_empty());
+    meet(&mut site);
+    assert_eq!(status(&site, waiting), Status::Set);
+    // It was added once, whatever it went through.
+    let added = kinds(&site)
+        .into_iter()
+        .filter(|kind| *kind == EventKind::DeviceAdded);
+    assert_eq!(added.count(), 1);
+}
+
+#[test]
+fn what_a_whole_description_lacks_is_gone_and_may_come_back() {
+    let mut site = network();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    site.tell(Event::Census(radio(), BTreeSet::new()));
+    assert!(site.gateway.device(DEVICE, site.now).unwrap().removed);
+    let Answer::Refused(refusal) = site.try_create(Some("4812"), Window::Ongoing, None) else {
+        panic!("it is gone")
+    };
+    assert_eq!(refusal.reason, Reason::DeviceRemoved);
+    start(&mut site);
+    assert!(
+        site.gateway.device(DEVICE, site.now).unwrap().removed,
+        "over a start too"
+    );
+    meet(&mut site);
+    assert!(!site.gateway.device(DEVICE, site.now).unwrap().removed);
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn what_was_found_out_holds_while_it_is_found_out_anew() {
+    let mut site = network();
+    let mut unknown = spec(site.lock.setup());
+    unknown.capabilities.closed = Some(Closed::NotInterviewed);
+    unknown.capabilities.capacity = 0;
+    site.tell(Event::Met(Box::new(unknown)));
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn a_lock_that_takes_no_codes_refuses_with_its_reason() {
+    let mut site = network();
+    for (closed, reason) in [
+        (Closed::Unsecured, Reason::InvalidInput),
+        (Closed::NoCodes, Reason::InvalidInput),
+    ] {
+        let mut spec = spec(site.lock.setup());
+        spec.capabilities.closed = Some(closed);
+        site.tell(Event::Met(Box::new(spec)));
+        let Answer::Refused(refusal) = site.try_create(None, Window::Ongoing, None) else {
+            panic!("{closed:?}")
+        };
+        assert_eq!(refusal.reason, reason);
+    }
+}
+
+#[test]
+fn what_a_lock_says_is_told_with_the_code_it_belongs_to() {
+    let mut site = network();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    let say = |site: &mut Site, word| {
+        site.tell(Event::Told(DEVICE, word));
+        site.gateway.events().next_back().cloned().unwrap()
+    };
+    let keypad = By::Keypad(Some(Slot(1)));
+    let moved = |locked, by| Word::Moved { locked, by };
+    let event = say(&mut site, moved(false, keypad));
+    assert_eq!((event.kind, event.code), (EventKind::LockUnlocked, Some(code)));
+    assert_eq!(event.detail, Detail::Moved(keypad));
+    let view = |site: &Site| site.gateway.device(DEVICE, site.now).unwrap();
+    assert_eq!(view(&site).locked, Some(false));
+    // A slot that is not ours is nobody's code on record.
+    let stranger = By::Keypad(Some(Slot(9)));
+    assert_eq!(say(&mut site, moved(true, stranger)).code, None);
+    let low = say(&mut site, Word::Battery(12));
+    assert_eq!(low.kind, EventKind::DeviceLowBattery);
+    let newest = low.seq;
+    assert_eq!(say(&mut site, Word::Battery(11)).seq, newest, "once is enough");
+    assert_eq!(view(&site).battery, Some(11));
+
+    // What the lock says of our own door command is no second event.
+    let command = DoorCommand {
+        device: DEVICE,
+        deed: Deed::Lock,
+    };
+    site.ask(Verb::LockDoor, None, Request::Door(command));
+    site.settle();
+    let done = site.newest_event();
+    assert_eq!(say(&mut site, moved(true, By::Radio)).seq, done);
+    site.wait(60);
+    assert!(
+        say(&mut site, moved(true, By::Radio)).seq > done,
+        "somebody else's is"
+    );
+
+    // It tells that its codes were changed, and is read.
+    site.settle();
+    assert_eq!(site.under_way.len(), 0);
+    site.tell(Event::Told(DEVICE, Word::CodesChanged));
+    assert!(matches!(site.under_way[0].steps[..], [Step::Read]));
+}
