@@ -15,7 +15,7 @@ import {
 import { CommandClasses as CC } from '@zwave-js/core'
 import { createDefaultMockNodeBehaviors } from 'zwave-js/Testing'
 import { Credentials, DONE, REFUSED, UserCodes } from './codes.mjs'
-import { Device, RADIO_FAULTS } from './device.mjs'
+import { Device } from './device.mjs'
 import { Mistake } from './mistake.mjs'
 
 const ACCESS_CONTROL = 6
@@ -39,6 +39,7 @@ const EVENT = {
 }
 const TAMPER = { cover: 3, wrong_code: 4 }
 
+const RADIO_FAULTS = ['dead', 'mute', 'slow', 'late', 'duplicate']
 const CLEAR_FAULTS = ['refuse', 'ignore']
 const SET_FAULTS = [...CLEAR_FAULTS, 'corrupt', 'drop_after']
 
@@ -55,11 +56,14 @@ export class Lock {
   #kind
   #battery = 100
   #jammed = false
+  // What the faults of the radio take, in milliseconds.
+  #times
   // Codes that will be lost, by slot: how many more reads still show them.
   #fading = new Map()
 
   constructor(node, kind, air) {
     this.#kind = kind
+    this.#times = { dead: 1000, slow: 500, late: air.reportTimeout + 500 }
     const stock = createDefaultMockNodeBehaviors()
     const byTheMock = async (cc) => {
       for (const behavior of stock) {
@@ -98,7 +102,7 @@ export class Lock {
       locked: this.#kind.lock ? mode === DoorLockMode.Secured : undefined,
       jammed: this.#jammed,
       battery: this.#battery,
-      fault: this.#device.fault,
+      fault: this.#device.fault.kind,
     }
   }
 
@@ -111,12 +115,10 @@ export class Lock {
   }
 
   setFault({ kind, count, ms, reads = 1 }) {
-    const known = ['none', ...Object.keys(RADIO_FAULTS), ...SET_FAULTS]
+    const known = ['none', ...RADIO_FAULTS, ...SET_FAULTS]
     insist(known.includes(kind), `fault kinds: ${known.join(', ')}`)
     insist(count === undefined || (Number.isInteger(count) && count > 0), 'count: a whole number from 1, or none for ever')
-    if (kind in RADIO_FAULTS) this.#device.fault = { kind, count, ms: ms ?? RADIO_FAULTS[kind] }
-    else if (kind === 'drop_after') this.#device.fault = { kind, count, reads }
-    else this.#device.fault = { kind, count }
+    this.#device.fault = { kind, count, ms: ms ?? this.#times[kind], reads }
   }
 
   /** Someone changes a code at the lock itself. */
