@@ -2,58 +2,14 @@
 // What the answers are is what the driver of lockbridge may rely on.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { Client } from './client.mjs'
+import { Rig, directory } from './start.mjs'
 
 const PIN = 1
 const ENABLED = 1
 const SECURED = 255
 const UNSECURED = 0
-
-class Rig {
-  static async start(cache, ...args) {
-    const rig = new Rig()
-    const script = join(import.meta.dirname, 'rig.mjs')
-    rig.child = spawn(process.execPath, [script, '--cache', cache, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
-    rig.log = []
-    createInterface(rig.child.stderr).on('line', (line) => rig.log.push(line))
-    const [line] = await once(createInterface(rig.child.stdout), 'line')
-    Object.assign(rig, JSON.parse(line))
-    return rig
-  }
-
-  async call(method, path, body) {
-    const response = await fetch(`http://127.0.0.1:${this.control}${path}`, {
-      method,
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(120_000),
-    })
-    const told = await response.json()
-    assert.equal(response.status, 200, told.error)
-    return told
-  }
-
-  get = (path) => this.call('GET', path)
-  post = (path, body) => this.call('POST', path, body)
-  codes = (id) => this.get(`/nodes/${id}/codes`)
-  fault = (id, kind, more) => this.post(`/nodes/${id}/fault`, { kind, ...more })
-  connect = () => Client.connect(this.server)
-
-  async end() {
-    this.child.stdin.end()
-    await once(this.child, 'exit')
-  }
-}
-
-const root = mkdtempSync(join(tmpdir(), 'zwave-rig-'))
-process.on('exit', () => rmSync(root, { recursive: true, force: true }))
-const directory = () => mkdtempSync(join(root, 'cache-'))
 
 const until = async (holds, what, seconds = 60) => {
   const deadline = Date.now() + seconds * 1000
