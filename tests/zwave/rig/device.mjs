@@ -89,10 +89,11 @@ export class Device {
     return fault
   }
 
-  /** A report that the node makes by itself. Done when it is on the air, or when nobody listens. */
+  /** A report that the node makes by itself. Done when it is on the air, or lost since nobody listens. */
   async say(cc) {
     if (!this.#air.heard()) return
-    await this.#inTurn(() => this.node.sendToController(createMockZWaveRequestFrame(cc, { ackRequested: false })))
+    const frame = createMockZWaveRequestFrame(cc, { ackRequested: false })
+    await this.#inTurn(() => this.node.sendToController(frame)).catch(() => {})
   }
 
   /**
@@ -106,9 +107,10 @@ export class Device {
     return dead && pass(dead.ms, createMockZWaveAckFrame({ ack: false }))
   }
 
-  /** A new driver: what was agreed with the last one is void. */
+  /** The driver is gone, or another is there: what was agreed is void, what was under way is off. */
   strangers() {
     this.#inStep = false
+    for (const expectation of this.node.expectedControllerFrames.splice(0)) expectation.reject()
   }
 
   #inTurn(work) {

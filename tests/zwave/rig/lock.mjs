@@ -274,7 +274,7 @@ export class Lock {
 
   // After the answer to the command that caused it.
   #afterwards(cc) {
-    setImmediate(() => this.#device.say(cc).catch(() => {}))
+    setImmediate(() => this.#device.say(cc))
   }
 
   #later(event, slot) {

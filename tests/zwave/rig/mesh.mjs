@@ -28,14 +28,10 @@ export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTime
   }
   const sendToNode = controller.sendToNode.bind(controller)
   controller.sendToNode = (node, frame) => locks.get(node.id).unheard(frame) ?? sendToNode(node, frame)
-  const dropExpectations = () => {
-    for (const ack of controller.expectedHostACKs.splice(0)) ack.resolve()
-  }
-  serial.onAlone = dropExpectations
-  serial.onOpened = () => {
-    // What the last driver left half done is none of this one's business.
+  // What the last driver left half done is none of the next one's business.
+  serial.onChange = () => {
     controller.state.clear()
-    dropExpectations()
+    for (const ack of controller.expectedHostACKs.splice(0)) ack.resolve()
     for (const lock of locks.values()) lock.strangers()
   }
   return locks
