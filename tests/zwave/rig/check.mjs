@@ -517,7 +517,7 @@ describe('the end', PATIENCE, () => {
       const { server } = await rig.get('/')
       end(rig)
       await once(rig.child, 'exit')
-      await until(() => !alive(server.pid), 'the server is gone')
+      await until(() => !alive(server.pid), 'the server is gone', 10)
     })
   }
 })
