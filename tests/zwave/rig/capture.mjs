@@ -100,10 +100,17 @@ for (const id of [4, 7, 9]) results[`supported_${id}`] = await access(id, 'is_su
 
 results.set = await access(4, 'set_credential', { ...place, data: '4711' })
 events.code_added = await tap.event((each) => each.args?.event === 14)
-events.user_code_value = await tap.event((each) => each.args?.property === 'userCode' && each.args.propertyKey === 3)
+events.user_code_value = await tap.event(
+  (each) => each.args?.property === 'userCode' && each.args.propertyKey === 3,
+)
 events.credential_added = await tap.event((each) => each.event === 'credential added')
 results.get = await access(4, 'get_credential', credential)
-results.set_duplicate = await access(4, 'set_credential', { userId: 4, credentialType: 1, credentialSlot: 4, data: '4711' })
+results.set_duplicate = await access(4, 'set_credential', {
+  userId: 4,
+  credentialType: 1,
+  credentialSlot: 4,
+  data: '4711',
+})
 events.code_duplicate = await tap.event((each) => each.args?.event === 15)
 await access(4, 'set_credential', { ...place, data: '4712' })
 events.credential_modified = await tap.event((each) => each.event === 'credential modified')
@@ -150,15 +157,20 @@ await rig.post('/nodes/2/keypad', { code: '4711' })
 await rig.post('/nodes/6/keypad', { event: 'lock', userId: 7 })
 await rig.post('/nodes/2/battery', { level: 11 })
 await rig.post('/nodes/2/battery', { low: true })
-const access_control = (id, event) => tap.event((each) => each.nodeId === id && each.args?.type === 6 && each.args.event === event)
+const access_control = (id, event) =>
+  tap.event((each) => each.nodeId === id && each.args?.type === 6 && each.args.event === event)
 events.manual_lock = await access_control(2, 1)
 events.manual_unlock = await access_control(2, 2)
 events.auto_lock = await access_control(2, 9)
 events.keypad_unlock = await access_control(2, 6)
 events.keypad_lock = await access_control(6, 5)
 events.jam = await tap.event((each) => each.args?.propertyKey === 'Lock state' && each.args.newValue === 11)
-events.keypad_off = await tap.event((each) => each.args?.propertyKey === 'Keypad state' && each.args.newValue === 16)
-events.cover = await tap.event((each) => each.args?.propertyKey === 'Cover status' && each.args.newValue === 3)
+events.keypad_off = await tap.event(
+  (each) => each.args?.propertyKey === 'Keypad state' && each.args.newValue === 16,
+)
+events.cover = await tap.event(
+  (each) => each.args?.propertyKey === 'Cover status' && each.args.newValue === 3,
+)
 events.wrong_code = await tap.event((each) => each.args?.type === 7)
 events.battery = await tap.event((each) => each.args?.property === 'level' && each.args.newValue === 11)
 events.battery_low = await tap.event((each) => each.ccId === 128)
@@ -172,9 +184,19 @@ await rig.fault(6, 'none')
 results.ping = await tap.call('node.ping', { nodeId: 6 })
 events.alive = await tap.event((each) => each.event === 'alive')
 
-errors.slot_out_of_range = await access(4, 'set_credential', { userId: 99, credentialType: 1, credentialSlot: 99, data: '4711' })
+errors.slot_out_of_range = await access(4, 'set_credential', {
+  userId: 99,
+  credentialType: 1,
+  credentialSlot: 99,
+  data: '4711',
+})
 errors.code_too_short = await access(4, 'set_credential', { ...place, data: '12' })
-errors.not_supported = await tap.call('endpoint.invoke_cc_api', { ...at(9), commandClass: 99, methodName: 'get', args: [1] })
+errors.not_supported = await tap.call('endpoint.invoke_cc_api', {
+  ...at(9),
+  commandClass: 99,
+  methodName: 'get',
+  args: [1],
+})
 errors.node_not_found = await access(99, 'is_supported')
 errors.endpoint_not_found = await tap.call('endpoint.access_control.is_supported', { nodeId: 4, endpoint: 3 })
 errors.unknown_command = await tap.call('node.sing', { nodeId: 4 })
@@ -189,7 +211,13 @@ const lines = (messages) =>
 mkdirSync(TARGET, { recursive: true })
 const write = (name, text) => writeFileSync(join(TARGET, `${name}.json`), text)
 write('hello', `${JSON.stringify(tap.hello)}\n`)
-write('dump', `${JSON.stringify(dump)}\n`.replaceAll(/\{"nodeId":\d+,"index":0,("installerIcon":0,"userIcon":0,)?"status"/g, '\n$&'))
+write(
+  'dump',
+  `${JSON.stringify(dump)}\n`.replaceAll(
+    /\{"nodeId":\d+,"index":0,("installerIcon":0,"userIcon":0,)?"status"/g,
+    '\n$&',
+  ),
+)
 write('results', lines(results))
 write('errors', lines(errors))
 write('events', lines(events))

@@ -27,15 +27,21 @@ const access = (client, id) => {
   const place = (slot) => ({ userId: slot, credentialType: PIN, credentialSlot: slot })
   return {
     supported: async () => (await call('is_supported')).supported,
-    capabilities: async () => (await call('get_credential_capabilities_cached')).capabilities.supportedCredentialTypes[PIN],
+    capabilities: async () =>
+      (await call('get_credential_capabilities_cached')).capabilities.supportedCredentialTypes[PIN],
     change: async (slot, data) => (await call('set_credential', { ...place(slot), data })).result,
     set: async (slot, data) => {
       if (id !== 5) return (await call('set_credential', { ...place(slot), data })).result
       const credential = { credentialType: PIN, credentialSlot: slot, data }
-      const { result } = await call('add_user', { userId: slot, options: { active: true, userName: 'Guest' }, credential })
+      const { result } = await call('add_user', {
+        userId: slot,
+        options: { active: true, userName: 'Guest' },
+        credential,
+      })
       return result.credential
     },
-    get: async (slot) => (await call('get_credential', { credentialType: PIN, credentialSlot: slot })).credential?.data,
+    get: async (slot) =>
+      (await call('get_credential', { credentialType: PIN, credentialSlot: slot })).credential?.data,
     clear: async (slot) => (await call('delete_credential', place(slot))).result,
     removeUser: async (slot) => (await call('delete_user', { userId: slot })).result,
   }
@@ -43,7 +49,11 @@ const access = (client, id) => {
 
 const notified = (client, id, event, from, type = 6) =>
   client.event(
-    (each) => each.event === 'notification' && each.nodeId === id && each.args.type === type && each.args.event === event,
+    (each) =>
+      each.event === 'notification' &&
+      each.nodeId === id &&
+      each.args.type === type &&
+      each.args.event === event,
     from,
   )
 
@@ -136,7 +146,10 @@ describe('one server, all nodes', PATIENCE, () => {
       const who = id === 5 ? { user: 3, name: 'Guest' } : {}
       assert.deepEqual(await rig.codes(id), [{ slot: 3, code: '4711', status: ENABLED, ...who }])
       assert.equal(await codes.get(3), '4711')
-      assert.deepEqual(await rig.post(`/nodes/${id}/keypad`, { code: '4711' }).then((door) => [door.opened, door.locked]), [true, false])
+      assert.deepEqual(
+        await rig.post(`/nodes/${id}/keypad`, { code: '4711' }).then((door) => [door.opened, door.locked]),
+        [true, false],
+      )
       assert.equal((await rig.post(`/nodes/${id}/keypad`, { code: '4712' })).opened, false)
       assert.equal(await codes.clear(3), 0)
       assert.deepEqual(await rig.codes(id), [])
@@ -174,7 +187,10 @@ describe('one server, all nodes', PATIENCE, () => {
     assert.equal(await codes.removeUser(2), 0)
     assert.equal(await codes.set(2, '4712'), 0)
     assert.equal(await codes.removeUser(2), 0, 'a user takes its codes along')
-    assert.deepEqual((await rig.codes(5)).map((row) => row.slot), [1])
+    assert.deepEqual(
+      (await rig.codes(5)).map((row) => row.slot),
+      [1],
+    )
   })
 
   test('node 5: the driver changes what it believes is there, and adds what it believes is not', async () => {
@@ -207,7 +223,12 @@ describe('one server, all nodes', PATIENCE, () => {
       await emptied(id)
       await rig.post(`/nodes/${id}/code`, { op: 'add', slot: 7, code: '4711', notify: false })
       await rig.call('DELETE', `/nodes/${id}/frames`)
-      await client.result('endpoint.invoke_cc_api', { ...at(id), commandClass: 99, methodName: 'clear', args: [] })
+      await client.result('endpoint.invoke_cc_api', {
+        ...at(id),
+        commandClass: 99,
+        methodName: 'clear',
+        args: [],
+      })
       assert.deepEqual(await rig.codes(id), [])
       assert.equal((await rig.get(`/nodes/${id}/frames`)).clear_alls, 1)
     }
@@ -225,7 +246,10 @@ describe('one server, all nodes', PATIENCE, () => {
       if (id === 5) await codes.removeUser(1)
       await rig.fault(id, 'corrupt', { count: 1 })
       const corrupted = await codes.set(2, '4711')
-      assert.deepEqual((await rig.codes(id)).map((row) => [row.slot, row.code]), [[2, '4712']])
+      assert.deepEqual(
+        (await rig.codes(id)).map((row) => [row.slot, row.code]),
+        [[2, '4712']],
+      )
       assert.equal(await codes.get(2), '4712')
       await rig.fault(id, 'ignore', { count: 1 })
       results[id] = [ignored, corrupted, await codes.clear(2)]
@@ -241,7 +265,10 @@ describe('one server, all nodes', PATIENCE, () => {
       await rig.post(`/nodes/${id}/code`, { op: 'add', slot: 1, code: '4711', notify: false })
       await rig.fault(id, 'refuse')
       results[id] = [await codes.set(2, '4712'), await codes.clear(1)]
-      assert.deepEqual((await rig.codes(id)).map((row) => row.code), ['4711'])
+      assert.deepEqual(
+        (await rig.codes(id)).map((row) => row.code),
+        ['4711'],
+      )
     }
     assert.deepEqual(results, { 2: [255, 255], 4: [255, 255], 5: [4, 4], 6: [255, 255] })
   })
@@ -275,7 +302,11 @@ describe('one server, all nodes', PATIENCE, () => {
     assert.equal((await client.result('node.ping', { nodeId: 6 })).responded, false)
     await client.event((each) => each.event === 'dead' && each.nodeId === 6, from)
     assert.deepEqual(await rig.get('/nodes/6/frames'), {})
-    assert.equal((await rig.get('/nodes/6/state')).fault, 'none', 'two writes of three tries, and a ping of one')
+    assert.equal(
+      (await rig.get('/nodes/6/state')).fault,
+      'none',
+      'two writes of three tries, and a ping of one',
+    )
     assert.equal((await client.result('node.ping', { nodeId: 6 })).responded, true)
     await client.event((each) => each.event === 'alive' && each.nodeId === 6, from)
     assert.equal(await codes.set(1, '4711'), 0)
@@ -296,8 +327,14 @@ describe('one server, all nodes', PATIENCE, () => {
     assert.deepEqual(await client.result('endpoint.invoke_cc_api', read), {})
     const told = [await codes.set(1, '4711'), await supervised.set(1, '4711')]
     assert.deepEqual(told, [255, 255])
-    assert.deepEqual((await rig.codes(4)).map((row) => row.code), ['4711'])
-    assert.deepEqual((await rig.codes(6)).map((row) => row.code), ['4711'])
+    assert.deepEqual(
+      (await rig.codes(4)).map((row) => row.code),
+      ['4711'],
+    )
+    assert.deepEqual(
+      (await rig.codes(6)).map((row) => row.code),
+      ['4711'],
+    )
   })
 
   test('slow answers still count; a late one comes as an event', async () => {
@@ -318,7 +355,9 @@ describe('one server, all nodes', PATIENCE, () => {
       await rig.post(`/nodes/${id}/keypad`, { userId: 9 })
       await rig.post(`/nodes/${id}/keypad`, { userId: 10 })
       await client.event((each) => each.nodeId === id && each.args?.parameters?.userId === 10, from)
-      const nines = client.events.slice(from).filter((each) => each.nodeId === id && each.args?.parameters?.userId === 9)
+      const nines = client.events
+        .slice(from)
+        .filter((each) => each.nodeId === id && each.args?.parameters?.userId === 9)
       assert.equal(nines.length, 2, `node ${id}`)
     }
   })
@@ -326,7 +365,11 @@ describe('one server, all nodes', PATIENCE, () => {
   test('what happens at the door', async () => {
     for (const id of [2, 5, 7]) {
       const from = client.events.length
-      for (const [event, number] of [['manual_unlock', 2], ['manual_lock', 1], ['auto_lock', 9]]) {
+      for (const [event, number] of [
+        ['manual_unlock', 2],
+        ['manual_lock', 1],
+        ['auto_lock', 9],
+      ]) {
         const door = await rig.post(`/nodes/${id}/keypad`, { event })
         assert.equal(door.locked, event !== 'manual_unlock')
         await notified(client, id, number, from)
@@ -359,7 +402,9 @@ describe('one server, all nodes', PATIENCE, () => {
       assert.equal(await access(client, id).get(5), '2222')
       await rig.post(`/nodes/${id}/code`, { op: 'remove', slot: 5 })
       assert.deepEqual((await notified(client, id, 13, from)).args.parameters, { userId: 5 })
-      const notes = client.events.slice(from).filter((each) => each.event === 'notification' && each.nodeId === id)
+      const notes = client.events
+        .slice(from)
+        .filter((each) => each.event === 'notification' && each.nodeId === id)
       assert.equal(notes.length, 2)
     }
   })
@@ -369,7 +414,11 @@ describe('one server, all nodes', PATIENCE, () => {
       await rig.post(`/nodes/${id}/keypad`, { event: 'manual_lock' })
       const from = client.events.length
       const move = (value) =>
-        client.result('node.set_value', { nodeId: id, valueId: { commandClass: 98, endpoint: 0, property: 'targetMode' }, value })
+        client.result('node.set_value', {
+          nodeId: id,
+          valueId: { commandClass: 98, endpoint: 0, property: 'targetMode' },
+          value,
+        })
       await move(UNSECURED)
       await updated(client, id, 'boltStatus', 'unlocked', from)
       await notified(client, id, 4, from)
@@ -446,7 +495,10 @@ describe('server and stick come and go', PATIENCE, () => {
     await rig.post('/server/freeze')
     const answer = client.call('controller.get_state')
     const silent = Symbol()
-    assert.equal(await Promise.race([answer, new Promise((done) => setTimeout(() => done(silent), 300))]), silent)
+    assert.equal(
+      await Promise.race([answer, new Promise((done) => setTimeout(() => done(silent), 300))]),
+      silent,
+    )
     await rig.post('/server/thaw')
     assert.ok((await answer).success)
     await client.close()
@@ -457,11 +509,13 @@ describe('server and stick come and go', PATIENCE, () => {
     await client.listen()
     await rig.post('/stick/unplug')
     // Mostly 202; sometimes nothing but the end of the connection, and sometimes 322, as if the slot were wrong.
-    const told = await client.call('endpoint.access_control.get_credential', {
-      ...at(6),
-      credentialType: PIN,
-      credentialSlot: 1,
-    }).catch(() => ({ success: false }))
+    const told = await client
+      .call('endpoint.access_control.get_credential', {
+        ...at(6),
+        credentialType: PIN,
+        credentialSlot: 1,
+      })
+      .catch(() => ({ success: false }))
     assert.equal(told.success, false)
     await client.closed
     await rig.post('/stick/plug')
@@ -486,7 +540,10 @@ describe('server and stick come and go', PATIENCE, () => {
 })
 
 describe('the first meeting', PATIENCE, () => {
-  for (const [args, left] of [[[], 1], [['--clear-codes'], 0]]) {
+  for (const [args, left] of [
+    [[], 1],
+    [['--clear-codes'], 0],
+  ]) {
     test(`with [${args}] leaves ${left} code of before`, async (t) => {
       const rig = await Rig.start(directory(), '--no-server', ...args)
       t.after(() => rig.end())

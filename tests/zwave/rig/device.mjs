@@ -48,7 +48,11 @@ export class Device {
   constructor(node, air, { behavior, kindOf }) {
     this.node = node
     this.#air = air
-    this.#secure = node.implementedCCs.has(CC['Security 2']) ? 'S2' : node.implementedCCs.has(CC.Security) ? 'S0' : 'none'
+    this.#secure = node.implementedCCs.has(CC['Security 2'])
+      ? 'S2'
+      : node.implementedCCs.has(CC.Security)
+        ? 'S0'
+        : 'none'
     node.defineBehavior(...createDefaultMockNodeBehaviors())
     node.defineBehavior({
       handleCC: (controller, node, cc) => {
@@ -145,11 +149,15 @@ export class Device {
     if (encapsulated(cc) || !this.node.implementedCCs.get(cc.ccId)?.secure) return frame
     const { node } = this
     if (this.#secure === 'S2') {
-      if (!this.#inStep) await this.#exchange(new Security2CCNonceGet({ nodeId: cc.nodeId }), Security2CCNonceReport)
+      if (!this.#inStep)
+        await this.#exchange(new Security2CCNonceGet({ nodeId: cc.nodeId }), Security2CCNonceReport)
       this.#inStep = true
       return { ...frame, payload: Security2CC.encapsulate(cc, node.id, node.securityManagers) }
     }
-    const { nonce } = await this.#exchange(new SecurityCCNonceGet({ nodeId: cc.nodeId }), SecurityCCNonceReport)
+    const { nonce } = await this.#exchange(
+      new SecurityCCNonceGet({ nodeId: cc.nodeId }),
+      SecurityCCNonceReport,
+    )
     const payload = SecurityCC.encapsulate(node.id, node.securityManagers.securityManager, cc)
     payload.nonce = nonce
     return { ...frame, payload }

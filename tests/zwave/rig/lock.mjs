@@ -117,7 +117,10 @@ export class Lock {
   setFault({ kind, count, ms, reads = 1 }) {
     const known = ['none', ...RADIO_FAULTS, ...SET_FAULTS]
     insist(known.includes(kind), `fault kinds: ${known.join(', ')}`)
-    insist(count === undefined || (Number.isInteger(count) && count > 0), 'count: a whole number from 1, or none for ever')
+    insist(
+      count === undefined || (Number.isInteger(count) && count > 0),
+      'count: a whole number from 1, or none for ever',
+    )
     this.#device.fault = { kind, count, ms: ms ?? this.#times[kind], reads }
   }
 
@@ -130,7 +133,10 @@ export class Lock {
     insist(op === 'add' ? !held : held, `slot ${slot} is ${held ? 'in use' : 'empty'}`)
     if (op === 'remove') this.#codes.remove(slot)
     else {
-      insist(typeof code === 'string' && this.#kind.codes.lengths.includes(code.length), 'code: a length this lock takes')
+      insist(
+        typeof code === 'string' && this.#kind.codes.lengths.includes(code.length),
+        'code: a length this lock takes',
+      )
       insist(!this.#codes.duplicate(slot, code), 'code: another slot has it')
       this.#codes.put(slot, code)
     }
@@ -146,12 +152,18 @@ export class Lock {
     switch (event) {
       case 'unlock':
       case 'lock': {
-        const slot = userId ?? this.#codes?.list().find((row) => row.code === code && row.status === UserIDStatus.Enabled)?.slot
+        const slot =
+          userId ??
+          this.#codes?.list().find((row) => row.code === code && row.status === UserIDStatus.Enabled)?.slot
         if (slot === undefined) {
           await this.#tamper(TAMPER.wrong_code)
           return { opened: false }
         }
-        await this.#moved(event === 'unlock', event === 'unlock' ? EVENT.keypad_unlock : EVENT.keypad_lock, slot)
+        await this.#moved(
+          event === 'unlock',
+          event === 'unlock' ? EVENT.keypad_unlock : EVENT.keypad_lock,
+          slot,
+        )
         return { opened: event === 'unlock' }
       }
       case 'manual_unlock':
@@ -170,7 +182,9 @@ export class Lock {
         await this.#tamper(TAMPER.cover)
         return { opened: false }
       default:
-        throw new Mistake('event: unlock, lock, manual_unlock, manual_lock, auto_lock, jam, keypad_off or tamper')
+        throw new Mistake(
+          'event: unlock, lock, manual_unlock, manual_lock, auto_lock, jam, keypad_off or tamper',
+        )
     }
   }
 
@@ -197,7 +211,8 @@ export class Lock {
     if (cc instanceof DoorLockCCOperationGet) return { action: 'sendCC', cc: this.#boltReport() }
     if (cc instanceof DoorLockCCOperationSet) return this.#drive(cc.mode === DoorLockMode.Unsecured)
     if (cc instanceof BatteryCCGet) return { action: 'sendCC', cc: this.#batteryReport(this.#battery) }
-    if (cc instanceof NotificationCCGet) return { action: 'sendCC', cc: this.#notification(cc.notificationType, 0) }
+    if (cc instanceof NotificationCCGet)
+      return { action: 'sendCC', cc: this.#notification(cc.notificationType, 0) }
     return undefined
   }
 
@@ -209,7 +224,9 @@ export class Lock {
     const snapshot = codes.snapshot()
     const answer = await (fault?.kind === 'refuse' ? codes.refuse(cc) : codes.apply(cc))
     const after = codes.list()
-    const changed = after.filter((row) => !before.some((old) => old.slot === row.slot && old.code === row.code))
+    const changed = after.filter(
+      (row) => !before.some((old) => old.slot === row.slot && old.code === row.code),
+    )
     const gone = before.filter((old) => !after.some((row) => row.slot === old.slot))
     for (const { slot } of [...changed, ...gone]) this.#fading.delete(slot)
     if (this.#kind.codes.tells) {
@@ -301,7 +318,13 @@ export class Lock {
   // Old locks send the bare number of the slot, newer ones a User Code report with the digits masked.
   #who(slot) {
     if (this.#kind.codes?.version !== 2) return Uint8Array.of(slot)
-    return Uint8Array.of(CC['User Code'], UserCodeCommand.Report, slot, UserIDStatus.Enabled, ...Buffer.from('****'))
+    return Uint8Array.of(
+      CC['User Code'],
+      UserCodeCommand.Report,
+      slot,
+      UserIDStatus.Enabled,
+      ...Buffer.from('****'),
+    )
   }
 
   #boltReport() {

@@ -54,7 +54,9 @@ const { mesh } = await import('./mesh.mjs')
 const locks = await mesh({
   serial,
   homeId: HOME_ID,
-  securityKeys: Object.fromEntries(Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')])),
+  securityKeys: Object.fromEntries(
+    Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')]),
+  ),
   moreLocks: Number(options.locks),
   reportTimeout,
 })
@@ -93,7 +95,9 @@ const control = createServer(async (request, response) => {
     (told) => [200, told],
     (error) => [error instanceof Mistake ? 400 : 500, { error: error.message }],
   )
-  response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  const text = JSON.stringify(body)
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+  response.writeHead(code, headers).end(text)
 })
 control.listen(0, '127.0.0.1')
 await once(control, 'listening')

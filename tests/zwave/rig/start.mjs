@@ -19,7 +19,9 @@ export class Rig {
   static async start(cache, ...args) {
     const rig = new Rig()
     const script = join(import.meta.dirname, 'rig.mjs')
-    rig.child = spawn(process.execPath, [script, '--cache', cache, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+    rig.child = spawn(process.execPath, [script, '--cache', cache, ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     rig.log = []
     createInterface(rig.child.stderr).on('line', (line) => rig.log.push(line))
     const [line] = await once(createInterface(rig.child.stdout), 'line')
