@@ -24,7 +24,10 @@ export class Client {
       socket.on('error', reject)
       socket.on('close', (code, reason) => reject(new Error(`closed: ${code} ${reason}`)))
     })
-    client.closed = new Promise((resolve) => socket.on('close', resolve))
+    client.closed = new Promise((resolve) => socket.on('close', resolve)).then(() => {
+      for (const { reject } of client.#asked.values()) reject(new Error('the server closed the connection'))
+      client.#asked.clear()
+    })
     client.hello = await hello
     return client
   }
@@ -39,7 +42,7 @@ export class Client {
   call(command, fields = {}) {
     const messageId = String(++this.#last)
     this.#socket.send(JSON.stringify({ messageId, command, ...fields }))
-    return new Promise((resolve) => this.#asked.set(messageId, resolve))
+    return new Promise((resolve, reject) => this.#asked.set(messageId, { resolve, reject }))
   }
 
   /** Sends a command that must succeed and answers its result. */
@@ -80,7 +83,7 @@ export class Client {
       for (const look of [...this.#waiting]) look()
       return
     }
-    this.#asked.get(message.messageId)?.(message)
+    this.#asked.get(message.messageId)?.resolve(message)
     this.#asked.delete(message.messageId)
   }
 }

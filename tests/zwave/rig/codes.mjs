@@ -80,7 +80,8 @@ export class UserCodes extends Table {
     const rows = []
     for (let slot = 1; slot <= this.kind.slots; slot++) {
       const status = state.get(`UserCode_userIdStatus_${slot}`) ?? Status.Available
-      if (status !== Status.Available) rows.push({ slot, code: state.get(`UserCode_userCode_${slot}`), status })
+      if (status !== Status.Available)
+        rows.push({ slot, code: state.get(`UserCode_userCode_${slot}`), status })
     }
     return rows
   }
@@ -120,7 +121,7 @@ export class UserCodes extends Table {
     return cc instanceof UserCodeCCGet ? cc.userId : undefined
   }
 
-  /** Which slot a command changes; 0 is all of them. */
+  /** Which slot a command changes, for the locks that tell; 0 is all of them. */
   slotOf(cc) {
     return this.#changes(cc)[0].userId
   }
@@ -240,7 +241,13 @@ export class Credentials extends Table {
       const held = this.holds(cc.credentialSlot)
       await this.node.sendToController(
         createMockZWaveRequestFrame(
-          this.#report(ReportType.ManufacturerSecurityRules, cc.userId, cc.credentialSlot, held?.code ?? '', Modifier.ZWave),
+          this.#report(
+            ReportType.ManufacturerSecurityRules,
+            cc.userId,
+            cc.credentialSlot,
+            held?.code ?? '',
+            Modifier.ZWave,
+          ),
           { ackRequested: false },
         ),
       )
@@ -252,16 +259,16 @@ export class Credentials extends Table {
     return cc instanceof UserCredentialCCCredentialGet ? cc.credentialSlot : undefined
   }
 
-  slotOf(cc) {
-    return cc.credentialSlot ?? cc.userId
-  }
-
   read() {
     return undefined
   }
 
   reports(before, after) {
-    const type = !before ? ReportType.CredentialAdded : after ? ReportType.CredentialModified : ReportType.CredentialDeleted
+    const type = !before
+      ? ReportType.CredentialAdded
+      : after
+        ? ReportType.CredentialModified
+        : ReportType.CredentialDeleted
     const { user, slot } = after ?? before
     return [this.#report(type, user, slot, after?.code ?? '', Modifier.Locally)]
   }

@@ -15,7 +15,7 @@ import {
 import { CommandClasses as CC } from '@zwave-js/core'
 import { createDefaultMockNodeBehaviors } from 'zwave-js/Testing'
 import { Credentials, DONE, REFUSED, UserCodes } from './codes.mjs'
-import { Device, RADIO_FAULTS } from './device.mjs'
+import { Device } from './device.mjs'
 import { Mistake } from './mistake.mjs'
 
 const ACCESS_CONTROL = 6
@@ -39,6 +39,7 @@ const EVENT = {
 }
 const TAMPER = { cover: 3, wrong_code: 4 }
 
+const RADIO_FAULTS = ['dead', 'mute', 'slow', 'late', 'duplicate']
 const CLEAR_FAULTS = ['refuse', 'ignore']
 const SET_FAULTS = [...CLEAR_FAULTS, 'corrupt', 'drop_after']
 
@@ -55,11 +56,14 @@ export class Lock {
   #kind
   #battery = 100
   #jammed = false
+  // What the faults of the radio take, in milliseconds.
+  #times
   // Codes that will be lost, by slot: how many more reads still show them.
   #fading = new Map()
 
   constructor(node, kind, air) {
     this.#kind = kind
+    this.#times = { dead: 1000, slow: 500, late: air.reportTimeout + 500 }
     const stock = createDefaultMockNodeBehaviors()
     const byTheMock = async (cc) => {
       for (const behavior of stock) {
@@ -98,7 +102,7 @@ export class Lock {
       locked: this.#kind.lock ? mode === DoorLockMode.Secured : undefined,
       jammed: this.#jammed,
       battery: this.#battery,
-      fault: this.#device.fault,
+      fault: this.#device.fault.kind,
     }
   }
 
@@ -111,12 +115,13 @@ export class Lock {
   }
 
   setFault({ kind, count, ms, reads = 1 }) {
-    const known = ['none', ...Object.keys(RADIO_FAULTS), ...SET_FAULTS]
+    const known = ['none', ...RADIO_FAULTS, ...SET_FAULTS]
     insist(known.includes(kind), `fault kinds: ${known.join(', ')}`)
-    insist(count === undefined || (Number.isInteger(count) && count > 0), 'count: a whole number from 1, or none for ever')
-    if (kind in RADIO_FAULTS) this.#device.fault = { kind, count, ms: ms ?? RADIO_FAULTS[kind] }
-    else if (kind === 'drop_after') this.#device.fault = { kind, count, reads }
-    else this.#device.fault = { kind, count }
+    insist(
+      count === undefined || (Number.isInteger(count) && count > 0),
+      'count: a whole number from 1, or none for ever',
+    )
+    this.#device.fault = { kind, count, ms: ms ?? this.#times[kind], reads }
   }
 
   /** Someone changes a code at the lock itself. */
@@ -128,7 +133,10 @@ export class Lock {
     insist(op === 'add' ? !held : held, `slot ${slot} is ${held ? 'in use' : 'empty'}`)
     if (op === 'remove') this.#codes.remove(slot)
     else {
-      insist(typeof code === 'string' && this.#kind.codes.lengths.includes(code.length), 'code: a length this lock takes')
+      insist(
+        typeof code === 'string' && this.#kind.codes.lengths.includes(code.length),
+        'code: a length this lock takes',
+      )
       insist(!this.#codes.duplicate(slot, code), 'code: another slot has it')
       this.#codes.put(slot, code)
     }
@@ -144,12 +152,18 @@ export class Lock {
     switch (event) {
       case 'unlock':
       case 'lock': {
-        const slot = userId ?? this.#codes?.list().find((row) => row.code === code && row.status === UserIDStatus.Enabled)?.slot
+        const slot =
+          userId ??
+          this.#codes?.list().find((row) => row.code === code && row.status === UserIDStatus.Enabled)?.slot
         if (slot === undefined) {
           await this.#tamper(TAMPER.wrong_code)
           return { opened: false }
         }
-        await this.#moved(event === 'unlock', event === 'unlock' ? EVENT.keypad_unlock : EVENT.keypad_lock, slot)
+        await this.#moved(
+          event === 'unlock',
+          event === 'unlock' ? EVENT.keypad_unlock : EVENT.keypad_lock,
+          slot,
+        )
         return { opened: event === 'unlock' }
       }
       case 'manual_unlock':
@@ -168,7 +182,9 @@ export class Lock {
         await this.#tamper(TAMPER.cover)
         return { opened: false }
       default:
-        throw new Mistake('event: unlock, lock, manual_unlock, manual_lock, auto_lock, jam, keypad_off or tamper')
+        throw new Mistake(
+          'event: unlock, lock, manual_unlock, manual_lock, auto_lock, jam, keypad_off or tamper',
+        )
     }
   }
 
@@ -195,7 +211,8 @@ export class Lock {
     if (cc instanceof DoorLockCCOperationGet) return { action: 'sendCC', cc: this.#boltReport() }
     if (cc instanceof DoorLockCCOperationSet) return this.#drive(cc.mode === DoorLockMode.Unsecured)
     if (cc instanceof BatteryCCGet) return { action: 'sendCC', cc: this.#batteryReport(this.#battery) }
-    if (cc instanceof NotificationCCGet) return { action: 'sendCC', cc: this.#notification(cc.notificationType, 0) }
+    if (cc instanceof NotificationCCGet)
+      return { action: 'sendCC', cc: this.#notification(cc.notificationType, 0) }
     return undefined
   }
 
@@ -207,7 +224,9 @@ export class Lock {
     const snapshot = codes.snapshot()
     const answer = await (fault?.kind === 'refuse' ? codes.refuse(cc) : codes.apply(cc))
     const after = codes.list()
-    const changed = after.filter((row) => !before.some((old) => old.slot === row.slot && old.code === row.code))
+    const changed = after.filter(
+      (row) => !before.some((old) => old.slot === row.slot && old.code === row.code),
+    )
     const gone = before.filter((old) => !after.some((row) => row.slot === old.slot))
     for (const { slot } of [...changed, ...gone]) this.#fading.delete(slot)
     if (this.#kind.codes.tells) {
@@ -272,7 +291,7 @@ export class Lock {
 
   // After the answer to the command that caused it.
   #afterwards(cc) {
-    setImmediate(() => this.#device.say(cc).catch(() => {}))
+    setImmediate(() => this.#device.say(cc))
   }
 
   #later(event, slot) {
@@ -299,7 +318,13 @@ export class Lock {
   // Old locks send the bare number of the slot, newer ones a User Code report with the digits masked.
   #who(slot) {
     if (this.#kind.codes?.version !== 2) return Uint8Array.of(slot)
-    return Uint8Array.of(CC['User Code'], UserCodeCommand.Report, slot, UserIDStatus.Enabled, ...Buffer.from('****'))
+    return Uint8Array.of(
+      CC['User Code'],
+      UserCodeCommand.Report,
+      slot,
+      UserIDStatus.Enabled,
+      ...Buffer.from('****'),
+    )
   }
 
   #boltReport() {

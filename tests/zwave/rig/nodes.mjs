@@ -21,8 +21,26 @@ const modern = { security: s2, supervision: true, lock: true, codes: userCode2 }
 
 export const network = (moreLocks) => {
   const nodes = new Map([
-    [2, { name: 'Front door', location: 'Hall', security: s0, lock: true, codes: { ...userCode1, lengths: [4] } }],
-    [3, { name: 'Back door', location: 'Yard', security: s2, lock: true, codes: { ...userCode1, masked: true } }],
+    [
+      2,
+      {
+        name: 'Front door',
+        location: 'Hall',
+        security: s0,
+        lock: true,
+        codes: { ...userCode1, lengths: [4] },
+      },
+    ],
+    [
+      3,
+      {
+        name: 'Back door',
+        location: 'Yard',
+        security: s2,
+        lock: true,
+        codes: { ...userCode1, masked: true },
+      },
+    ],
     [4, { name: 'Cellar', security: s2, lock: true, codes: userCode2 }],
     [5, { name: 'Office', security: s2, supervision: true, lock: true, codes: userCredential }],
     [6, { name: 'Suite', location: 'First floor', ...modern }],
@@ -67,7 +85,13 @@ export const capabilities = ({ name = '', location = '', security, supervision, 
   const secure = security !== plain
   const ours = lock
     ? [
-        { ccId: CC['Door Lock'], version: 4, doorSupported: true, boltSupported: true, latchSupported: false },
+        {
+          ccId: CC['Door Lock'],
+          version: 4,
+          doorSupported: true,
+          boltSupported: true,
+          latchSupported: false,
+        },
         {
           ccId: CC.Notification,
           version: 5,

@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
     cache: { type: 'string' },
     locks: { type: 'string', default: '0' },
     'clear-codes': { type: 'boolean', default: false },
-    'report-timeout': { type: 'string', default: '1000' },
+    'report-timeout': { type: 'string', default: '5000' },
     'no-server': { type: 'boolean', default: false },
   },
 })
@@ -37,6 +37,7 @@ process.on('SIGTERM', () => process.exit(0))
 // A driver that goes away leaves promises of the mock behind.
 process.on('unhandledRejection', (error) => console.error(`rig: ${error?.message ?? error}`))
 
+const reportTimeout = Number(options['report-timeout'])
 const serial = new SerialPort()
 await serial.plug()
 const server = new Server({
@@ -45,7 +46,7 @@ const server = new Server({
   cache: options.cache,
   securityKeys: KEYS,
   queryAllUserCodes: !options['clear-codes'],
-  reportTimeout: Number(options['report-timeout']),
+  reportTimeout,
 })
 if (!options['no-server']) await server.start(false)
 // The mocks take as long to load as the driver does, so they load beside it.
@@ -53,8 +54,11 @@ const { mesh } = await import('./mesh.mjs')
 const locks = await mesh({
   serial,
   homeId: HOME_ID,
-  securityKeys: Object.fromEntries(Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')])),
+  securityKeys: Object.fromEntries(
+    Object.entries(KEYS).map(([name, hex]) => [name, Buffer.from(hex, 'hex')]),
+  ),
   moreLocks: Number(options.locks),
+  reportTimeout,
 })
 
 const status = () => ({ server: server.pid ? { pid: server.pid } : null, stick: serial.plugged })

@@ -33,10 +33,8 @@ export class SerialPort {
 
   /** What the driver sends, a frame at a time. It waits here until someone reads. */
   readable = new ReadableStream({ start: (feed) => (this.#feed = feed) })
-  /** Called when a driver opens the port. */
-  onOpened = () => {}
-  /** Called when there is nobody, or nobody any more, to acknowledge what was sent. */
-  onAlone = () => {}
+  /** Called when a driver opens the port, and when it is gone: what was under way with the last one is off. */
+  onChange = () => {}
 
   get path() {
     return `tcp://127.0.0.1:${this.#port}`
@@ -69,14 +67,15 @@ export class SerialPort {
   /** To the driver. */
   emitData(data) {
     if (this.#socket) this.#socket.write(data)
-    else queueMicrotask(() => this.onAlone())
+    // The mock is about to wait for an acknowledgement.
+    else queueMicrotask(() => this.onChange())
   }
 
   #opened(socket) {
     this.#socket?.destroy()
     this.#socket = socket
     socket.setNoDelay()
-    this.onOpened()
+    this.onChange()
     const cutter = new Cutter()
     socket.on('data', (bytes) => {
       for (const frame of cutter.push(bytes)) this.#heard(frame)
@@ -85,7 +84,7 @@ export class SerialPort {
     socket.on('close', () => {
       if (this.#socket !== socket) return
       this.#socket = undefined
-      this.onAlone()
+      this.onChange()
     })
   }
 

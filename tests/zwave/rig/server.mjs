@@ -11,7 +11,8 @@ import { Client } from './client.mjs'
 
 const HERE = import.meta.dirname
 const PACKAGE = dirname(createRequire(import.meta.url).resolve('@zwave-js/server/package.json'))
-const PATIENCE = 120
+// Seconds. It is there for a server that never comes, on a machine however busy.
+const PATIENCE = 300
 
 // A port that is free now. The server cannot choose one itself, and keeps it when it is started again.
 export const freePort = async () => {
@@ -38,7 +39,12 @@ export class Server {
         interview: { queryAllUserCodes },
         timeouts: { report: reportTimeout },
         securityKeys,
-        logConfig: { enabled: true, level: process.env.ZWAVE_LOG ?? 'warn', showLogo: false, forceConsole: true },
+        logConfig: {
+          enabled: true,
+          level: process.env.ZWAVE_LOG ?? 'warn',
+          showLogo: false,
+          forceConsole: true,
+        },
       }),
     )
     this.#args = [
