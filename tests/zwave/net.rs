@@ -35,6 +35,7 @@ impl Net {
             .arg(format!("{rig}/rig.mjs"))
             .arg("--cache")
             .arg(cache.path())
+            .args(["--report-timeout", "2000"])
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -55,8 +55,11 @@ fn of_node(node: u16, name: &str, event: &Event) -> Option<Heard> {
 
 fn notification(command_class: u8, args: &Args) -> Option<Word> {
     let slot = args.user.filter(|user| *user != 0).map(Slot);
-    if command_class != class::NOTIFICATION {
-        return None;
+    match command_class {
+        class::NOTIFICATION => {}
+        // The only thing that it notifies.
+        class::BATTERY => return Some(Word::BatteryLow),
+        _ => return None,
     }
     let moved = |locked, by| Word::Moved { locked, by };
     Some(match (args.kind?, args.event?) {

@@ -423,3 +423,87 @@ fn commands_are_as_the_server_wants_them() {
                "methodName": "set", "args": [1, 1, "1234"]})
     );
 }
+
+/// Captured from the rig.
+mod captured {
+    pub const HELLO: &str = include_str!("../../../tests/zwave/captured/hello.json");
+    pub const DUMP: &str = include_str!("../../../tests/zwave/captured/dump.json");
+    pub const EVENTS: &str = include_str!("../../../tests/zwave/captured/events.json");
+    pub const ERRORS: &str = include_str!("../../../tests/zwave/captured/errors.json");
+}
+
+/// One of several captured messages, by its name.
+fn one_of(all: &str, name: &str) -> String {
+    let all: Value = serde_json::from_str(all).unwrap();
+    all[name].to_string()
+}
+
+#[test]
+fn a_captured_network() {
+    let hello: wire::Hello = serde_json::from_str(captured::HELLO).unwrap();
+    assert_eq!(agree(&hello).ok(), Some(50));
+    let dump: wire::Answer<wire::Listening> = serde_json::from_str(captured::DUMP).unwrap();
+    let state = dump.result.unwrap().state;
+    assert_eq!(
+        (state.controller.home_id, state.controller.status),
+        (2_119_630_849, 0)
+    );
+    let locks: Vec<u16> = state
+        .nodes
+        .iter()
+        .filter(|node| node::is_lock(node))
+        .map(|node| node.node_id)
+        .collect();
+    assert!(locks.contains(&2) && !locks.contains(&9), "{locks:?}");
+    assert!(state.nodes.iter().all(node::is_interviewed));
+    let front = state.nodes.iter().find(|node| node.node_id == 2).unwrap();
+    assert_eq!(node::name(front, None), "Front door, Hall");
+    // Joined with S0.
+    assert_eq!(node::capabilities(front, &codes(), None).closed, None);
+}
+
+#[test]
+fn captured_errors_are_laid_at_the_right_door() {
+    let failed = |name: &str| {
+        let answer: wire::Answer<wire::Nothing> =
+            serde_json::from_str(&one_of(captured::ERRORS, name)).unwrap();
+        assert!(!answer.success);
+        ask::failure(&Unanswered::Error {
+            zwave: answer.zwave_error_code,
+            why: answer
+                .zwave_error_message
+                .or(answer.error_code)
+                .unwrap_or_default(),
+        })
+    };
+    assert_eq!(failed("not_acknowledged"), Failed::Silent);
+    assert!(matches!(failed("slot_out_of_range"), Failed::Refused(_)));
+    assert!(matches!(failed("code_too_short"), Failed::Refused(_)));
+}
+
+#[test]
+fn captured_events_are_all_understood() {
+    let all: Value = serde_json::from_str(captured::EVENTS).unwrap();
+    for (name, message) in all.as_object().unwrap() {
+        let text = message.to_string();
+        let head = serde_json::from_str::<wire::Head<'_>>(&text);
+        assert!(head.is_ok_and(|head| head.event.is_some()), "{name}");
+    }
+    let word = |name: &str| {
+        let message = serde_json::from_str::<Value>(&one_of(captured::EVENTS, name)).unwrap();
+        match heard(message["event"].clone()) {
+            Some(Heard::Says { word, .. }) => word,
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    let moved = |locked, by| Word::Moved { locked, by };
+    assert_eq!(word("code_added"), Word::CodesChanged);
+    assert_eq!(word("keypad_unlock"), moved(false, By::Keypad(Some(Slot(1)))));
+    assert_eq!(word("auto_lock"), moved(true, By::Itself));
+    assert_eq!(word("jam"), Word::Jammed);
+    assert_eq!(word("keypad_off"), Word::Denied);
+    assert_eq!(word("wrong_code"), Word::Denied);
+    assert_eq!(word("cover"), Word::Tampered);
+    assert_eq!(word("battery"), Word::Battery(11));
+    assert_eq!(word("battery_low"), Word::BatteryLow);
+}
