@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::common::{Rig, exchange};
 
 /// Nothing here takes longer than this, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// What is waited for is looked at so often, and whenever something happens.
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -124,7 +124,7 @@ fn theirs(node: u16) -> &'static str {
 fn silence_proves_nothing_and_does_no_harm() {
     let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
     for node in site.nodes.clone() {
-        for fault in ["dead", "mute", "late"] {
+        for fault in ["dead", "mute"] {
             site.net.fault(node, fault);
             let made = site.book(node, PIN);
             site.waits(node, "device_silent");
@@ -146,7 +146,28 @@ fn silence_proves_nothing_and_does_no_harm() {
     site.end();
 }
 
-/// I7, I4: late and repeated reports are reports.
+/// I7: an answer after the driver's patience may count as one or not, but never for what is not so.
+#[test]
+fn late_answers_do_no_harm() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
+    for node in site.nodes.clone() {
+        site.net.fault(node, "late");
+        let made = site.book(node, PIN);
+        let is_set = || all_are(&site.rig, std::slice::from_ref(&made), "set");
+        until(&site.rig, "it is set, or known why not", || {
+            let waiting = site.ours(node)["waiting"].clone();
+            is_set() || (waiting != "in_line" && !waiting.is_null())
+        });
+        assert!(!is_set() || site.net.pins(node) == [THEIRS, PIN]);
+        site.net.fault(node, "none");
+        site.is(&made, "set");
+        assert_eq!(site.net.pins(node), [THEIRS, PIN]);
+        site.take_off(&made);
+    }
+    site.end();
+}
+
+/// I7, I4: slow and repeated reports are reports.
 #[test]
 fn slow_and_repeated_answers_are_answers() {
     let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
