@@ -13,7 +13,7 @@ use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Timestamp, 
 pub(super) const GRACE: Duration = Duration::from_secs(180);
 /// A silent lock without urgent work is asked so seldom (I12).
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
-/// A gateway knows that a code is over so long after it is.
+/// A gateway knows that a code is over so long after it is; its clock may be off by a second.
 const SEEN: Duration = Duration::from_secs(2);
 /// How early a code may be on a lock that knows no windows, as this property sets it.
 const LEAD: Duration = Duration::from_secs(600);
@@ -159,7 +159,7 @@ impl Oracle {
             door.clean_since = door.clean_since.max(now + unnoticed);
             if deaf {
                 door.deaf -= 1;
-                door.heard_since = now;
+                door.heard_since = door.heard_since.max(now + unnoticed);
             }
         }
     }
@@ -427,7 +427,7 @@ impl Oracle {
             let early = |window: Window| {
                 let itself =
                     door.native != NativeWindow::None && entry.window.start() + LEAD >= window.start();
-                now.wall + LEAD < window.start() && !itself
+                now.wall + LEAD + SEEN < window.start() && !itself
             };
             if known.all(|stay| early(stay.window) && stay.asked.is_none_or(early)) {
                 return Err(now.violation("I5", format!("a code is on lock {lock} long before its start")));
@@ -440,7 +440,8 @@ impl Oracle {
     pub fn judge_removal(&self, lock: DeviceId, gone: &[Pin], now: Clock) -> Result<(), Violation> {
         for stay in self.stays.values().filter(|stay| stay.lock == lock) {
             let meant = !stay.deleted && !stay.leaving && stay.asked.is_none() && stay.asked_pin.is_none();
-            if meant && stay.window.holds(now.wall) && gone.contains(&stay.pin) {
+            let open = stay.window.holds(now.wall) && stay.window.holds(now.wall + SEEN);
+            if meant && open && gone.contains(&stay.pin) {
                 let seen = format!("a code was taken off lock {lock} before its end");
                 return Err(now.violation("I9", seen));
             }

@@ -136,6 +136,22 @@ pub enum Item {
         /// By how many seconds the clock is set off.
         by: i64,
     },
+    /// A trusted clock is set a little, as time servers do: from then on it is off by so much.
+    Step {
+        /// From.
+        at: Mono,
+        /// By how many milliseconds, less than a second.
+        off_ms: i64,
+    },
+    /// The gateway is started with a configuration that does not name a lock, and later with it again.
+    Gone {
+        /// Which.
+        lock: usize,
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+    },
     /// Somebody changes the codes at the door.
     Hand {
         /// Which lock.
@@ -272,10 +288,12 @@ impl Item {
             | Item::Hand { at, .. }
             | Item::Again { at, .. }
             | Item::Vanish { at, .. }
+            | Item::Step { at, .. }
             | Item::BadSync { at } => *at,
             Item::Away { from, .. }
             | Item::NoTime { from, .. }
             | Item::Poison { from, .. }
+            | Item::Gone { from, .. }
             | Item::Broker { from, .. }
             | Item::Full { from, .. } => *from,
         }
@@ -288,6 +306,7 @@ impl Item {
             Item::Away { until, .. }
             | Item::NoTime { until, .. }
             | Item::Poison { until, .. }
+            | Item::Gone { until, .. }
             | Item::Broker { until, .. }
             | Item::Full { until, .. } => Some(*until),
             Item::Fault { at, lasts, .. } => Some(*at + *lasts),
@@ -299,6 +318,7 @@ impl Item {
             | Item::Hand { .. }
             | Item::Again { .. }
             | Item::Vanish { .. }
+            | Item::Step { .. }
             | Item::BadSync { .. } => None,
         }
     }
@@ -333,11 +353,14 @@ impl Item {
                 FaultKind::NoStore => "lock says yes and does nothing",
                 FaultKind::DropAfter => "lock loses what it confirmed",
                 FaultKind::Slow => "lock is slow",
+                FaultKind::NoRead => "lock refuses to be read",
                 FaultKind::None => return None,
             },
             Item::NoTime { .. } => "clock not synchronised",
             Item::Poison { by, .. } if *by < 0 => "clock poisoned, behind",
             Item::Poison { .. } => "clock poisoned, ahead",
+            Item::Step { .. } => "clock set a little",
+            Item::Gone { .. } => "lock gone from the configuration",
             Item::Hand { deed, .. } => match deed {
                 Hand::Add => "code added by hand",
                 Hand::Take(_) => "our code taken by hand",

@@ -233,6 +233,30 @@ impl Plan {
         if rng.random_range(0..3) == 0 {
             items.push(Item::BadSync { at: at(rng) });
         }
+        for _ in 0..rng.random_range(0..3) {
+            items.push(Item::Step {
+                at: at(rng),
+                off_ms: rng.random_range(-900..900),
+            });
+        }
+        if rng.random_range(0..3) == 0 {
+            let (lock, from) = (rng.random_range(0..self.locks.len()), at(rng));
+            items.push(Item::Gone {
+                lock,
+                from,
+                until: from + span(rng, 60, 30 * HOUR),
+            });
+        }
+        for lock in 0..self.locks.len() {
+            if rng.random_range(0..6) == 0 {
+                items.push(Item::Fault {
+                    lock,
+                    at: at(rng),
+                    kind: FaultKind::NoRead,
+                    lasts: span(rng, 10, 3 * HOUR),
+                });
+            }
+        }
     }
 
     /// Takes away all that is wrong: a week in which a gateway just does its work.

@@ -42,6 +42,21 @@ impl World {
                 self.note(36, 0, by as u64, |_| format!("the clock is set off by {by} s"));
                 self.tell(Event::Timer, "clock", index as u64);
             }
+            Item::Step { off_ms, .. } => {
+                self.shown.slightly_off_ms = off_ms;
+                self.note(45, 0, off_ms as u64, |_| {
+                    format!("the clock is set, and is off by {off_ms} ms")
+                });
+                self.tell(Event::Timer, "clock", index as u64);
+            }
+            Item::Gone { lock, .. } => {
+                self.oracle.trouble(self.ids[lock], true);
+                self.note(46, lock as u64, 0, |_| {
+                    format!("the configuration loses lock {lock}")
+                });
+                self.left_out.insert(lock);
+                self.start_again();
+            }
             Item::Hand { lock, deed, .. } => self.change_by_hand(index, lock, deed),
             Item::Again { job, .. } => self.send_again(job),
             Item::Broker { until, forgets, .. } => {
@@ -64,6 +79,13 @@ impl World {
             | Item::Change { .. }
             | Item::Delete { .. }
             | Item::Door { .. } => {}
+        }
+    }
+
+    /// With the configuration as it is now; a gateway that is down starts with it anyway.
+    fn start_again(&mut self) {
+        if self.gateway.is_some() {
+            self.crash();
         }
     }
 
@@ -186,14 +208,14 @@ impl World {
             Item::Away { lock, .. } => {
                 self.oracle.relief(self.ids[lock], true, self.now, Duration::ZERO);
                 self.note(33, lock as u64, 0, |_| format!("lock {lock} is heard again"));
-                if self.locks[lock].reachable(self.now) {
+                if self.locks[lock].reachable(self.now) && !self.left_out.contains(&lock) {
                     self.tell(Event::Heard(self.ids[lock]), "heard", index as u64);
                 }
             }
             Item::Fault { lock, kind, .. } => {
                 // A code that was refused waits an hour at most, one that was not kept for the next check.
                 let unnoticed = match kind {
-                    FaultKind::Refuse => Duration::from_secs(3600),
+                    FaultKind::Refuse | FaultKind::NoRead => Duration::from_secs(3600),
                     FaultKind::NoStore | FaultKind::DropAfter => CHECKED,
                     _ => Duration::ZERO,
                 };
@@ -212,6 +234,14 @@ impl World {
                 self.shown.off_ms = 0;
                 self.note(37, 0, 0, |_| "the clock is right again".to_owned());
                 self.tell(Event::Timer, "right again", index as u64);
+            }
+            Item::Gone { lock, .. } => {
+                self.oracle.relief(self.ids[lock], true, self.now, Duration::ZERO);
+                self.note(47, lock as u64, 0, |_| {
+                    format!("the configuration has lock {lock} again")
+                });
+                self.left_out.remove(&lock);
+                self.start_again();
             }
             Item::Broker { .. } => {
                 let over = |(until, _): &(_, _)| *until <= self.now;
@@ -233,5 +263,8 @@ impl World {
 
 /// Whether a lock with this fault cannot be asked for the truth.
 fn deafens(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::Silent | FaultKind::Hang | FaultKind::Slow)
+    matches!(
+        kind,
+        FaultKind::Silent | FaultKind::Hang | FaultKind::Slow | FaultKind::NoRead
+    )
 }

@@ -93,6 +93,8 @@ enum What {
 struct Shown {
     /// It is ahead of true time by so much.
     off_ms: i64,
+    /// And by so little, while it is trusted.
+    slightly_off_ms: i64,
     /// Nothing vouches for it.
     alone: bool,
 }
@@ -121,6 +123,8 @@ pub struct World {
     /// When the last stall of the card was over.
     stalled_until: Mono,
     locks: Vec<SimLock>,
+    /// Those that the configuration does not name.
+    left_out: BTreeSet<usize>,
     ids: Vec<DeviceId>,
     calls: BTreeMap<CallId, Call>,
     tokens: BTreeMap<Token, u32>,
@@ -176,6 +180,7 @@ impl World {
             card_busy_until: Mono(0),
             stalled_until: Mono(0),
             locks: Vec::new(),
+            left_out: BTreeSet::new(),
             ids: Vec::new(),
             calls: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -335,7 +340,7 @@ impl World {
     fn reading(&self) -> Reading {
         let Timestamp(wall) = self.clock().wall;
         Reading {
-            wall: Timestamp(wall + self.shown.off_ms),
+            wall: Timestamp(wall + self.shown.off_ms + self.shown.slightly_off_ms),
             mono: self.now,
             trusted: !self.shown.alone,
         }
@@ -434,6 +439,7 @@ impl World {
         let mut prefix = [0; 16];
         prefix[..8].copy_from_slice(&self.life.to_be_bytes());
         let devices = (0..self.locks.len())
+            .filter(|i| !self.left_out.contains(i))
             .map(|i| DeviceSpec {
                 device: self.ids[i],
                 name: format!("lock {i}"),
@@ -635,6 +641,11 @@ impl World {
                 if let Some(outcome) = exchange.missed(self.now) {
                     self.push(self.now, What::Missed(self.life, exchange.call, outcome));
                     return;
+                }
+                if self.left_out.contains(&lock) {
+                    let seen = format!("lock {lock} is asked, which is none of this gateway");
+                    let verdict = self.clock().violation("I6", seen);
+                    return self.note_verdict(Err(verdict));
                 }
                 self.report.calls += 1;
                 let sets = exchange.steps.iter().any(|step| matches!(step, Step::Put { .. }));
