@@ -78,6 +78,8 @@ struct Door {
     open_jobs: BTreeSet<u32>,
     /// Nothing was wrong since then.
     clean_since: Mono,
+    /// Nothing may be noticed for so long after it can be heard: what a fault left behind waits for a check.
+    unnoticed: Duration,
     /// Out of reach or faulty right now.
     troubled: u32,
     /// Of that, what keeps it from telling the truth when it is asked, and since when it can.
@@ -112,6 +114,7 @@ impl Oracle {
             foreign: BTreeSet::new(),
             open_jobs: BTreeSet::new(),
             clean_since: Mono(0),
+            unnoticed: Duration::ZERO,
             troubled: 0,
             deaf: 0,
             heard_since: Mono(0),
@@ -145,8 +148,11 @@ impl Oracle {
     }
 
     /// Something begins to be wrong with a lock; `deaf` if it cannot be asked either.
-    pub fn trouble(&mut self, lock: DeviceId, deaf: bool) {
+    pub fn trouble(&mut self, lock: DeviceId, deaf: bool, now: Mono) {
         if let Some(door) = self.doors.get_mut(&lock) {
+            if door.troubled == 0 && door.clean_since <= now {
+                door.unnoticed = Duration::ZERO;
+            }
             door.troubled += 1;
             door.deaf += u32::from(deaf);
         }
@@ -156,7 +162,8 @@ impl Oracle {
     pub fn relief(&mut self, lock: DeviceId, deaf: bool, now: Mono, unnoticed: Duration) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.troubled -= 1;
-            door.clean_since = door.clean_since.max(now + unnoticed);
+            door.unnoticed = door.unnoticed.max(unnoticed);
+            door.clean_since = door.clean_since.max(now + door.unnoticed);
             if deaf {
                 door.deaf -= 1;
                 door.heard_since = door.heard_since.max(now + unnoticed);
@@ -436,12 +443,21 @@ impl Oracle {
         Ok(())
     }
 
-    /// Judges what the gateway took off a lock by itself: nothing whose time it is, whatever its clock shows.
-    pub fn judge_removal(&self, lock: DeviceId, gone: &[Pin], now: Clock) -> Result<(), Violation> {
+    /// Judges what the gateway took off a lock by itself in an exchange since `began`: nothing whose time it
+    /// is, whatever its clock shows.
+    pub fn judge_removal(
+        &self,
+        lock: DeviceId,
+        gone: &[Pin],
+        began: Mono,
+        now: Clock,
+    ) -> Result<(), Violation> {
         for stay in self.stays.values().filter(|stay| stay.lock == lock) {
             let meant = !stay.deleted && !stay.leaving && stay.asked.is_none() && stay.asked_pin.is_none();
             let open = stay.window.holds(now.wall) && stay.window.holds(now.wall + SEEN);
-            if meant && open && gone.contains(&stay.pin) {
+            // A change that came during the exchange is carried out after it.
+            let known = stay.changed < began;
+            if meant && known && open && gone.contains(&stay.pin) {
                 let seen = format!("a code was taken off lock {lock} before its end");
                 return Err(now.violation("I9", seen));
             }
@@ -461,7 +477,7 @@ impl Oracle {
         let Some(radio) = self
             .doors
             .get(&lock)
-            .filter(|door| door.troubled == 0)
+            .filter(|door| door.troubled == 0 && !door.silent)
             .map(|door| door.radio)
         else {
             return Ok(());

@@ -24,7 +24,7 @@ impl World {
         }
         match item {
             Item::Away { lock, .. } => {
-                self.oracle.trouble(self.ids[lock], true);
+                self.oracle.trouble(self.ids[lock], true, self.now);
                 self.note(30, lock as u64, 0, |_| format!("lock {lock} is out of reach"));
             }
             Item::Fault {
@@ -32,7 +32,9 @@ impl World {
             } => self.misbehave(lock, kind, lasts),
             Item::NoTime { .. } => {
                 // How far time is proven is coarse after a start: what is late then is no fault.
-                self.ids.iter().for_each(|lock| self.oracle.trouble(*lock, false));
+                self.ids
+                    .iter()
+                    .for_each(|lock| self.oracle.trouble(*lock, false, self.now));
                 self.shown.alone = true;
                 self.note(35, 0, 0, |_| "nothing vouches for the clock".to_owned());
                 self.tell(Event::Timer, "clock", index as u64);
@@ -50,7 +52,7 @@ impl World {
                 self.tell(Event::Timer, "clock", index as u64);
             }
             Item::Gone { lock, .. } => {
-                self.oracle.trouble(self.ids[lock], true);
+                self.oracle.trouble(self.ids[lock], true, self.now);
                 self.note(46, lock as u64, 0, |_| {
                     format!("the configuration loses lock {lock}")
                 });
@@ -90,7 +92,7 @@ impl World {
     }
 
     fn misbehave(&mut self, lock: usize, kind: FaultKind, lasts: Duration) {
-        self.oracle.trouble(self.ids[lock], deafens(kind));
+        self.oracle.trouble(self.ids[lock], deafens(kind), self.now);
         // What a lock that cannot be read does not store, or loses, nobody can know.
         let blind = self.locks[lock].capabilities().read_back == ReadBack::None;
         if blind && matches!(kind, FaultKind::NoStore | FaultKind::DropAfter) {

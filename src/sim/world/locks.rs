@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{What, World};
 use crate::gateway::Event;
-use crate::model::{AttemptId, CallId, CodeId, DeviceId, Entry, Finding, Outcome, Pin, Step};
+use crate::model::{AttemptId, CallId, CodeId, DeviceId, Entry, Finding, Mono, Outcome, Pin, Step};
 use crate::sim::oracle::{GRACE, NOTICED, Violation};
 use crate::sim::plan::Stage;
 
@@ -30,6 +30,7 @@ impl World {
         let Some(open) = self.calls.get(&call) else { return };
         let step = open.exchange.steps[index].clone();
         let device = open.exchange.device;
+        let began = open.began;
         let Some(lock) = self.index(device) else { return };
         let now = self.clock_of_locks();
         // What it loses by itself is not taken off.
@@ -63,7 +64,7 @@ impl World {
             let table = self.locks[lock].table();
             let verdict = self.oracle.judge_table(device, &table, self.clock());
             self.note_verdict(verdict);
-            self.look_at_losses(lock, &step, &before);
+            self.look_at_losses(lock, &step, began, &before);
         }
         // The power may fail between the lock's change and our knowledge of it.
         if self.step(Stage::Apply, lock as u32) {
@@ -78,13 +79,13 @@ impl World {
     }
 
     /// What a step took off a lock was over; and what a lock will lose by itself, the gateway will notice.
-    fn look_at_losses(&mut self, lock: usize, step: &Step, before: &[Entry]) {
+    fn look_at_losses(&mut self, lock: usize, step: &Step, began: Mono, before: &[Entry]) {
         let device = self.ids[lock];
         let rows = self.locks[lock].memory();
         if matches!(step, Step::Remove { .. }) {
             let gone: Vec<Pin> = before.iter().filter_map(|entry| entry.pin.clone()).collect();
             let gone: Vec<Pin> = gone.into_iter().filter(|pin| rows.with(pin).is_none()).collect();
-            let verdict = self.oracle.judge_removal(device, &gone, self.clock());
+            let verdict = self.oracle.judge_removal(device, &gone, began, self.clock());
             return self.note_verdict(verdict);
         }
         let Step::Put { content, .. } = step else { return };
