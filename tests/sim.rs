@@ -84,6 +84,9 @@ fn random_weeks_come_right() {
                         for (kind, times) in &report.struck {
                             *all.entry(kind.clone()).or_default() += times;
                         }
+                        for (word, times) in &report.refused {
+                            *all.entry(format!("refused: {word}")).or_default() += times;
+                        }
                         drop(all);
                         if report.violation.is_some() {
                             failed.push(story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS)));

@@ -162,6 +162,11 @@ impl Timekeeper {
         }
     }
 
+    /// When the clock last counted, as far as is known.
+    pub fn last_vouched(&self) -> Timestamp {
+        self.mark.map_or(Timestamp::MIN, |mark| mark.wall)
+    }
+
     /// Since when the clock does not count.
     pub fn untrusted_since(&self) -> Option<Timestamp> {
         (self.trust != Trust::Trusted).then_some(self.since)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 
 use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
@@ -168,7 +168,7 @@ pub enum Item {
         /// When.
         at: Mono,
     },
-    /// The caller of a job asks once, and never hears.
+    /// The caller of a job asks once, and never again.
     Vanish {
         /// Whose.
         job: u32,
@@ -255,7 +255,17 @@ impl Plan {
     /// their paths.
     #[must_use]
     pub fn literal(&self) -> String {
-        let told = format!("{self:#?}").replace(": [", ": vec![");
+        let mut told = format!("{self:#?}").replace(": [", ": vec![");
+        // A PIN does not show itself; these were drawn, and are nobody's.
+        let pins = self.items.iter().filter_map(|item| match item {
+            Item::Change {
+                to: Change::Pin(pin), ..
+            } => Some(pin.expose()),
+            _ => None,
+        });
+        for digits in pins {
+            told = told.replacen("Pin(hidden)", &format!("Pin::parse(\"{digits}\").unwrap()"), 1);
+        }
         let mut text = String::new();
         // A `Duration` shows as `90s` or `1.5s`.
         for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
@@ -346,16 +356,7 @@ impl Item {
             | Item::Delete { .. }
             | Item::Door { .. } => return None,
             Item::Away { .. } => "lock out of reach",
-            Item::Fault { kind, .. } => match kind {
-                FaultKind::Refuse => "lock refuses",
-                FaultKind::Silent => "lock falls silent",
-                FaultKind::Hang => "lock hangs",
-                FaultKind::NoStore => "lock says yes and does nothing",
-                FaultKind::DropAfter => "lock loses what it confirmed",
-                FaultKind::Slow => "lock is slow",
-                FaultKind::NoRead => "lock refuses to be read",
-                FaultKind::None => return None,
-            },
+            Item::Fault { kind, .. } => fault_word(*kind)?,
             Item::NoTime { .. } => "clock not synchronised",
             Item::Poison { by, .. } if *by < 0 => "clock poisoned, behind",
             Item::Poison { .. } => "clock poisoned, ahead",
@@ -375,6 +376,29 @@ impl Item {
             Item::BadSync { .. } => "card fails a sync",
         })
     }
+}
+
+/// Digits that somebody types at a door and callers ask for too; there are few, so that they meet.
+pub(super) fn doorstep_pin(rng: &mut ChaCha8Rng) -> Option<Pin> {
+    Pin::parse(
+        &format!("99{}", rng.random_range(33..73))
+            .replace('0', "9")
+            .repeat(2)[..6],
+    )
+}
+
+/// The word for a fault of a lock; `None` for none.
+pub(super) fn fault_word(kind: FaultKind) -> Option<&'static str> {
+    Some(match kind {
+        FaultKind::Refuse => "lock refuses",
+        FaultKind::Silent => "lock falls silent",
+        FaultKind::Hang => "lock hangs",
+        FaultKind::NoStore => "lock says yes and does nothing",
+        FaultKind::DropAfter => "lock loses what it confirmed",
+        FaultKind::Slow => "lock is slow",
+        FaultKind::NoRead => "lock refuses to be read",
+        FaultKind::None => return None,
+    })
 }
 
 /// A small stream of its own for everyone who draws, each time that they draw.

@@ -5,11 +5,15 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::plan::{Change, Hand, Item, LockPlan, Plan, Stage, StepName, stream};
+use super::plan::{Change, Hand, Item, LockPlan, Plan, Stage, StepName, doorstep_pin, stream};
 use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
 
+/// Kinds of locks, in turn.
 const PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "slots", "write-only"];
+/// In some weeks one of them takes PINs of a length that none of the others does.
+const ODD_PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "fixed-8", "write-only"];
+
 /// The first noon after a time of a plan, as a span from an earlier one.
 fn to_noon(from: Mono, after: Duration) -> Duration {
     let at = (from + after).0;
@@ -26,9 +30,10 @@ impl Plan {
     #[must_use]
     pub fn week(seed: u64, locks: usize, jobs: u32) -> Plan {
         let rng = &mut stream(seed, "plan", 0);
+        let profiles = if seed % 3 == 0 { ODD_PROFILES } else { PROFILES };
         let locks: Vec<LockPlan> = (0..locks)
             .map(|i| LockPlan {
-                profile: PROFILES[i % PROFILES.len()],
+                profile: profiles[i % profiles.len()],
                 capacity: (i % 7 == 6).then_some(5),
                 radio: i % 2,
                 batch: i % 3 != 1,
@@ -68,7 +73,11 @@ impl Plan {
                     // Digits that every lock takes, and so few PINs for one stay that former ones come back.
                     let digits =
                         format!("9{:03}3{}", 333 + of, rng.random_range(3..6)).replace(['0', '1', '2'], "8");
-                    let pin = Pin::parse(&digits).map(Change::Pin);
+                    let pin = match rng.random_range(0..3) {
+                        0 => doorstep_pin(rng),
+                        _ => Pin::parse(&digits),
+                    };
+                    let pin = pin.map(Change::Pin);
                     let to = match rng.random_range(0..4) {
                         0 => Change::Ongoing,
                         1 => Change::Ends(span(rng, 60, 48 * HOUR)),
@@ -143,9 +152,14 @@ impl Plan {
             }
         }
         // Long enough for every rule about clocks, and at times of its own: two at once would be a third.
-        let mut from = at(rng);
-        for _ in 0..rng.random_range(0..4) {
-            let last = if rng.random() { 14 * 60 } else { 30 * HOUR };
+        // Some machines are set up before their network is.
+        let mut from = if seed % 20 == 7 { Mono(0) } else { at(rng) };
+        for _ in 0..rng.random_range(0..4).max(u32::from(from == Mono(0))) {
+            let last = if rng.random() && from != Mono(0) {
+                14 * 60
+            } else {
+                30 * HOUR
+            };
             let until = from + span(rng, 5, last);
             let days = [-3_000, -40, 40, 4_000][rng.random_range(0..4)];
             items.push(match last > HOUR {

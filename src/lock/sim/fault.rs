@@ -24,7 +24,7 @@ pub struct Fault {
 }
 
 /// What goes wrong. An operation is one read, write, erasure or move of the bolt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// Says no to writes, erasures and moves of the bolt.

@@ -2,24 +2,17 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
-use super::World;
+use super::{Fall, World};
 use crate::gateway::Event;
 use crate::lock::sim::{ByHand, Fault, FaultKind};
-use crate::model::{DeviceId, Entry, Pin, ReadBack, Slot};
-use crate::sim::plan::{Hand, Item, stream};
-
-/// A lock is checked as a whole so often; a busy one or one that was full takes an hour more.
-const CHECKED: Duration = Duration::from_secs(13 * 3600);
+use crate::model::{DeviceId, Entry, ReadBack, Slot};
+use crate::sim::oracle::CHECKED;
+use crate::sim::plan::{Hand, Item, doorstep_pin, stream};
 
 impl World {
     pub(super) fn begin(&mut self, index: usize) {
         let item = self.plan.items[index].clone();
-        if let Some(kind) = item
-            .kind()
-            .filter(|_| !matches!(item, Item::BadSync { .. } | Item::Hand { .. }))
-        {
+        if let Some(kind) = item.kind().filter(|_| !is_counted_when_it_strikes(&item)) {
             self.count(kind.to_owned());
         }
         match item {
@@ -87,7 +80,7 @@ impl World {
     /// With the configuration as it is now; a gateway that is down starts with it anyway.
     fn start_again(&mut self) {
         if self.gateway.is_some() {
-            self.crash();
+            self.fall(Fall::Kill);
         }
     }
 
@@ -127,7 +120,8 @@ impl World {
         let ours: Vec<&Entry> = table.iter().filter(|entry| !foreign(entry)).collect();
         let nth = |which: usize| ours.get(which % ours.len().max(1)).copied().cloned();
         let mut digits = stream(self.plan.seed, "hand", index as u64);
-        let typed = Pin::parse(&format!("99{:04}", digits.random_range(1111..9999)));
+        // Digits that callers know of are theirs.
+        let typed = doorstep_pin(&mut digits).filter(|pin| self.oracle.codes_with(device, pin).is_empty());
         let (change, was, is) = match deed {
             Hand::Add => {
                 // There must stay room for what was promised.
@@ -184,6 +178,7 @@ impl World {
         self.note(32, lock as u64, 0, |_| {
             format!("somebody is at lock {lock}: {deed:?}")
         });
+        self.oracle.handled(device, self.now);
         if let Some(pin) = was {
             self.oracle.foreign_gone(device, &pin);
             for code in self.oracle.codes_with(device, &pin) {
@@ -226,8 +221,8 @@ impl World {
                 self.note(34, lock as u64, 0, |_| format!("lock {lock} is well again"));
             }
             Item::NoTime { .. } | Item::Poison { .. } => {
-                if self.shown.alone {
-                    self.shown.alone = false;
+                self.shown.alone = false;
+                if std::mem::take(&mut self.shown.coarse) {
                     let ids: Vec<DeviceId> = self.ids.clone();
                     for lock in ids {
                         self.oracle.relief(lock, false, self.now, Duration::ZERO);
@@ -261,6 +256,18 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// Whether it is counted not when it begins, but each time that it makes a difference.
+fn is_counted_when_it_strikes(item: &Item) -> bool {
+    matches!(
+        item,
+        Item::BadSync { .. }
+            | Item::Hand { .. }
+            | Item::Fault { .. }
+            | Item::Away { .. }
+            | Item::Again { .. }
+    )
 }
 
 /// Whether a lock with this fault cannot be asked for the truth.
