@@ -304,6 +304,36 @@ fn without_a_recovery_key_it_runs_and_says_so() {
 }
 
 #[test]
+fn after_an_import_one_wrong_answer_from_2038_empties_no_building() {
+    let (mut rig, key) = with_recovery_key();
+    rig.run();
+    let stay = json!({"device_ids": [FRONT, BACK], "starts_at": rig.time(0), "ends_at": rig.time(86_400)});
+    rig.post("/access_codes/create_multiple", stay).ok();
+    rig.advance(600);
+    let made = rig.post(EXPORT, json!({})).ok();
+    let before = (rig.pins_on(FRONT), rig.pins_on(BACK));
+    rig.kill();
+    let mut new = another_machine(&rig);
+    let untrusted = fs::read_to_string(new.config()).unwrap() + "[clock]\nsource = \"none\"\n";
+    fs::write(new.config(), untrusted).unwrap();
+    let output = import(&new, Path::new(made["export"]["path"].as_str().unwrap()), &key);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("`lockbridge clock accept`"), "{output:?}");
+    new.run();
+    let set = |what: Value| new.post("/lockbridge/v1/sim/clock", what).ok();
+    set(json!({"now": "2038-01-19T03:14:07Z"}));
+    set(json!({"trusted": true}));
+    new.advance(600);
+    assert_eq!(new.get("/readyz").ok()["clock"]["trust"], "wild");
+    assert_eq!((new.pins_on(FRONT), new.pins_on(BACK)), before);
+    assert_eq!((new.codes(FRONT).len(), new.codes(BACK).len()), (1, 1));
+    // An operator who knows better is heard.
+    new.told(&["clock", "accept"]);
+    new.advance(60);
+    assert_eq!((new.pins_on(FRONT).len(), new.pins_on(BACK).len()), (0, 0));
+}
+
+#[test]
 fn two_whole_exports_are_kept_whatever_is_cut() {
     let kills = if number("LOCKBRIDGE_FULL") == Some(1) {
         200

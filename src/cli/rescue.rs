@@ -125,6 +125,8 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         text += &format!("the configuration calls this gateway {ours}: its topics and ids are other ones\n");
     }
     text += "start the gateway: it reads each lock before it writes to it\n";
+    text += "a clock that is more than 30 days past the export counts after 15 minutes, or as soon as \
+             `lockbridge clock accept` vouches for it; until then time is carried on from the export's\n";
     Ok(text)
 }
 

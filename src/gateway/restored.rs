@@ -48,8 +48,8 @@ impl Gateway {
             device.record.unread = true;
             device.store(&mut self.ledger);
         }
-        if let Some(mark) = self.timekeeper.take_mark_for_the_least() {
-            self.ledger.put(Tree::Meta, MARK_KEY, &mark);
+        if let Some(kept) = self.timekeeper.take_for_the_least() {
+            self.ledger.put(Tree::Meta, MARK_KEY, &kept);
         }
         self.ledger.leap_to(restored.next_event);
         let kind = EventKind::Restored;
