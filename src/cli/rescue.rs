@@ -111,7 +111,7 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
     ];
     let own_key = load_key(&config.data_dir, config.key_file.as_deref())?;
     let now = Clock::real(Voucher::System).now().wall;
-    let mark = restored_row(head.last_event, now);
+    let mark = restored_row(&head, now);
     store::import(&config.data_dir, &own_key, randomness().random(), content, mark)?;
     let mut text = format!(
         "{} as of {}, up to event {}: {}\n",
