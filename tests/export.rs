@@ -292,7 +292,10 @@ fn without_a_recovery_key_it_runs_and_says_so() {
     assert!(Unsealed::open(&sealed, &RecoveryKey::parse(&key).unwrap()).is_ok());
     // It is made once, and another one on purpose only.
     refused(&rig.command(&["init"]), 1, "--new-recovery-key");
-    let newer = rig.told(&["init", "--new-recovery-key"]);
+    let newer = rig.command(&["init", "--new-recovery-key"]);
+    let advice = String::from_utf8(newer.stderr).unwrap();
+    assert!(advice.contains("say `lockbridge export`"), "{advice}");
+    let newer = String::from_utf8(newer.stdout).unwrap();
     let made = rig.post(EXPORT, json!({})).ok();
     let sealed = fs::read(made["export"]["path"].as_str().unwrap()).unwrap();
     assert!(Unsealed::open(&sealed, &RecoveryKey::parse(&key).unwrap()).is_err());
@@ -300,6 +303,28 @@ fn without_a_recovery_key_it_runs_and_says_so() {
     let scopes = rig.make_key("caller", "codes,pins,operate");
     let answer = rig.call("POST", EXPORT, &common::bearer(&scopes), "{}");
     answer.refused(403, "forbidden", "admin");
+    assert!(rig.terminate().success());
+}
+
+#[test]
+fn a_recovery_key_that_comes_late_is_used_within_the_hour() {
+    let mut rig = Rig::start(&doors());
+    rig.post(CREATE, json!({"device_id": FRONT})).ok();
+    rig.advance(5 * 3600);
+    let silence = rig.log();
+    assert!(
+        !silence.contains("exported") && !silence.contains("no export was made"),
+        "{silence}"
+    );
+    assert_eq!(silence.matches("no exports are made").count(), 1);
+    // Whether anything changes then or not.
+    let key = rig.told(&["init"]);
+    rig.advance(3600);
+    rig.says(1, "exported");
+    let newest = exports(&rig).pop().expect("an export");
+    assert!(Unsealed::open(&fs::read(newest).unwrap(), &RecoveryKey::parse(&key).unwrap()).is_ok());
+    rig.advance(5 * 3600);
+    assert_eq!(exports(&rig).len(), 1, "nothing has changed");
     assert!(rig.terminate().success());
 }
 

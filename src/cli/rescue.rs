@@ -47,6 +47,10 @@ This is the recovery key. It is shown only now and kept nowhere on this machine.
 Write it down and keep it apart from the gateway: whoever has it and an export can read every PIN,
 and without it no export can be opened.
 ";
+const EARLIER: &str = "\
+Exports that were made until now need the old key. The gateway seals the next one to this key, once
+something has changed: say `lockbridge export` to have one at once.
+";
 
 pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
     load_key(&config.data_dir, config.key_file.as_deref())?;
@@ -64,6 +68,9 @@ pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
     })?;
     // Whoever reads it may have gone already.
     let _ = io::stderr().write_all(KEEP_IT.as_bytes());
+    if command.new_recovery_key {
+        let _ = io::stderr().write_all(EARLIER.as_bytes());
+    }
     Ok(format!("{}\n", key.expose().as_str()))
 }
 
