@@ -53,7 +53,11 @@ impl Gateway {
         let meta = content.take(Tree::Meta);
         let sent = one(&meta, SENT_KEY)?;
         let restored: Option<Restored> = one(&meta, RESTORED_KEY)?;
-        let timekeeper = Timekeeper::new(settings.untrusted, boot, one(&meta, MARK_KEY)?);
+        let timekeeper = Timekeeper::new(
+            settings.untrusted,
+            boot,
+            one(&meta, MARK_KEY)?.unwrap_or_default(),
+        );
         let (now, _) = timekeeper.tell(reading);
         let mut records: Vec<Record> = Vec::new();
         for (_, value) in content.take(Tree::Codes) {

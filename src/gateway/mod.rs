@@ -206,8 +206,8 @@ impl Gateway {
         if self.ledger.is_open() {
             self.exports.want(now.mono);
         }
-        if let Some(mark) = self.timekeeper.mark_to_write(self.ledger.is_open(), now.mono) {
-            self.ledger.put(Tree::Meta, MARK_KEY, &mark);
+        if let Some(kept) = self.timekeeper.to_write(self.ledger.is_open(), now.mono) {
+            self.ledger.put(Tree::Meta, MARK_KEY, &kept);
         }
         if self.ledger.is_open() {
             self.jobs.save_answered(&mut self.ledger);
