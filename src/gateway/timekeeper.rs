@@ -180,7 +180,7 @@ impl Timekeeper {
 
     /// When the clock last counted, as far as is known.
     pub fn last_vouched(&self) -> Timestamp {
-        self.mark.map_or(Timestamp::MIN, |mark| mark.wall)
+        self.kept.mark.map_or(Timestamp::MIN, |mark| mark.wall)
     }
 
     /// Since when the clock does not count.

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::{What, World};
 use crate::gateway::Event;
-use crate::model::{
-    AttemptId, CallId, CodeId, DeviceId, Entry, Finding, Mono, Objection, Outcome, Pin, Step,
-};
+use crate::model::{AttemptId, CallId, DeviceId, Entry, Finding, Mono, Objection, Outcome, Pin, Step};
 use crate::sim::oracle::{GRACE, NOTICED, Violation};
 use crate::sim::plan::Stage;
 
