@@ -142,16 +142,19 @@ impl Timekeeper {
         (now, changed)
     }
 
+    /// The last time that was known when the store was last written; `None` if no clock was ever trusted.
+    pub fn known_until(&self) -> Option<Timestamp> {
+        let mark = self.mark?;
+        Some(mark.carried.map_or(mark.wall, |point| point.wall.max(mark.wall)))
+    }
+
     /// From here on the mark is the least that can be, and nothing more: it came out of an export.
     /// Returns it, to be stored.
     pub fn take_mark_for_the_least(&mut self) -> Option<Mark> {
+        let wall = self.known_until()?;
         let mark = self.mark.as_mut()?;
-        mark.imported = true;
         // Of how long that machine ran this one knows nothing.
-        mark.wall = mark
-            .carried
-            .take()
-            .map_or(mark.wall, |point| point.wall.max(mark.wall));
+        (mark.imported, mark.wall, mark.carried) = (true, wall, None);
         Some(*mark)
     }
 
