@@ -120,6 +120,12 @@ impl World {
                     Window::between(window.start(), ends_at)
                 });
             }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let to = Window::between(wall(*at, *starts), wall(*at, *ends));
+                oracle.asked_to_move(booked(of).unwrap_or_default(), |_| to);
+            }
             Item::Delete { of, member: nth, .. } => {
                 if let Some(code) = member(of, nth) {
                     oracle.asked_to_delete(code);
@@ -183,6 +189,18 @@ impl World {
                     key: key.clone()?,
                     starts_at: None,
                     ends_at: Some(ends_at),
+                    name: None,
+                };
+                Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
+            }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let (key, _) = self.booked.get(of)?;
+                let job = UpdateMultiple {
+                    key: key.clone()?,
+                    starts_at: Some(wall(*at, *starts)),
+                    ends_at: Some(wall(*at, *ends)),
                     name: None,
                 };
                 Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
@@ -252,7 +270,7 @@ impl World {
                 self.booked.insert(job, (key, codes.clone()));
                 codes
             }
-            (Some(Item::Update { of, .. }), _) => self
+            (Some(Item::Update { of, .. } | Item::Shift { of, .. }), _) => self
                 .booked
                 .get(of)
                 .map(|(_, codes)| codes.clone())
@@ -282,7 +300,10 @@ impl World {
 /// The booking that a job changes, if it changes one.
 fn changes(item: &Item) -> Option<u32> {
     match item {
-        Item::Update { of, .. } | Item::Change { of, .. } | Item::Delete { of, .. } => Some(*of),
+        Item::Update { of, .. }
+        | Item::Shift { of, .. }
+        | Item::Change { of, .. }
+        | Item::Delete { of, .. } => Some(*of),
         _ => None,
     }
 }

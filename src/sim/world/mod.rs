@@ -16,7 +16,7 @@ use rand::RngExt;
 use uuid::Uuid;
 
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
-use crate::lock::sim::{Setup, SimLock, Spell};
+use crate::lock::sim::{SimLock, Spell};
 use crate::model::{
     AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, Limits, Mono, Now, Outcome,
     RadioId, Reading, Settings, Step, Timestamp,
@@ -30,7 +30,7 @@ use verdicts::code_in;
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
-const QUIET: Duration = Duration::from_secs(2 * 86_400);
+pub const QUIET: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where a clock without a battery begins when the machine starts.
 const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
@@ -161,10 +161,10 @@ impl World {
     #[must_use]
     pub fn new(plan: Plan, tracing: bool) -> World {
         let mut world = World {
-            settings: Settings {
+            settings: plan.settings.clone().unwrap_or_else(|| Settings {
                 limits: limits(),
                 ..Settings::default()
-            },
+            }),
             now: Mono(0),
             heap: BTreeMap::new(),
             pushed: 0,
@@ -208,18 +208,15 @@ impl World {
             tracing,
             plan,
         };
+        world.oracle.goes_by(&world.settings);
         world.furnish();
         world
     }
 
     fn furnish(&mut self) {
         for (i, planned) in self.plan.locks.iter().enumerate() {
-            let mut setup = Setup::profile(planned.profile).expect("plans name profiles that exist");
-            if let Some(capacity) = planned.capacity {
-                setup.capabilities.capacity = capacity;
-            }
+            let setup = planned.setup();
             let id = DeviceId(Uuid::from_u128(0xd00d_0000 + i as u128));
-            setup.capabilities.batch = planned.batch;
             self.oracle.meet(id, planned.radio, setup.capabilities.window);
             let mut lock = SimLock::new(setup, Default::default());
             lock.set_away(self.plan.items.iter().filter_map(|item| spell(item, i)).collect());
@@ -408,6 +405,11 @@ impl World {
     }
 
     fn crash(&mut self) {
+        self.crash_until(None);
+    }
+
+    /// The power fails, and comes back then, or seconds later.
+    pub(super) fn crash_until(&mut self, back: Option<Mono>) {
         self.life += 1;
         self.report.crashes += 1;
         let mut rng = stream(self.plan.seed, "crash", self.life);
@@ -423,8 +425,8 @@ impl World {
         if self.shown.alone {
             self.shown.off_ms = YEARS_BACK_MS;
         }
-        let back = self.now + Duration::from_millis(rng.random_range(2_000..60_000));
-        self.push(back, What::Boot);
+        let soon = self.now + Duration::from_millis(rng.random_range(2_000..60_000));
+        self.push(back.unwrap_or(soon), What::Boot);
         let verdict = self.judge_disk();
         self.note_verdict(verdict);
     }
