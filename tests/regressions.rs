@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockbridge::lock::sim::FaultKind;
 use lockbridge::model::{Mono, Unshared};
-use lockbridge::sim::{Item, LockPlan, Plan, Stage, StepName, World};
+use lockbridge::sim::{Item, LockKind, LockPlan, Plan, Stage, StepName, World};
 
 fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -20,7 +20,7 @@ fn one_guest(booked: u64, stay: (u64, u64), trouble: Item, cut: StepName) -> Pla
     Plan {
         seed: 1,
         locks: vec![LockPlan {
-            profile: "slots",
+            kind: LockKind::Profile("slots"),
             capacity: None,
             radio: 0,
             batch: true,
@@ -38,6 +38,7 @@ fn one_guest(booked: u64, stay: (u64, u64), trouble: Item, cut: StepName) -> Pla
         ],
         crashes: vec![cut],
         length: minutes(24 * 60),
+        settings: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockbridge::gateway::view::{MemberReceipt, Status};
 use lockbridge::gateway::{Answer, Phase};
 use lockbridge::model::{JobId, Mono, Unshared, Window};
-use lockbridge::sim::{Item, LockPlan, Plan, World};
+use lockbridge::sim::{Item, LockKind, LockPlan, Plan, World};
 use uuid::Uuid;
 
 const FRONT: usize = 0;
@@ -22,7 +22,7 @@ fn at(n: u64) -> Mono {
 
 fn plan() -> Plan {
     let lock = |profile| LockPlan {
-        profile,
+        kind: LockKind::Profile(profile),
         capacity: None,
         radio: 0,
         batch: true,
@@ -53,6 +53,7 @@ fn plan() -> Plan {
         ],
         crashes: Vec::new(),
         length: minutes(24 * 60),
+        settings: None,
     }
 }
 

@@ -20,6 +20,7 @@ mod carry_out;
 mod device;
 mod doors;
 mod exports;
+mod incident;
 mod jobs;
 mod ledger;
 mod look;
@@ -38,6 +39,7 @@ use rand::{Rng, RngExt};
 pub use accept::{Ask, Door};
 pub use boot::Repairs;
 pub use device::DeviceSpec;
+pub use incident::Incident;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 pub use restored::restored_row;
 

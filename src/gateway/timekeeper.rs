@@ -154,18 +154,23 @@ impl Timekeeper {
         (now, changed)
     }
 
+    /// The last time that was known when the store was last written; `None` if no time was ever known.
+    pub fn known_until(&self) -> Option<Timestamp> {
+        let Kept { mark, carried } = self.kept;
+        mark.map(|mark| mark.wall).max(carried.map(|point| point.wall))
+    }
+
     /// From here on what was kept is the least that can be, and nothing more: it came out of an export.
     /// Returns it, to be stored.
     pub fn take_for_the_least(&mut self) -> Option<Kept> {
-        let Kept { mark, carried } = &mut self.kept;
-        let wall = mark.map(|mark| mark.wall).max(carried.map(|point| point.wall))?;
+        let wall = self.known_until()?;
         // Of how long that machine ran this one knows nothing, and of itself only what comes now.
-        *carried = Some(Point {
+        self.kept.carried = Some(Point {
             wall,
             up: self.boot.up,
             boot: self.boot.id,
         });
-        if let Some(mark) = mark {
+        if let Some(mark) = &mut self.kept.mark {
             mark.imported = true;
         }
         Some(self.kept)

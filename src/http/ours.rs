@@ -10,13 +10,14 @@ use super::codes::no_such_code;
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneJob, OneQueue, OneReceipt,
-    OneWhy, OneWorkspace, Readiness, Seen, StoreState,
+    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneIncident, OneJob, OneQueue,
+    OneReceipt, OneWhy, OneWorkspace, Readiness, Seen, StoreState,
 };
 use crate::api::form::Form;
-use crate::api::openapi;
+use crate::api::{openapi, time};
+use crate::config;
 use crate::gateway::{Event, Gateway};
-use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason};
+use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason, Timestamp};
 use crate::shell::Unexported;
 
 /// Whether somebody is at home; the same as Seam's.
@@ -110,6 +111,31 @@ pub async fn export(api: &Api, form: Form<'_>) -> Outcome {
             last_event: made.last_event,
             made_at: Moment(made.made_at),
         },
+        ok: Always,
+    }))
+}
+
+/// What happened since a moment, of which the caller says when it was or how long ago.
+pub async fn incident(api: &Api, mut form: Form<'_>) -> Outcome {
+    let now = api.core.look(|_, now| now.wall).await?;
+    let since = form.text("since").map(|text| match config::span(text) {
+        // There is nothing to tell of the time before 1970, however long ago somebody says.
+        Ok(ago) => Ok((now - ago).max(Timestamp(0))),
+        Err(_) => time::parse(text),
+    });
+    match since {
+        Some(Err(problem)) => form.wrong("since", format!("{problem}, or how long ago, such as 12h")),
+        Some(Ok(since)) if now < since => form.wrong("since", "must not lie ahead"),
+        _ => {}
+    }
+    form.close()?;
+    let since = since.and_then(Result::ok).unwrap_or(now);
+    let incident = api
+        .core
+        .look(move |gateway, now| gateway.incident(since, now))
+        .await?;
+    Ok(told(&OneIncident {
+        incident: answer::bundle(&incident, api.clock().source().word()),
         ok: Always,
     }))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::gateway::Answer;
 use crate::gateway::view::CodeView;
-use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Reason, Timestamp, Window};
+use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Reason, Settings, Timestamp, Window};
 
 /// How long a code may go on opening after its end, or be missing after its start, on a lock that
 /// nothing was wrong with: the exchanges in progress, a burst of others, and a lock that hangs.
@@ -15,8 +15,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(180);
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// A gateway knows that a code is over so long after it is; its clock may be off by a second.
 const SEEN: Duration = Duration::from_secs(2);
-/// How early a code may be on a lock that knows no windows, as this property sets it.
-const LEAD: Duration = Duration::from_secs(600);
 /// Most calls of one lock within an hour: every minute while silent, a burst of work, second looks.
 const CALLS_AN_HOUR: usize = 240;
 /// What was over no longer ago is asked for.
@@ -123,9 +121,16 @@ pub struct Oracle {
     edges: BTreeSet<(Mono, CodeId)>,
     denials: BTreeMap<CodeId, Denials>,
     down: bool,
+    /// How early a code may be on a lock that knows no windows.
+    lead: Duration,
 }
 
 impl Oracle {
+    /// Learns what the operator has set.
+    pub fn goes_by(&mut self, settings: &Settings) {
+        self.lead = settings.lead;
+    }
+
     /// Learns of a lock.
     pub fn meet(&mut self, lock: DeviceId, radio: usize, native: NativeWindow, capacity: u16) {
         let door = Door {
@@ -546,8 +551,8 @@ impl Oracle {
             }
             let early = |window: Window| {
                 let itself =
-                    door.native != NativeWindow::None && entry.window.start() + LEAD >= window.start();
-                now.wall + LEAD + SEEN < window.start() && !itself
+                    door.native != NativeWindow::None && entry.window.start() + self.lead >= window.start();
+                now.wall + self.lead + SEEN < window.start() && !itself
             };
             if known.all(|stay| early(stay.window) && stay.asked.is_none_or(early)) {
                 return Err(now.violation("I5", format!("a code is on lock {lock} long before its start")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::plan::{Change, Hand, Item, LockPlan, Plan, Stage, StepName, doorstep_pin, stream};
+use super::plan::{Change, Hand, Item, LockKind, LockPlan, Plan, Stage, StepName, doorstep_pin, stream};
 use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
 
@@ -25,6 +25,12 @@ const HOUR: u64 = 3600;
 const WEEK: u64 = 7 * 24 * HOUR;
 
 impl Plan {
+    /// A week as it is looked at by default: of twelve locks and three hundred jobs.
+    #[must_use]
+    pub fn usual_week(seed: u64) -> Plan {
+        Plan::week(seed, 12, 300)
+    }
+
     /// A week of a property: locks of mixed kinds on two radios, bookings back to back, lost reach,
     /// locks that refuse or fall silent.
     #[must_use]
@@ -33,7 +39,7 @@ impl Plan {
         let profiles = if seed % 3 == 0 { ODD_PROFILES } else { PROFILES };
         let locks: Vec<LockPlan> = (0..locks)
             .map(|i| LockPlan {
-                profile: profiles[i % profiles.len()],
+                kind: LockKind::Profile(profiles[i % profiles.len()]),
                 capacity: (i % 7 == 6).then_some(5),
                 radio: i % 2,
                 batch: i % 3 != 1,
@@ -179,6 +185,7 @@ impl Plan {
             items,
             crashes: Vec::new(),
             length: Duration::from_secs(WEEK),
+            settings: None,
         };
         plan.add_trouble(jobs);
         match seed % 10 {
@@ -314,7 +321,7 @@ impl Plan {
             unshared: Unshared::Throw,
         };
         let lock = |profile, radio| LockPlan {
-            profile,
+            kind: LockKind::Profile(profile),
             capacity: None,
             radio,
             batch: true,
@@ -361,6 +368,7 @@ impl Plan {
             ],
             crashes: Vec::new(),
             length: minutes(12 * 60),
+            settings: None,
         }
     }
 }

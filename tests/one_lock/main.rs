@@ -11,9 +11,9 @@ use lockbridge::gateway::{
 };
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding,
-    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason, Request,
-    Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, Detail, DeviceId, DoorCommand, EventKind, Exchange,
+    Finding, GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason,
+    Request, Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
 };
 use lockbridge::store::{Batch, Content, FORMAT, Head, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
@@ -1098,4 +1098,40 @@ fn a_place_that_gets_free_is_no_word() {
     site.wait(30 * HOUR);
     assert!(site.gateway.unmanaged(DEVICE).is_empty() && site.on_lock().is_empty());
     assert_eq!(site.reason(code), Some(Waiting::GoneSinceExport));
+}
+
+#[test]
+fn a_start_tells_until_when_it_ran_and_a_loop_of_starts_tells_little() {
+    fn told(site: &Site) -> Vec<(Timestamp, Detail)> {
+        let starts = site.gateway.events();
+        let starts = starts.filter(|event| event.kind == EventKind::Restarted);
+        starts.map(|event| (event.at, event.detail.clone())).collect()
+    }
+    let mut site = Site::with("slots");
+    assert_eq!(told(&site), [], "the first start is none again");
+    site.wait(5 * HOUR / 2);
+    let before = site.now.wall;
+    site.pass(Duration::from_secs(600));
+    site.start();
+    let (at, Detail::RanUntil(ran_until)) = told(&site)[0] else {
+        panic!("{:?}", told(&site));
+    };
+    // Without anything to write down, a sign of life is written every hour.
+    assert!(
+        at == site.now.wall && ran_until <= before && before.since(ran_until) < Duration::from_secs(HOUR)
+    );
+    for _ in 0..20 {
+        site.pass(Duration::from_secs(5));
+        site.start();
+    }
+    assert_eq!(told(&site).len(), 1);
+    // What happens meanwhile makes each start worth telling.
+    site.create(Some("345678"), Window::Ongoing, None);
+    site.settle();
+    let done = site.gateway.events().next_back().unwrap();
+    assert_eq!(done.kind, EventKind::JobDone);
+    let ran_until = Detail::RanUntil(done.at);
+    site.pass(Duration::from_secs(5));
+    site.start();
+    assert_eq!(told(&site).last(), Some(&(site.now.wall, ran_until)));
 }

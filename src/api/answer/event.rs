@@ -144,6 +144,9 @@ struct More {
     /// The door command that moved it.
     #[serde(skip_serializing_if = "Option::is_none")]
     action_attempt_id: Option<Uuid>,
+    /// The last moment at which the gateway is known to have run before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran_until: Option<Moment>,
 }
 
 /// What changed on record.
@@ -284,6 +287,13 @@ fn more(event: &model::Event, pins: Pins) -> More {
             method: Some(MovedBy::Remote),
             action_attempt_id: match &event.detail {
                 Detail::Attempt(attempt) => Some(attempt.0),
+                _ => None,
+            },
+            ..More::default()
+        },
+        EventKind::Restarted => More {
+            ran_until: match &event.detail {
+                Detail::RanUntil(at) => Some(Moment(*at)),
                 _ => None,
             },
             ..More::default()

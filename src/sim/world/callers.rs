@@ -160,6 +160,12 @@ impl World {
                     Window::between(window.start(), ends_at)
                 });
             }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let to = Window::between(wall(*at, *starts), wall(*at, *ends));
+                oracle.asked_to_move(booked(of).unwrap_or_default(), |_| to);
+            }
             Item::Delete { of, member: nth, .. } => {
                 if let Some(code) = member(of, nth) {
                     oracle.asked_to_delete(code);
@@ -223,6 +229,18 @@ impl World {
                     key: key.clone()?,
                     starts_at: None,
                     ends_at: Some(ends_at),
+                    name: None,
+                };
+                Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
+            }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let (key, _) = self.booked.get(of)?;
+                let job = UpdateMultiple {
+                    key: key.clone()?,
+                    starts_at: Some(wall(*at, *starts)),
+                    ends_at: Some(wall(*at, *ends)),
                     name: None,
                 };
                 Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
@@ -292,7 +310,7 @@ impl World {
                 self.booked.insert(job, (key, codes.clone()));
                 codes
             }
-            (Some(Item::Update { of, .. }), _) => self
+            (Some(Item::Update { of, .. } | Item::Shift { of, .. }), _) => self
                 .booked
                 .get(of)
                 .map(|(_, codes)| codes.clone())
@@ -342,7 +360,10 @@ fn handle(job: u32) -> Option<String> {
 /// The booking that a job changes, if it changes one.
 fn changes(item: &Item) -> Option<u32> {
     match item {
-        Item::Update { of, .. } | Item::Change { of, .. } | Item::Delete { of, .. } => Some(*of),
+        Item::Update { of, .. }
+        | Item::Shift { of, .. }
+        | Item::Change { of, .. }
+        | Item::Delete { of, .. } => Some(*of),
         _ => None,
     }
 }

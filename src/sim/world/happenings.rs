@@ -68,9 +68,15 @@ impl World {
                 self.tell(Event::StorageLow(true), "full", index as u64);
             }
             Item::BadSync { .. } => self.bad_sync = true,
-            Item::Vanish { .. }
+            Item::Cut { until, .. } if self.gateway.is_some() => {
+                self.count("power cut for a while".to_owned());
+                self.fall_until(Fall::Power, Some(until));
+            }
+            Item::Cut { .. }
+            | Item::Vanish { .. }
             | Item::Create { .. }
             | Item::Update { .. }
+            | Item::Shift { .. }
             | Item::Change { .. }
             | Item::Delete { .. }
             | Item::Door { .. } => {}
@@ -194,7 +200,7 @@ impl World {
     fn is_doubtful(&self, lock: usize) -> bool {
         let troubled = self.plan.items.iter().any(|item| match item {
             Item::Away { lock: other, .. } | Item::Fault { lock: other, .. } => *other == lock,
-            Item::BadSync { .. } => true,
+            Item::BadSync { .. } | Item::Cut { .. } => true,
             _ => false,
         });
         troubled || !self.plan.crashes.is_empty()

@@ -16,7 +16,7 @@ use rand::RngExt;
 use uuid::Uuid;
 
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
-use crate::lock::sim::{Setup, SimLock, Spell};
+use crate::lock::sim::{SimLock, Spell};
 use crate::model::{
     AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now,
     Outcome, RadioId, Reading, Settings, Step, Timestamp,
@@ -30,7 +30,7 @@ use verdicts::code_in;
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
-const QUIET: Duration = Duration::from_secs(2 * 86_400);
+pub const QUIET: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where a clock without a battery begins when the machine starts.
 const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
@@ -187,10 +187,10 @@ impl World {
     #[must_use]
     pub fn new(plan: Plan, tracing: bool) -> World {
         let mut world = World {
-            settings: Settings {
+            settings: plan.settings.clone().unwrap_or_else(|| Settings {
                 limits: limits(),
                 ..Settings::default()
-            },
+            }),
             now: Mono(0),
             heap: BTreeMap::new(),
             pushed: 0,
@@ -240,18 +240,15 @@ impl World {
             tracing,
             plan,
         };
+        world.oracle.goes_by(&world.settings);
         world.furnish();
         world
     }
 
     fn furnish(&mut self) {
         for (i, planned) in self.plan.locks.iter().enumerate() {
-            let mut setup = Setup::profile(planned.profile).expect("plans name profiles that exist");
-            if let Some(capacity) = planned.capacity {
-                setup.capabilities.capacity = capacity;
-            }
+            let setup = planned.setup();
             let id = DeviceId(Uuid::from_u128(0xd00d_0000 + i as u128));
-            setup.capabilities.batch = planned.batch;
             self.oracle.meet(
                 id,
                 planned.radio,
@@ -456,6 +453,11 @@ impl World {
     }
 
     fn fall(&mut self, fall: Fall) {
+        self.fall_until(fall, None);
+    }
+
+    /// The gateway falls, and starts again then, or soon.
+    fn fall_until(&mut self, fall: Fall, back: Option<Mono>) {
         let under_way = std::mem::take(&mut self.calls).into_iter();
         self.late
             .extend(under_way.map(|(call, open)| ((self.life, call), open)));
@@ -477,15 +479,15 @@ impl World {
             Fall::Power => "the power fails".to_owned(),
             Fall::Kill => "the gateway is killed".to_owned(),
         });
-        let back = match fall {
+        let soon = match fall {
             Fall::Power => {
                 self.machine.1 = None;
                 rng.random_range(2_000..60_000)
             }
             Fall::Kill => rng.random_range(100..5_000),
         };
-        let back = self.now + Duration::from_millis(back);
-        self.push(back, What::Boot);
+        let soon = self.now + Duration::from_millis(soon);
+        self.push(back.unwrap_or(soon), What::Boot);
         let verdict = self.judge_disk();
         self.note_verdict(verdict);
     }
