@@ -208,7 +208,7 @@ impl Gateway {
         if self.ledger.is_open() {
             self.exports.want(now.mono);
         }
-        if let Some(kept) = self.timekeeper.to_write(self.ledger.is_open(), now.mono) {
+        if let Some(kept) = self.timekeeper.due_to_write(self.ledger.is_open(), now.mono) {
             self.ledger.put(Tree::Meta, MARK_KEY, &kept);
         }
         if self.ledger.is_open() {

@@ -201,7 +201,7 @@ impl Timekeeper {
     }
 
     /// What is to be kept, if it is to be written: with a batch that is made anyway, or for its own sake.
-    pub fn to_write(&mut self, with_batch: bool, now: Mono) -> Option<Kept> {
+    pub fn due_to_write(&mut self, with_batch: bool, now: Mono) -> Option<Kept> {
         let due = with_batch || self.mark_due().is_some_and(|due| due <= now);
         due.then(|| {
             self.written = Some(now);
@@ -332,9 +332,9 @@ mod tests {
         let mut keeper = keeper(Untrusted::Hold, 1, nothing());
         let (now, changed) = keeper.judge(reading(T, 5, true));
         assert_eq!((now.wall, changed, keeper.trust), (T, false, Trust::Trusted));
-        assert!(keeper.to_write(false, Mono(5)).is_some());
-        assert!(keeper.to_write(false, Mono(5)).is_none());
-        assert!(keeper.to_write(true, Mono(6)).is_some());
+        assert!(keeper.due_to_write(false, Mono(5)).is_some());
+        assert!(keeper.due_to_write(false, Mono(5)).is_none());
+        assert!(keeper.due_to_write(true, Mono(6)).is_some());
         assert_eq!(keeper.wake_at(), Some(Mono(6 + HOUR)));
         // It may go back, and a little forward: by hand, or when the network comes.
         for wall in [after(HOUR), after(2 * HOUR), T] {
@@ -348,8 +348,8 @@ mod tests {
         first.judge(reading(T, 0, true));
         first.judge(reading(Timestamp(0), HOUR, false));
         let two_hours = first.judge(reading(Timestamp(0), 2 * HOUR, false)).0.wall;
-        assert!(first.to_write(false, Mono(2 * HOUR)).is_none());
-        let kept = first.to_write(true, Mono(2 * HOUR)).unwrap();
+        assert!(first.due_to_write(false, Mono(2 * HOUR)).is_none());
+        let kept = first.due_to_write(true, Mono(2 * HOUR)).unwrap();
         // Of the same boot nothing counts twice, of another what passed since its start.
         for (n, more) in [(1, 0), (2, 60_000)] {
             let up = if n == 1 { 2 * HOUR + 60_000 } else { 60_000 };
@@ -363,7 +363,7 @@ mod tests {
             assert_eq!(next.trust == Trust::Trusted, n == 2);
         }
         first.judge(reading(T, 3 * HOUR, true));
-        assert_eq!(first.to_write(true, Mono(3 * HOUR)).unwrap().carried, None);
+        assert_eq!(first.due_to_write(true, Mono(3 * HOUR)).unwrap().carried, None);
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
             after(60_000)
         );
         assert_eq!(other.trust, Trust::Untrusted);
-        assert!(stays(other.to_write(true, Mono(1))));
+        assert!(stays(other.due_to_write(true, Mono(1))));
         // Set right it counts at once, however far that is from three years back.
         assert_eq!(
             other.judge(reading(after(9 * DAY), HOUR, true)).0.wall,
@@ -408,7 +408,7 @@ mod tests {
         let mut keeper = keeper(Untrusted::Proceed, 1, marked(1));
         let (now, _) = keeper.judge(reading(after(DAY), HOUR, false));
         assert_eq!((now.wall, keeper.trust), (after(DAY), Trust::Untrusted));
-        assert!(stays(keeper.to_write(true, Mono(HOUR))));
+        assert!(stays(keeper.due_to_write(true, Mono(HOUR))));
     }
 
     #[test]
@@ -423,7 +423,7 @@ mod tests {
             let at = |ms: u64| reading(wall + Duration::from_millis(ms), ms, true);
             assert_eq!(keeper.judge(at(1000)).0.wall, after(1000), "{wall:?}");
             assert_eq!(keeper.trust, Trust::Wild);
-            assert!(stays(keeper.to_write(true, Mono(1000))));
+            assert!(stays(keeper.due_to_write(true, Mono(1000))));
             assert_eq!(keeper.wake_at(), Some(Mono(1000) + PROBATION));
             assert_eq!(keeper.judge(at(800_000)).0.wall, after(800_000));
             assert_eq!(keeper.judge(at(901_000)).0.wall, at(901_000).wall);
@@ -477,8 +477,8 @@ mod tests {
     fn a_machine_that_never_knew_the_time_carries_it_too() {
         let mut first = keeper(Untrusted::Hold, 1, nothing());
         first.judge(reading(Timestamp(0), 5 * HOUR, false));
-        assert!(first.to_write(false, Mono(5 * HOUR)).is_none());
-        let kept = first.to_write(true, Mono(5 * HOUR)).unwrap();
+        assert!(first.due_to_write(false, Mono(5 * HOUR)).is_none());
+        let kept = first.due_to_write(true, Mono(5 * HOUR)).unwrap();
         let five_hours = RELEASED + Duration::from_millis(5 * HOUR);
         // A start in the same boot, an hour later, and one in another, a minute after its own start.
         for (n, up, more) in [(1, 6 * HOUR + 60_000, HOUR), (2, 60_000, 60_000)] {
@@ -490,12 +490,12 @@ mod tests {
                 least,
                 "boot {n}"
             );
-            let again = next.to_write(true, Mono(HOUR)).unwrap();
+            let again = next.due_to_write(true, Mono(HOUR)).unwrap();
             assert_eq!((again.mark, again.carried.is_some()), (None, true));
             // Whatever it shows: there is nothing that it could be held against.
             let (now, changed) = next.judge(reading(T, HOUR, true));
             assert_eq!((now.wall, changed, next.trust), (T, true, Trust::Trusted));
-            let trusted = next.to_write(true, Mono(HOUR)).unwrap();
+            let trusted = next.due_to_write(true, Mono(HOUR)).unwrap();
             assert!(trusted.mark.is_some() && trusted.carried.is_none());
         }
     }
@@ -550,7 +550,7 @@ mod tests {
         let carried = {
             let mut keeper = keeper(Untrusted::Hold, 1, marked(1));
             keeper.judge(reading(Timestamp(0), DAY, false));
-            keeper.to_write(true, Mono(DAY)).unwrap()
+            keeper.due_to_write(true, Mono(DAY)).unwrap()
         };
         let unmarked = Kept {
             mark: None,

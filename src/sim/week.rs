@@ -36,7 +36,11 @@ impl Plan {
     #[must_use]
     pub fn week(seed: u64, locks: usize, jobs: u32) -> Plan {
         let rng = &mut stream(seed, "plan", 0);
-        let profiles = if seed % 3 == 0 { ODD_PROFILES } else { PROFILES };
+        let profiles = if seed.is_multiple_of(3) {
+            ODD_PROFILES
+        } else {
+            PROFILES
+        };
         let locks: Vec<LockPlan> = (0..locks)
             .map(|i| LockPlan {
                 kind: LockKind::Profile(profiles[i % profiles.len()]),
