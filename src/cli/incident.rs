@@ -9,7 +9,8 @@ use clap::Args;
 
 use super::Failure;
 use super::client::{self, segment};
-use crate::config::Config;
+use crate::api::time;
+use crate::config::{Config, span};
 
 #[derive(Args)]
 pub(super) struct Incident {
@@ -22,7 +23,17 @@ pub(super) struct Incident {
 }
 
 pub(super) fn incident(command: &Incident, config: &Config) -> Result<String, Failure> {
-    let path = format!("/lockbridge/v1/incident?since={}", segment(&command.since));
+    let when = match (span(&command.since), time::parse(&command.since)) {
+        (Ok(ago), _) => format!("ago_s={}", ago.as_secs()),
+        (_, Ok(_)) => format!("since={}", segment(&command.since)),
+        (_, Err(problem)) => {
+            return Err(Failure {
+                status: Failure::CONFIG,
+                message: format!("--since: {problem}, or how long ago, such as 12h"),
+            });
+        }
+    };
+    let path = format!("/lockbridge/v1/incident?{when}");
     client::with(config, async |gateway| {
         let bundle = gateway.get(&path).await?["incident"].take();
         let told = |key: &str| bundle[key].as_str().unwrap_or_default();

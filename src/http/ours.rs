@@ -1,5 +1,7 @@
 //! What Seam has no words for: how the gateway is, receipts, queues, jobs. And the site itself.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use uuid::Uuid;
@@ -14,8 +16,7 @@ use crate::api::answer::{
     OneReceipt, OneWhy, OneWorkspace, Readiness, Seen, StoreState,
 };
 use crate::api::form::Form;
-use crate::api::{openapi, time};
-use crate::config;
+use crate::api::openapi;
 use crate::gateway::{Event, Gateway};
 use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason, Timestamp};
 use crate::shell::Unexported;
@@ -116,23 +117,18 @@ pub async fn export(api: &Api, form: Form<'_>) -> Outcome {
 }
 
 /// What happened since a moment, of which the caller says when it was or how long ago.
-pub async fn incident(api: &Api, mut form: Form<'_>) -> Outcome {
-    let now = api.core.look(|_, now| now.wall).await?;
-    let since = form.text("since").map(|text| match config::span(text) {
-        // There is nothing to tell of the time before 1970, however long ago somebody says.
-        Ok(ago) => Ok((now - ago).max(Timestamp(0))),
-        Err(_) => time::parse(text),
-    });
-    match since {
-        Some(Err(problem)) => form.wrong("since", format!("{problem}, or how long ago, such as 12h")),
-        Some(Ok(since)) if now < since => form.wrong("since", "must not lie ahead"),
-        _ => {}
-    }
+pub async fn incident(api: &Api, form: Form<'_>) -> Outcome {
+    let (since, ago) = (form.time("since"), form.whole("ago_s"));
     form.close()?;
-    let since = since.and_then(Result::ok).unwrap_or(now);
     let incident = api
         .core
-        .look(move |gateway, now| gateway.incident(since, now))
+        .look(move |gateway, now| {
+            let ago = ago.map(|seconds| now.wall - Duration::from_secs(seconds));
+            let oldest = gateway.events().next().map_or(now.wall, |event| event.at);
+            // Of what lies ahead there is nothing to tell yet, and nothing of the time before 1970.
+            let since = since.max(ago).unwrap_or(oldest);
+            gateway.incident(since.clamp(Timestamp(0), now.wall.max(Timestamp(0))), now)
+        })
         .await?;
     Ok(told(&OneIncident {
         incident: answer::bundle(&incident, api.clock().source().word()),
