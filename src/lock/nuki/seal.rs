@@ -46,7 +46,7 @@ impl PrivateKey {
             return None;
         }
         let key = Zeroizing::new(salsa20::hsalsa::<U10>(
-            (&*secret.as_bytes()).into(),
+            secret.as_bytes().into(),
             &Default::default(),
         ));
         Some(SharedKey::new((*key).into()))
