@@ -29,7 +29,7 @@ pub enum Spoil {
     Truncated,
     /// One of its bits is another.
     Flipped,
-    /// The whole message before it comes once more, ahead of it.
+    /// All that came on this link comes once more, ahead of it.
     Replayed,
 }
 
@@ -73,7 +73,7 @@ impl Air {
             air: self,
             lock,
             coming: VecDeque::new(),
-            last_message: Vec::new(),
+            said: Vec::new(),
             up: true,
         })
     }
@@ -84,7 +84,8 @@ pub struct SimLink<'a> {
     air: &'a mut Air,
     lock: &'a mut SimLock,
     coming: VecDeque<Vec<u8>>,
-    last_message: Vec<u8>,
+    /// All that the lock said.
+    said: Vec<Vec<u8>>,
     up: bool,
 }
 
@@ -104,7 +105,7 @@ impl SimLink<'_> {
                 self.deliver(number, part);
             }
         }
-        self.last_message = message.to_vec();
+        self.said.push(message.to_vec());
     }
 
     fn deliver(&mut self, number: usize, part: &[u8]) {
@@ -116,7 +117,7 @@ impl SimLink<'_> {
                 let bit = self.air.rng.random_range(0..part.len() * 8);
                 part[bit / 8] ^= 1 << (bit % 8);
             }
-            Some((_, Spoil::Replayed)) => self.coming.push_back(self.last_message.clone()),
+            Some((_, Spoil::Replayed)) => self.coming.extend(self.said.iter().cloned()),
             None => {}
         }
         self.coming.push_back(part);

@@ -5,7 +5,8 @@ use lockbridge::model::{Finding, Step, Window};
 
 use super::air::{Air, Cut};
 use super::house::{House, PROVEN, content, put, remove, stay};
-use super::lock::{Kind, date};
+use super::lock::Kind;
+use super::lock::wire::date;
 
 const CLEANER: u32 = 333_444;
 /// More than one cut can make necessary.

@@ -10,7 +10,8 @@ use rand::rngs::ChaCha8Rng;
 
 use super::air::{Air, Cut, Spoil};
 use super::house::{KINDS, PROVEN, content, model, put, right_pin, stay, wrong_pin};
-use super::lock::{Kind, SimLock, plain};
+use super::lock::wire::plain;
+use super::lock::{Kind, SimLock};
 
 async fn try_pairing(
     lock: &mut SimLock,

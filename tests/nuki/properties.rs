@@ -7,7 +7,7 @@ use lockbridge::model::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::lock::{plain, seal};
+use super::lock::wire::{plain, seal};
 
 const KEY: [u8; 32] = [0x42; 32];
 

@@ -314,7 +314,7 @@ async fn a_bolt_moves_and_a_busy_lock_says_so() {
         assert!(!house.lock.locked);
         assert_eq!(house.ask(&[door(Deed::Lock)]).await, moved);
         assert!(house.lock.locked);
-        house.lock.manner = Manner::Busy;
+        house.lock.busy_after = Some(0);
         let busy = no(Objection::Other);
         assert_eq!(
             house.ask(&[door(Deed::Unlock), Step::Read]).await,
@@ -393,16 +393,35 @@ async fn spoilt_indications_prove_nothing() {
 
 #[tokio::test]
 async fn whole_answers_that_come_again_are_skipped() {
-    let wanted = content(739_185, stay(1, 24));
-    let mut clean = House::new(Kind::Classic, 1);
-    clean.air.lengths = vec![512];
-    assert_eq!(clean.ask(&[put(&wanted, &[])]).await, [PROVEN]);
-    for at in 0..clean.air.indications {
+    let open = || {
         let mut house = House::new(Kind::Classic, 1);
         house.air.lengths = vec![512];
+        // It reads its table to us, and will not move its bolt.
+        house.lock.busy_after = Some(1);
+        house
+    };
+    let steps = [Step::Read, door(Deed::Unlock)];
+    let expected = [Finding::Table(Vec::new()), no(Objection::Other)];
+    let mut clean = open();
+    assert_eq!(clean.ask(&steps).await, expected);
+    for at in 0..clean.air.indications {
+        let mut house = open();
         house.air.spoil = Some((at, Spoil::Replayed));
-        assert_eq!(house.ask(&[put(&wanted, &[])]).await, [PROVEN], "{at}");
+        // Among what comes again is the word that something is complete.
+        assert_eq!(house.ask(&steps).await, expected, "{at}");
     }
+}
+
+/// The lock said yes to the change, and shows no table: that is neither yes nor no.
+#[tokio::test]
+async fn a_change_that_cannot_be_read_back_is_open() {
+    let mut house = House::new(Kind::Classic, 1);
+    house.lock.busy_after = Some(2);
+    let wanted = content(739_185, Window::Ongoing);
+    assert_eq!(house.ask(&[put(&wanted, &[])]).await, [Finding::Unanswered]);
+    house.lock.busy_after = None;
+    assert_eq!(house.ask(&[put(&wanted, &[739_185])]).await, [PROVEN]);
+    assert_eq!((house.held(), house.count(ADD)), (vec![(1, 739_185)], 1));
 }
 
 #[tokio::test]

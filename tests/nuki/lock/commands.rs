@@ -34,6 +34,7 @@ impl SimLock {
         let mut said = Said::new();
         if self.chatty {
             said.push((0x0c, self.states()));
+            said.push((0x12, vec![BUSY, 0x00, 0x01]));
         }
         match self.obey(user, command, &payload) {
             Ok(answers) => said.extend(answers),
@@ -102,7 +103,7 @@ impl SimLock {
                 return Err(BAD_PIN);
             }
         }
-        if self.manner == Manner::Busy {
+        if self.busy_after.is_some_and(|commands| self.done.len() > commands) {
             return Err(BUSY);
         }
         match command {
@@ -135,7 +136,7 @@ impl SimLock {
                 (self.codes, self.next_id) = (codes, next);
                 said
             }
-            Manner::Honest | Manner::Busy => self.really_change(command, asked),
+            Manner::Honest => self.really_change(command, asked),
         }
     }
 

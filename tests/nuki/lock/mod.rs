@@ -8,7 +8,7 @@
 
 mod commands;
 mod pairing;
-mod wire;
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use commands::read_date;
 use pairing::Stage;
-pub use wire::{date, plain, seal};
+use wire::{date, seal};
 
 /// `a92eeXXX-5501-11e4-916c-0800200c9a66`.
 pub fn characteristic(low: u32) -> Uuid {
@@ -71,8 +71,6 @@ pub enum Manner {
     Liar,
     /// It answers every change with an error, and may carry it out all the same.
     Objects { code: u8, does_it: bool },
-    /// It is busy with its motor, for whatever is asked that needs a challenge.
-    Busy,
 }
 
 /// A message on its way to whoever subscribed.
@@ -115,8 +113,10 @@ pub struct SimLock {
     pub refuses_time: bool,
     /// Says the end of a table.
     pub says_end: bool,
-    /// Tells its state unasked, before each answer.
+    /// Before each answer it tells its state unasked, and that it refused what somebody else wanted.
     pub chatty: bool,
+    /// So many commands, and it is busy.
+    pub busy_after: Option<usize>,
     /// Tells the window of a code also where there is none.
     pub wide_rows: bool,
     /// Commands that it carried out or refused, in their order.
@@ -156,6 +156,7 @@ impl SimLock {
             refuses_time: false,
             says_end: true,
             chatty: false,
+            busy_after: None,
             wide_rows: false,
             done: Vec::new(),
             log: Vec::new(),
