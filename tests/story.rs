@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use lockbridge::gateway::view::{MemberReceipt, Status};
 use lockbridge::gateway::{Answer, Phase};
-use lockbridge::model::{JobId, Mono, Unshared, Window};
+use lockbridge::model::{Mono, Unshared, Window};
 use lockbridge::sim::{Item, LockKind, LockPlan, Plan, World};
-use uuid::Uuid;
 
 const FRONT: usize = 0;
 const FAR: usize = 3;
@@ -72,12 +71,9 @@ fn codes_on_locks(world: &World) -> Vec<usize> {
     (0..4).map(|lock| world.table_of(lock).len()).collect()
 }
 
-fn phase(world: &World, job: u128) -> Phase {
+fn phase(world: &World, job: u32) -> Phase {
     let (gateway, now) = world.gateway().expect("the gateway runs");
-    gateway
-        .job(&JobId::from_uuid(Uuid::from_u128(job)), now)
-        .expect("on record")
-        .phase
+    gateway.job(&world.job_id(job), now).expect("on record").phase
 }
 
 #[test]

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::broker::by_broker;
 use super::{START, What, World};
 use crate::gateway::{Answer, Ask, Door, Event, ReplyTo, Token, Verb};
 use crate::model::{
-    Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, JobId, Mono, NewTimes, Reason,
-    Request, Update, UpdateMultiple, Window,
+    Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, Mono, NewTimes, Reason, Request,
+    Update, UpdateMultiple, Window,
 };
 use crate::sim::oracle::Violation;
 use crate::sim::plan::{Change, Item};
@@ -100,7 +98,7 @@ impl World {
         self.tokens.insert(token, job);
         let door = match by_broker(job) {
             true => Door::Mqtt {
-                job: JobId::from_uuid(Uuid::from_u128(u128::from(job))),
+                job: self.job_id(job),
                 reply: Some(ReplyTo {
                     topic: "reply".into(),
                     correlation: None,

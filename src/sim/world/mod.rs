@@ -339,6 +339,13 @@ impl World {
         self.oracle.answered().get(&job)
     }
 
+    /// The id of a job: the caller's own over MQTT, the gateway's over HTTP.
+    #[must_use]
+    pub fn job_id(&self, job: u32) -> JobId {
+        let made = self.job_ids.get(&job).cloned();
+        made.unwrap_or_else(|| JobId::from_uuid(Uuid::from_u128(job.into())))
+    }
+
     /// The group that a job booked.
     #[must_use]
     pub fn group(&self, job: u32) -> Option<&GroupKey> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::World;
 use crate::gateway::Phase;
 use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
-use crate::model::{CodeId, DeviceId, JobId, NativeWindow, Pin};
+use crate::model::{CodeId, DeviceId, NativeWindow, Pin};
 use crate::sim::oracle::Violation;
 use crate::store::{Store, Tree};
 
@@ -114,9 +114,7 @@ impl World {
             return Ok(());
         };
         for job in self.oracle.answered().keys() {
-            let by_number = JobId::from_uuid(Uuid::from_u128(u128::from(*job)));
-            let id = self.job_ids.get(job).unwrap_or(&by_number);
-            let Some(view) = gateway.job(id, now) else {
+            let Some(view) = gateway.job(&self.job_id(*job), now) else {
                 continue;
             };
             let ahead = |m: &JobMemberView| m.now.as_ref().is_some_and(|r| now.wall < r.code.window.start());
