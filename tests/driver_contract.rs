@@ -3,6 +3,9 @@
 //!
 //! A new family joins by a [`Bench`] of its own: a lock to talk to, and a way to look behind it.
 
+#[path = "nuki/bench.rs"]
+mod nuki;
+
 use std::slice::from_ref as only;
 use std::sync::Arc;
 use std::time::Duration;

@@ -292,7 +292,10 @@ fn without_a_recovery_key_it_runs_and_says_so() {
     assert!(Unsealed::open(&sealed, &RecoveryKey::parse(&key).unwrap()).is_ok());
     // It is made once, and another one on purpose only.
     refused(&rig.command(&["init"]), 1, "--new-recovery-key");
-    let newer = rig.told(&["init", "--new-recovery-key"]);
+    let newer = rig.command(&["init", "--new-recovery-key"]);
+    let advice = String::from_utf8(newer.stderr).unwrap();
+    assert!(advice.contains("say `lockbridge export`"), "{advice}");
+    let newer = String::from_utf8(newer.stdout).unwrap();
     let made = rig.post(EXPORT, json!({})).ok();
     let sealed = fs::read(made["export"]["path"].as_str().unwrap()).unwrap();
     assert!(Unsealed::open(&sealed, &RecoveryKey::parse(&key).unwrap()).is_err());
@@ -301,6 +304,58 @@ fn without_a_recovery_key_it_runs_and_says_so() {
     let answer = rig.call("POST", EXPORT, &common::bearer(&scopes), "{}");
     answer.refused(403, "forbidden", "admin");
     assert!(rig.terminate().success());
+}
+
+#[test]
+fn a_recovery_key_that_comes_late_is_used_within_the_hour() {
+    let mut rig = Rig::start(&doors());
+    rig.post(CREATE, json!({"device_id": FRONT})).ok();
+    rig.advance(5 * 3600);
+    let silence = rig.log();
+    assert!(
+        !silence.contains("exported") && !silence.contains("no export was made"),
+        "{silence}"
+    );
+    assert_eq!(silence.matches("no exports are made").count(), 1);
+    // Whether anything changes then or not.
+    let key = rig.told(&["init"]);
+    rig.advance(3600);
+    rig.says(1, "exported");
+    let newest = exports(&rig).pop().expect("an export");
+    assert!(Unsealed::open(&fs::read(newest).unwrap(), &RecoveryKey::parse(&key).unwrap()).is_ok());
+    rig.advance(5 * 3600);
+    assert_eq!(exports(&rig).len(), 1, "nothing has changed");
+    assert!(rig.terminate().success());
+}
+
+#[test]
+fn after_an_import_one_wrong_answer_from_2038_empties_no_building() {
+    let (mut rig, key) = with_recovery_key();
+    rig.run();
+    let stay = json!({"device_ids": [FRONT, BACK], "starts_at": rig.time(0), "ends_at": rig.time(86_400)});
+    rig.post("/access_codes/create_multiple", stay).ok();
+    rig.advance(600);
+    let made = rig.post(EXPORT, json!({})).ok();
+    let before = (rig.pins_on(FRONT), rig.pins_on(BACK));
+    rig.kill();
+    let mut new = another_machine(&rig);
+    let untrusted = fs::read_to_string(new.config()).unwrap() + "[clock]\nsource = \"none\"\n";
+    fs::write(new.config(), untrusted).unwrap();
+    let output = import(&new, Path::new(made["export"]["path"].as_str().unwrap()), &key);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("`lockbridge clock accept`"), "{output:?}");
+    new.run();
+    let set = |what: Value| new.post("/lockbridge/v1/sim/clock", what).ok();
+    set(json!({"now": "2038-01-19T03:14:07Z"}));
+    set(json!({"trusted": true}));
+    new.advance(600);
+    assert_eq!(new.get("/readyz").ok()["clock"]["trust"], "wild");
+    assert_eq!((new.pins_on(FRONT), new.pins_on(BACK)), before);
+    assert_eq!((new.codes(FRONT).len(), new.codes(BACK).len()), (1, 1));
+    // An operator who knows better is heard.
+    new.told(&["clock", "accept"]);
+    new.advance(60);
+    assert_eq!((new.pins_on(FRONT).len(), new.pins_on(BACK).len()), (0, 0));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use lockbridge::lock::sim::FaultKind;
 use lockbridge::model::{Mono, Unshared};
-use lockbridge::sim::{Item, LockPlan, Plan, Stage, StepName, World};
+use lockbridge::sim::{Item, LockKind, LockPlan, Plan, Stage, StepName, World};
 
 fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -19,7 +20,7 @@ fn one_guest(booked: u64, stay: (u64, u64), trouble: Item, cut: StepName) -> Pla
     Plan {
         seed: 1,
         locks: vec![LockPlan {
-            profile: "slots",
+            kind: LockKind::Profile("slots"),
             capacity: None,
             radio: 0,
             batch: true,
@@ -37,6 +38,7 @@ fn one_guest(booked: u64, stay: (u64, u64), trouble: Item, cut: StepName) -> Pla
         ],
         crashes: vec![cut],
         length: minutes(24 * 60),
+        settings: None,
     }
 }
 
@@ -76,4 +78,49 @@ fn a_guest_stays_in_when_a_start_meets_a_clock_far_behind() {
         by: -40 * 86_400,
     };
     comes_right(&one_guest(30, (120, 570), lie, before_call(3)));
+}
+
+/// A job was done while no clock counted yet, by its stamp in the year of the release. When the clock was set it
+/// counted as done long ago, was forgotten, and was done once more when it came again.
+#[test]
+fn a_job_that_came_before_the_network_is_not_done_twice() {
+    let stay = Item::Create {
+        job: 2,
+        at: at(60),
+        locks: vec![0],
+        window: None,
+        unshared: Unshared::Throw,
+    };
+    let plan = Plan {
+        items: vec![
+            stay,
+            Item::NoTime {
+                from: at(0),
+                until: at(120),
+            },
+            Item::Again { job: 2, at: at(300) },
+        ],
+        crashes: Vec::new(),
+        ..one_guest(1, (0, 60), Item::BadSync { at: at(1) }, before_call(1))
+    };
+    let report = World::new(plan, true).run();
+    assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
+    assert_eq!(report.struck["job delivered again"], 1);
+}
+
+/// A code that its lock first refused and then did not keep was tried again as if for the first time.
+#[test]
+fn denials_follow_refusals_in_the_back_off() {
+    let fault = |kind, from, lasts| Item::Fault {
+        lock: 0,
+        at: at(from),
+        kind,
+        lasts: minutes(lasts),
+    };
+    let mut plan = one_guest(1, (60, 600), fault(FaultKind::Refuse, 10, 60), before_call(1));
+    plan.items.push(fault(FaultKind::NoStore, 70, 120));
+    plan.crashes.clear();
+    let report = World::new(plan, true).run();
+    assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
+    assert!(report.struck["lock says yes and does nothing"] > 0);
 }

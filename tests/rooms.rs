@@ -32,8 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "model", "clock", "warnings", "gateway", "config", "tls", "api", "shell",
         ],
     ),
-    // The oracle must not ask those whom it judges: no plan, no schedule.
-    ("sim", &["model", "store", "gateway", "lock"]),
+    // The oracle must not ask those whom it judges: no plan, no schedule. Of the API it knows the form of a bundle.
+    ("sim", &["model", "store", "gateway", "lock", "api"]),
     (
         "cli",
         &[
@@ -66,7 +66,8 @@ const ONLY: &[(&[&str], &str)] = &[
     (&["Timestamp", "now"], "clock"),
     (&["ZonedDateTime", "now"], "clock"),
     (&["thread", "spawn"], "shell"),
-    (&["thread", "scope"], "shell"),
+    // Seeds run side by side; the shell, which outlives its threads, has no use for it.
+    (&["thread", "scope"], "sim"),
     (&["thread", "Builder"], "shell"),
     (&["tokio", "spawn"], "shell"),
     (&["task", "spawn"], "shell"),

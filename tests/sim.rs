@@ -1,45 +1,16 @@
 //! The whole core in virtual time: random weeks, every crash point of a small day, and the proof
 //! that a seed replays. `docs/testing.md` says how to run more of them, and one alone.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lockbridge::sim::{Plan, Report, Shrunk, World, crash_points, shrink};
-
-const LOCKS: usize = 12;
-const JOBS: u32 = 300;
+use lockbridge::sim::{Plan, Report, World, crash_points, many, story};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 fn week(seed: u64, tracing: bool) -> Report {
-    World::new(Plan::week(seed, LOCKS, JOBS), tracing).run()
-}
-
-/// What a plan comes to once everything is left out that need not be in it: the story, and the plan as a
-/// regression takes it.
-fn story(name: &str, plan: Plan) -> String {
-    let Some(Shrunk {
-        plan,
-        violation,
-        runs,
-    }) = shrink(plan)
-    else {
-        return format!("{name}: it came right the second time");
-    };
-    let trace = World::new(plan.clone(), true).run().trace;
-    let from = trace.len().saturating_sub(60);
-    let before = plan.items.len() + plan.crashes.len();
-    format!(
-        "{name}: {} {}\n{before} items left after {runs} runs:\n{}\n{}",
-        violation.invariant,
-        violation.seen,
-        plan.literal(),
-        trace[from..].join("\n")
-    )
+    World::new(Plan::usual_week(seed), tracing).run()
 }
 
 #[test]
@@ -48,10 +19,7 @@ fn random_weeks_come_right() {
         let report = week(seed, true);
         println!("{}", report.trace.join("\n"));
         if report.violation.is_some() {
-            panic!(
-                "{}",
-                story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS))
-            );
+            panic!("{}", story(&format!("seed {seed}"), Plan::usual_week(seed)));
         }
         return;
     }
@@ -62,50 +30,9 @@ fn random_weeks_come_right() {
     };
     let first = number("LOCKBRIDGE_FIRST_SEED").unwrap_or(0);
     let seeds = first + number("LOCKBRIDGE_SEEDS").unwrap_or(usual);
-    let next = AtomicU64::new(first);
-    let calls = AtomicU64::new(0);
-    let quiet = AtomicU64::new(0);
-    let struck = Mutex::new(BTreeMap::<String, u64>::new());
-    #[expect(clippy::disallowed_methods, reason = "seeds run side by side")]
-    let failed: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut failed = Vec::new();
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= seeds || failed.len() > 2 {
-                            return failed;
-                        }
-                        let report = week(seed, false);
-                        calls.fetch_add(report.calls, Ordering::Relaxed);
-                        quiet.fetch_add(u64::from(report.struck.is_empty()), Ordering::Relaxed);
-                        let mut all = struck.lock().expect("nobody panics with it");
-                        for (kind, times) in &report.struck {
-                            *all.entry(kind.clone()).or_default() += times;
-                        }
-                        drop(all);
-                        if report.violation.is_some() {
-                            failed.push(story(&format!("seed {seed}"), Plan::week(seed, LOCKS, JOBS)));
-                        }
-                    }
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("no seed panics"))
-            .collect()
-    });
-    let (calls, quiet) = (calls.into_inner(), quiet.into_inner());
-    println!(
-        "{} weeks, {quiet} of them quiet, {calls} calls of locks",
-        seeds - first
-    );
-    for (kind, times) in struck.into_inner().expect("nobody panics with it") {
-        println!("{times:>8} {kind}");
-    }
-    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    let tally = many(first..seeds, 2, Plan::usual_week);
+    println!("{} weeks, {tally}", tally.runs);
+    assert!(tally.broken.is_empty(), "{}", tally.broken.join("\n\n"));
 }
 
 #[test]
@@ -140,5 +67,5 @@ fn every_crash_point_of_a_small_day_comes_right() {
 fn a_week_has_enough_in_it() {
     let report = week(1, false);
     assert!(report.calls > 1_000, "{} calls", report.calls);
-    assert_eq!(Plan::week(1, LOCKS, JOBS).length, Duration::from_secs(7 * 86_400));
+    assert_eq!(Plan::usual_week(1).length, Duration::from_secs(7 * 86_400));
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use lockbridge::gateway::view::{MemberReceipt, Status};
 use lockbridge::gateway::{Answer, Phase};
-use lockbridge::model::{JobId, Mono, Unshared, Window};
-use lockbridge::sim::{Item, LockPlan, Plan, World};
-use uuid::Uuid;
+use lockbridge::model::{Mono, Unshared, Window};
+use lockbridge::sim::{Item, LockKind, LockPlan, Plan, World};
 
 const FRONT: usize = 0;
 const FAR: usize = 3;
@@ -22,7 +21,7 @@ fn at(n: u64) -> Mono {
 
 fn plan() -> Plan {
     let lock = |profile| LockPlan {
-        profile,
+        kind: LockKind::Profile(profile),
         capacity: None,
         radio: 0,
         batch: true,
@@ -53,6 +52,7 @@ fn plan() -> Plan {
         ],
         crashes: Vec::new(),
         length: minutes(24 * 60),
+        settings: None,
     }
 }
 
@@ -71,12 +71,9 @@ fn codes_on_locks(world: &World) -> Vec<usize> {
     (0..4).map(|lock| world.table_of(lock).len()).collect()
 }
 
-fn phase(world: &World, job: u128) -> Phase {
+fn phase(world: &World, job: u32) -> Phase {
     let (gateway, now) = world.gateway().expect("the gateway runs");
-    gateway
-        .job(&JobId::from_uuid(Uuid::from_u128(job)), now)
-        .expect("on record")
-        .phase
+    gateway.job(&world.job_id(job), now).expect("on record").phase
 }
 
 #[test]

@@ -10,17 +10,17 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
-    OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock, OneQueue, OneReceipt, OneWhy, OneWorkspace,
-    Readiness, Streamed,
+    OneCode, OneDevice, OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneWhy,
+    OneWorkspace, Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
 
 pub use takes::BEHAVIORS;
 use takes::{
-    CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, JOB,
-    LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, STREAM, UPDATE,
-    UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
+    CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
+    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, STREAM,
+    UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -115,6 +115,8 @@ pub enum Call {
     AcceptClock,
     /// An export is made now.
     Export,
+    /// What happened since a moment.
+    Incident,
     /// The OpenAPI document.
     Document,
 }
@@ -452,6 +454,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<OneExport>,
         about: "Makes an export now, and says where it lies.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/incident",
+        methods: &[Get],
+        call: Call::Incident,
+        needs: Needs::OneOf(&[Scope::Admin]),
+        parameters: INCIDENT,
+        answer: SchemaGenerator::subschema_for::<OneIncident>,
+        about: "What happened since a moment, without PINs and names, to be played through once more.",
     },
 ];
 

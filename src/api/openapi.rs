@@ -301,6 +301,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Stream
             | Call::AcceptClock
             | Call::Export
+            | Call::Incident
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode

@@ -1,11 +1,12 @@
 //! The command line: what can be said to lockbridge, and with which status it ends.
 //!
 //! ```text
-//! mod.rs   commands and statuses          locks.rs   the locks of a configuration
-//! run.rs   the gateway, put together      client.rs  calls to a running gateway
-//! keys.rs  API keys                       show.rs    its answers as tables
-//! rescue.rs exports, and the way back
-//! demo/    a stay played through before one's eyes
+//! mod.rs     commands and statuses          locks.rs     the locks of a configuration
+//! run.rs     the gateway, put together      client.rs    calls to a running gateway
+//! keys.rs    API keys                       show.rs      its answers as tables
+//! rescue.rs  exports, and the way back      incident.rs  what happened, in a file
+//! demo/      a stay played through before one's eyes
+//! sim.rs     the core in virtual time (feature `sim` only)
 //! ```
 //!
 //! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
@@ -13,11 +14,14 @@
 
 mod client;
 mod demo;
+mod incident;
 mod keys;
 mod locks;
 mod rescue;
 mod run;
 mod show;
+#[cfg(feature = "sim")]
+mod sim;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -93,12 +97,18 @@ enum Command {
         #[arg(value_name = "DEVICE|CODE")]
         what: String,
     },
+    /// Write down what happened since a moment, without PINs and names, for somebody who was not there.
+    Incident(incident::Incident),
     /// What the gateway does with its clock.
     #[command(subcommand)]
     Clock(OfClock),
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Run the core in virtual time, with everything that can go wrong; only in builds with the feature `sim`.
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Sim(sim::Sim),
 }
 
 #[derive(Subcommand)]
@@ -207,6 +217,9 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
         Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
         Command::Init(command) => rescue::init(command, &config()?),
         Command::Export(command) => rescue::export(command, &config()?),
+        Command::Incident(command) => incident::incident(command, &config()?),
+        #[cfg(feature = "sim")]
+        Command::Sim(command) => sim::carry_out(command).map(|()| String::new()),
         Command::Import(command) => rescue::import(command, &config()?),
         Command::Demo(command) => demo::demo(command).map(|()| String::new()),
         Command::CheckConfig => {

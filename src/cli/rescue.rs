@@ -47,6 +47,10 @@ This is the recovery key. It is shown only now and kept nowhere on this machine.
 Write it down and keep it apart from the gateway: whoever has it and an export can read every PIN,
 and without it no export can be opened.
 ";
+const EARLIER: &str = "\
+Exports that were made until now need the old key. The gateway seals the next one to this key, once
+something has changed: say `lockbridge export` to have one at once.
+";
 
 pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
     load_key(&config.data_dir, config.key_file.as_deref())?;
@@ -64,6 +68,9 @@ pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
     })?;
     // Whoever reads it may have gone already.
     let _ = io::stderr().write_all(KEEP_IT.as_bytes());
+    if command.new_recovery_key {
+        let _ = io::stderr().write_all(EARLIER.as_bytes());
+    }
     Ok(format!("{}\n", key.expose().as_str()))
 }
 
@@ -111,7 +118,7 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
     ];
     let own_key = load_key(&config.data_dir, config.key_file.as_deref())?;
     let now = Clock::real(Voucher::System).now().wall;
-    let mark = restored_row(head.last_event, now);
+    let mark = restored_row(&head, now);
     store::import(&config.data_dir, &own_key, randomness().random(), content, mark)?;
     let mut text = format!(
         "{} as of {}, up to event {}: {}\n",
@@ -125,6 +132,8 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         text += &format!("the configuration calls this gateway {ours}: its topics and ids are other ones\n");
     }
     text += "start the gateway: it reads each lock before it writes to it\n";
+    text += "a clock that is more than 30 days past the export counts after 15 minutes, or as soon as \
+             `lockbridge clock accept` vouches for it; until then time is carried on from the export's\n";
     Ok(text)
 }
 

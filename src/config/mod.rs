@@ -27,6 +27,7 @@ use crate::model::{DeviceId, RadioId, Settings};
 
 pub use error::{ConfigError, Place};
 pub use secret::Secret;
+pub use span::parse as span;
 
 /// All that an operator can set, checked.
 #[derive(Debug, PartialEq)]

@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 5] = [
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let known = UNITS.iter().find(|(name, _)| *name == unit);

@@ -1,6 +1,7 @@
 //! The start: what the store kept, held against the configuration and against itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -14,12 +15,16 @@ use super::records::{DeviceRecord, JobRecord, Record, Reply, Row, code_key, deco
 use super::restored::{RESTORED_KEY, Restored};
 use super::timekeeper::{MARK_KEY, Timekeeper};
 use super::view::Away;
-use super::{Gateway, Radio};
+use super::{Gateway, Radio, Subject};
 use crate::model::{
-    Addressing, Alphabet, Boot, CallId, Capabilities, DeviceId, NativeWindow, Now, Outage, RadioId, ReadBack,
-    Reading, Settings, Timestamp,
+    Addressing, Alphabet, Boot, CallId, Capabilities, Detail, DeviceId, EventKind, NativeWindow, Now, Outage,
+    RadioId, ReadBack, Reading, Settings, Timestamp,
 };
 use crate::store::{Content, Fail, Rows, Tree, Vault};
+
+/// A gateway that is started over and over, and does nothing between, tells of it no more often than this: it
+/// must not push out what happened before.
+const RESTARTS_APART: Duration = Duration::from_secs(3600);
 
 /// What the start found that was not as it should be, and repaired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +59,11 @@ impl Gateway {
         let meta = content.take(Tree::Meta);
         let sent = one(&meta, SENT_KEY)?;
         let restored: Option<Restored> = one(&meta, RESTORED_KEY)?;
-        let timekeeper = Timekeeper::new(settings.untrusted, boot, one(&meta, MARK_KEY)?);
+        let timekeeper = Timekeeper::new(
+            settings.untrusted,
+            boot,
+            one(&meta, MARK_KEY)?.unwrap_or_default(),
+        );
         let (now, _) = timekeeper.tell(reading);
         let mut records: Vec<Record> = Vec::new();
         for (_, value) in content.take(Tree::Codes) {
@@ -122,8 +131,9 @@ impl Gateway {
             before: None,
             settings,
         };
-        if let Some(restored) = restored {
-            gateway.take_up_restored(&restored, now);
+        match restored {
+            Some(restored) => gateway.take_up_restored(&restored, now),
+            None => gateway.note_restart(now),
         }
         gateway.note_new_devices(now);
         gateway.take_up_codes(records, now);
@@ -144,6 +154,21 @@ impl Gateway {
         }
         gateway.next_reply = gateway.replies.keys().next_back().map_or(1, |last| last + 1);
         Ok((gateway, repairs))
+    }
+
+    /// Tells that the gateway runs again, unless this is the first time that it runs.
+    fn note_restart(&mut self, now: Now) {
+        let last = self.ledger.events().back();
+        let told = last.is_some_and(|event| {
+            event.kind == EventKind::Restarted && now.wall.since(event.at) < RESTARTS_APART
+        });
+        let ran_until = last.map(|event| event.at).max(self.timekeeper.known_until());
+        if let Some(ran_until) = ran_until.filter(|_| !told) {
+            let detail = Detail::RanUntil(ran_until);
+            let kind = EventKind::Restarted;
+            self.ledger.tell(now.wall, kind, None, None, None, detail);
+            self.changed(Subject::Events);
+        }
     }
 
     /// Remembers since when each device is known.
@@ -236,7 +261,7 @@ fn gone(device: DeviceId) -> DeviceSpec {
             window: NativeWindow::None,
             addressing: Addressing::Chosen,
             batch: false,
-            patience: std::time::Duration::ZERO,
+            patience: Duration::ZERO,
         },
     }
 }

@@ -217,6 +217,16 @@ impl Jobs {
         self.watching.get(&code).into_iter().flatten()
     }
 
+    /// Jobs that were done after `vouched`, as their stamps say, count as done now.
+    pub fn stamp_anew(&mut self, vouched: Timestamp, now: Timestamp, ledger: &mut Ledger) {
+        for job in self.all.values_mut() {
+            if job.done_at.is_some_and(|done| vouched < done && done < now) {
+                job.done_at = Some(now);
+                job.store(ledger);
+            }
+        }
+    }
+
     /// Forgets jobs that were done long ago; returns when the next one will be.
     pub fn prune(&mut self, now: Timestamp, ledger: &mut Ledger) -> Timestamp {
         let old: Vec<JobId> = self

@@ -20,6 +20,7 @@ mod carry_out;
 mod device;
 mod doors;
 mod exports;
+mod incident;
 mod jobs;
 mod ledger;
 mod look;
@@ -39,6 +40,7 @@ use rand::{Rng, RngExt};
 pub use accept::{Ask, Door};
 pub use boot::Repairs;
 pub use device::DeviceSpec;
+pub use incident::Incident;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 pub use restored::restored_row;
 
@@ -220,8 +222,8 @@ impl Gateway {
         if self.ledger.is_open() {
             self.exports.want(now.mono);
         }
-        if let Some(mark) = self.timekeeper.mark_to_write(self.ledger.is_open(), now.mono) {
-            self.ledger.put(Tree::Meta, MARK_KEY, &mark);
+        if let Some(kept) = self.timekeeper.due_to_write(self.ledger.is_open(), now.mono) {
+            self.ledger.put(Tree::Meta, MARK_KEY, &kept);
         }
         if self.ledger.is_open() {
             self.jobs.save_answered(&mut self.ledger);
@@ -240,8 +242,12 @@ impl Gateway {
         if accepted {
             self.timekeeper.accept(reading.mono);
         }
+        let vouched = self.timekeeper.last_vouched();
         let (now, changed) = self.timekeeper.judge(reading);
         let trust = self.timekeeper.view().trust;
+        if trust == Trust::Trusted && (changed || self.before.is_none()) {
+            self.stamp_anew(vouched, now);
+        }
         self.ledger.clock_trusted = trust == Trust::Trusted;
         if changed {
             let kind = match trust {
@@ -253,6 +259,20 @@ impl Gateway {
             self.changed(Subject::Clock);
         }
         now
+    }
+
+    /// What was stamped while the clock did not count may have been stamped with any time before this one, and
+    /// is kept as if it had come about now: else a job that was done years ago by its stamp would be
+    /// forgotten, and be done twice when it comes again.
+    fn stamp_anew(&mut self, vouched: Timestamp, now: Now) {
+        self.jobs.stamp_anew(vouched, now.wall, &mut self.ledger);
+        for (seq, reply) in &mut self.replies {
+            if reply.expires_at > vouched + REPLY_LIFE && reply.expires_at < now.wall + REPLY_LIFE {
+                reply.expires_at = now.wall + REPLY_LIFE;
+                self.ledger.put(Tree::Replies, &seq.to_be_bytes(), reply);
+            }
+        }
+        self.prune_at = self.prune_at.min(now.wall);
     }
 
     /// A wall clock that moved by itself makes every window be judged anew.

@@ -181,6 +181,9 @@ pub(crate) struct DeviceRecord {
     /// The store came out of an export, and the lock was not read since.
     #[serde(default)]
     pub unread: bool,
+    /// As of when that export was made.
+    #[serde(default)]
+    pub exported_at: Option<Timestamp>,
     /// Those among the unmanaged codes that may be ours, from the time between the export and its
     /// import.
     #[serde(default)]

@@ -11,7 +11,7 @@ use super::Gateway;
 use super::records::encode;
 use super::timekeeper::MARK_KEY;
 use crate::model::{Detail, EventKind, Now, Timestamp};
-use crate::store::Tree;
+use crate::store::{Head, Tree};
 
 /// Key in [`Tree::Meta`] of what an import leaves for the first start.
 pub(super) const RESTORED_KEY: &[u8] = b"restored";
@@ -23,21 +23,23 @@ const LEAP: u64 = 1_000_000;
 pub(super) struct Restored {
     /// The number of the next event.
     next_event: u64,
+    /// As of when the export was made; an import by an earlier version did not say.
+    #[serde(default)]
+    made_at: Option<Timestamp>,
 }
 
-/// The row that an import at `now` adds to the values of an export whose last event is `last_event`.
+/// The row that an import at `now` adds to the values of an export with this head.
 ///
 /// Events go on at the milliseconds since 1970, as far as those are ahead: who imports the same export
 /// twice gives no number out twice, for no gateway has an event every millisecond.
 #[must_use]
-pub fn restored_row(last_event: u64, now: Timestamp) -> (Tree, Vec<u8>, Vec<u8>) {
+pub fn restored_row(head: &Head, now: Timestamp) -> (Tree, Vec<u8>, Vec<u8>) {
     let by_clock = u64::try_from(now.0).unwrap_or(0);
-    let next_event = last_event.saturating_add(LEAP).max(by_clock);
-    (
-        Tree::Meta,
-        RESTORED_KEY.to_vec(),
-        encode(&Restored { next_event }),
-    )
+    let restored = Restored {
+        next_event: head.last_event.saturating_add(LEAP).max(by_clock),
+        made_at: Some(head.made_at),
+    };
+    (Tree::Meta, RESTORED_KEY.to_vec(), encode(&restored))
 }
 
 impl Gateway {
@@ -46,10 +48,14 @@ impl Gateway {
         self.ledger.remove(Tree::Meta, RESTORED_KEY);
         for device in self.devices.values_mut() {
             device.record.unread = true;
+            // It may not have been read since an earlier import.
+            device.record.exported_at = device.record.exported_at.or(restored.made_at);
+            // What stands by now where they stood is most likely another guest's.
+            device.record.gone.clear();
             device.store(&mut self.ledger);
         }
-        if let Some(mark) = self.timekeeper.take_mark_for_the_least() {
-            self.ledger.put(Tree::Meta, MARK_KEY, &mark);
+        if let Some(kept) = self.timekeeper.take_for_the_least() {
+            self.ledger.put(Tree::Meta, MARK_KEY, &kept);
         }
         self.ledger.leap_to(restored.next_event);
         let kind = EventKind::Restored;

@@ -59,6 +59,7 @@ pub async fn answer(
         Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
         Call::AcceptClock => ours::accept_clock(api, form()?).await,
         Call::Export => ours::export(api, form()?).await,
+        Call::Incident => ours::incident(api, form()?).await,
         Call::Document => return Ok(ours::document(api)),
     };
     told.map(IntoResponse::into_response)

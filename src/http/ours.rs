@@ -1,5 +1,7 @@
 //! What Seam has no words for: how the gateway is, receipts, queues, jobs. And the site itself.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use uuid::Uuid;
@@ -10,13 +12,13 @@ use super::codes::no_such_code;
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneJob, OneQueue, OneReceipt,
-    OneWhy, OneWorkspace, Readiness, Seen, StoreState,
+    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneIncident, OneJob, OneQueue,
+    OneReceipt, OneWhy, OneWorkspace, Readiness, Seen, StoreState,
 };
 use crate::api::form::Form;
 use crate::api::openapi;
 use crate::gateway::{Event, Gateway};
-use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason};
+use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason, Timestamp};
 use crate::shell::Unexported;
 
 /// Whether somebody is at home; the same as Seam's.
@@ -110,6 +112,26 @@ pub async fn export(api: &Api, form: Form<'_>) -> Outcome {
             last_event: made.last_event,
             made_at: Moment(made.made_at),
         },
+        ok: Always,
+    }))
+}
+
+/// What happened since a moment, of which the caller says when it was or how long ago.
+pub async fn incident(api: &Api, form: Form<'_>) -> Outcome {
+    let (since, ago) = (form.time("since"), form.whole("ago_s"));
+    form.close()?;
+    let incident = api
+        .core
+        .look(move |gateway, now| {
+            let ago = ago.map(|seconds| now.wall - Duration::from_secs(seconds));
+            let oldest = gateway.events().next().map_or(now.wall, |event| event.at);
+            // Of what lies ahead there is nothing to tell yet, and nothing of the time before 1970.
+            let since = since.max(ago).unwrap_or(oldest);
+            gateway.incident(since.clamp(Timestamp(0), now.wall.max(Timestamp(0))), now)
+        })
+        .await?;
+    Ok(told(&OneIncident {
+        incident: answer::bundle(&incident, api.clock().source().word()),
         ok: Always,
     }))
 }

@@ -1,6 +1,6 @@
 //! The abilities over which families of locks plug in, and the register of this gateway's locks.
 //!
-//! One folder per family: [`sim`], [`zwave`]. A driver is handed a whole exchange, carries it out over one
+//! One folder per family: [`nuki`], [`sim`], [`zwave`]. A driver is handed a whole exchange, carries it out over one
 //! link, and says what it found; it never retries, never waits for a better moment and keeps no
 //! memory of codes of its own. What each question means, and what proves it, stands at
 //! [`Step`] and [`Finding`]. A driver does not fail: trouble is a finding. Deadlines, and the
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::clock::Busy;
 use crate::model::{Capabilities, DeviceId, Finding, Outage, RadioId, Step, Word};
 
+pub mod nuki;
 pub mod sim;
 pub mod zwave;
 

@@ -87,6 +87,7 @@ impl Alphabet {
 
 /// A shape of digits that some locks refuse (names as in Seam's `code_constraints`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// All digits alike: `no_all_same_digits`.
     AllSame,
@@ -144,6 +145,7 @@ pub enum NativeWindow {
 
 /// Who chooses where a code stands in the lock's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Addressing {
     /// The gateway: a code keeps its slot for life.
     Chosen,

@@ -59,6 +59,8 @@ pub enum Detail {
     Battery(Option<u8>),
     /// What keeps a radio away.
     Outage(Outage),
+    /// The last moment at which the gateway is known to have run before.
+    RanUntil(Timestamp),
 }
 
 /// A change of one property of an access code.
@@ -191,6 +193,9 @@ pub enum EventKind {
     /// Every member of a job is proven, superseded, ended or deleted.
     #[serde(rename = "lockbridge.job.done")]
     JobDone,
+    /// The gateway was started again.
+    #[serde(rename = "lockbridge.restarted")]
+    Restarted,
     /// This gateway goes on from an export: what happened between the two is forgotten.
     #[serde(rename = "lockbridge.restored")]
     Restored,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Times that the core goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -25,7 +27,8 @@ pub struct Settings {
 }
 
 /// What to go by while the clock is not trusted (I9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Untrusted {
     /// The latest time that is proven to have come.
     Hold,
@@ -57,7 +60,8 @@ impl Voucher {
 }
 
 /// Bounds of what is kept (I10). At a bound new work is refused; nothing accepted is dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Access codes on record, ended ones included.
     pub codes: usize,

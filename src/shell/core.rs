@@ -544,15 +544,15 @@ impl Shell {
     /// Has an export made of what was committed so far. The committer only copies; rows are checked,
     /// sealed and written beside everything else.
     fn export(&mut self, asked: Option<AskedFor>) {
+        let busy = self.clock.busy();
         let exporter = self
             .exporter
             .clone()
             .filter(|exporter| exporter.has_recovery_key());
         let Some(exporter) = exporter else {
-            // Nobody to seal to was said at the start.
-            if let Some(asked) = asked {
-                let _ = asked.send(Err(Unexported::NoRecoveryKey));
-            }
+            // Over like any other that was not made: the key may come at any time.
+            let nobody = Err(Unexported::NoRecoveryKey);
+            self.exports.spawn(async move { (nobody, asked, busy) });
             return;
         };
         let (copied, copy) = oneshot::channel();
@@ -561,7 +561,6 @@ impl Shell {
         }));
         let made_at = self.gateway.now(self.clock.reading()).wall;
         let last_event = self.gateway.last_event();
-        let busy = self.clock.busy();
         self.exports.spawn(async move {
             let made = async {
                 let copy = copy.await.map_err(|_| stopped())??;
@@ -583,7 +582,10 @@ impl Shell {
             // Who asked is told.
             (Err(_), Some(_)) => {}
             (Err(why), None) => {
-                tracing::warn!(%why, "no export was made; the next try is in an hour");
+                // Nobody to seal to was said at the start.
+                if !matches!(why, Unexported::NoRecoveryKey) {
+                    tracing::warn!(%why, "no export was made; the next try is in an hour");
+                }
                 self.handle(Event::ExportFailed);
             }
         }

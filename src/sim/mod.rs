@@ -8,13 +8,17 @@
 //!
 //! Same plan, same run: [`Report::hash`] says so.
 
+mod incident;
+mod many;
 mod oracle;
 mod plan;
 mod shrink;
 mod week;
 mod world;
 
+pub use incident::{Night, NoNight};
+pub use many::{Tally, many, story};
 pub use oracle::{Clock, Oracle, Violation};
-pub use plan::{Hand, Item, LockPlan, Plan, Stage, StepName, stream};
+pub use plan::{Change, Hand, Item, LockKind, LockPlan, LockRules, Plan, Stage, StepName, stream};
 pub use shrink::{Shrunk, shrink};
-pub use world::{Report, World, crash_points};
+pub use world::{QUIET, Report, World, crash_points};

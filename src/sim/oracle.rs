@@ -6,19 +6,25 @@ use std::time::Duration;
 
 use crate::gateway::Answer;
 use crate::gateway::view::CodeView;
-use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Timestamp, Window};
+use crate::model::{CodeId, DeviceId, Entry, Mono, NativeWindow, Pin, Reason, Settings, Timestamp, Window};
 
 /// How long a code may go on opening after its end, or be missing after its start, on a lock that
 /// nothing was wrong with: the exchanges in progress, a burst of others, and a lock that hangs.
 pub(super) const GRACE: Duration = Duration::from_secs(180);
 /// A silent lock without urgent work is asked so seldom (I12).
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
-/// A gateway knows that a code is over so long after it is.
+/// A gateway knows that a code is over so long after it is; its clock may be off by a second.
 const SEEN: Duration = Duration::from_secs(2);
-/// How early a code may be on a lock that knows no windows, as this property sets it.
-const LEAD: Duration = Duration::from_secs(600);
 /// Most calls of one lock within an hour: every minute while silent, a burst of work, second looks.
 const CALLS_AN_HOUR: usize = 240;
+/// What was over no longer ago is asked for.
+const LATELY: Duration = Duration::from_secs(6 * 3600);
+/// A code that its lock refused is left alone for so long at first, twice as long each time,
+const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// and no longer than this.
+const LEFT_ALONE_LONGEST: Duration = Duration::from_secs(3600);
+/// A lock is checked as a whole so often; a busy one or one that was full takes an hour more.
+pub(super) const CHECKED: Duration = Duration::from_secs(13 * 3600);
 /// A code that a lock loses right after it confirmed it is noticed so soon (I7).
 pub(super) const NOTICED: Duration = Duration::from_secs(120);
 
@@ -73,11 +79,14 @@ fn views(answer: &Answer) -> &[CodeView] {
 struct Door {
     radio: usize,
     native: NativeWindow,
+    capacity: usize,
     foreign: BTreeSet<Pin>,
     /// Jobs that name it and are not answered: their PINs cannot be known.
     open_jobs: BTreeSet<u32>,
     /// Nothing was wrong since then.
     clean_since: Mono,
+    /// Nothing may be noticed for so long after it can be heard: what a fault left behind waits for a check.
+    unnoticed: Duration,
     /// Out of reach or faulty right now.
     troubled: u32,
     /// Of that, what keeps it from telling the truth when it is asked, and since when it can.
@@ -90,6 +99,16 @@ struct Door {
     /// It went unanswered: such a lock waits while others of its radio have work (I12).
     silent: bool,
     calls: std::collections::VecDeque<Mono>,
+    /// When somebody last changed its codes by hand.
+    handled: Option<Mono>,
+}
+
+/// A code that its lock refused or did not keep, so often in a row, and when last.
+struct Denials {
+    generation: u64,
+    sets: bool,
+    times: u32,
+    last: Mono,
 }
 
 /// The judge.
@@ -100,18 +119,28 @@ pub struct Oracle {
     answers: BTreeMap<u32, Answer>,
     /// Moments at which something must be true by then, with the code.
     edges: BTreeSet<(Mono, CodeId)>,
+    denials: BTreeMap<CodeId, Denials>,
     down: bool,
+    /// How early a code may be on a lock that knows no windows.
+    lead: Duration,
 }
 
 impl Oracle {
+    /// Learns what the operator has set.
+    pub fn goes_by(&mut self, settings: &Settings) {
+        self.lead = settings.lead;
+    }
+
     /// Learns of a lock.
-    pub fn meet(&mut self, lock: DeviceId, radio: usize, native: NativeWindow) {
+    pub fn meet(&mut self, lock: DeviceId, radio: usize, native: NativeWindow, capacity: u16) {
         let door = Door {
             radio,
             native,
+            capacity: usize::from(capacity),
             foreign: BTreeSet::new(),
             open_jobs: BTreeSet::new(),
             clean_since: Mono(0),
+            unnoticed: Duration::ZERO,
             troubled: 0,
             deaf: 0,
             heard_since: Mono(0),
@@ -119,6 +148,7 @@ impl Oracle {
             idle_since: Mono(0),
             silent: false,
             calls: std::collections::VecDeque::new(),
+            handled: None,
         };
         self.doors.insert(lock, door);
     }
@@ -137,6 +167,14 @@ impl Oracle {
             .is_some_and(|door| door.foreign.contains(pin))
     }
 
+    /// Somebody changed the codes of a lock by hand.
+    pub fn handled(&mut self, lock: DeviceId, now: Mono) {
+        if let Some(door) = self.doors.get_mut(&lock) {
+            door.handled = Some(now);
+        }
+        self.freed(lock);
+    }
+
     /// A code that is not ours was taken off a lock by somebody.
     pub fn foreign_gone(&mut self, lock: DeviceId, pin: &Pin) {
         if let Some(door) = self.doors.get_mut(&lock) {
@@ -145,8 +183,11 @@ impl Oracle {
     }
 
     /// Something begins to be wrong with a lock; `deaf` if it cannot be asked either.
-    pub fn trouble(&mut self, lock: DeviceId, deaf: bool) {
+    pub fn trouble(&mut self, lock: DeviceId, deaf: bool, now: Mono) {
         if let Some(door) = self.doors.get_mut(&lock) {
+            if door.troubled == 0 && door.clean_since <= now {
+                door.unnoticed = Duration::ZERO;
+            }
             door.troubled += 1;
             door.deaf += u32::from(deaf);
         }
@@ -156,10 +197,11 @@ impl Oracle {
     pub fn relief(&mut self, lock: DeviceId, deaf: bool, now: Mono, unnoticed: Duration) {
         if let Some(door) = self.doors.get_mut(&lock) {
             door.troubled -= 1;
-            door.clean_since = door.clean_since.max(now + unnoticed);
+            door.unnoticed = door.unnoticed.max(unnoticed);
+            door.clean_since = door.clean_since.max(now + door.unnoticed);
             if deaf {
                 door.deaf -= 1;
-                door.heard_since = now;
+                door.heard_since = door.heard_since.max(now + unnoticed);
             }
         }
     }
@@ -205,6 +247,7 @@ impl Oracle {
     /// The gateway went down, or is up again.
     pub fn power(&mut self, up: bool, now: Mono) {
         self.down = !up;
+        self.denials.clear();
         for door in self.doors.values_mut() {
             door.clean_since = door.clean_since.max(now);
             door.heard_since = door.heard_since.max(now);
@@ -300,12 +343,16 @@ impl Oracle {
                         }
                         stay.deleted |= stay.leaving;
                     }
+                    self.judge_twins(job, *code, now)?;
                     self.expect(*code, now);
                 }
             }
             // A bolt moves at once or never: the locks are judged by that, not the codes.
             Answer::Attempt(_) => {}
-            Answer::Refused(_) => {
+            Answer::Refused(refusal) => {
+                if refusal.reason == Reason::DuplicateAccessCode {
+                    self.judge_duplicate(job, codes, now)?;
+                }
                 for code in codes {
                     if let Some(stay) = self.stays.get_mut(code) {
                         stay.asked = None;
@@ -319,6 +366,80 @@ impl Oracle {
             door.open_jobs.remove(&job);
         }
         Ok(())
+    }
+
+    /// No two codes whose time is not over have the same digits on one lock.
+    fn judge_twins(&self, job: u32, code: CodeId, now: Clock) -> Result<(), Violation> {
+        let lives = |stay: &&Stay| !stay.deleted && now.wall < stay.window.end();
+        let Some(stay) = self.stays.get(&code).filter(lives) else {
+            return Ok(());
+        };
+        let twin = self.stays.iter().any(|(id, other)| {
+            *id != code && other.lock == stay.lock && other.pin == stay.pin && lives(&other)
+        });
+        match twin {
+            true => Err(now.violation("I6", format!("job {job}: a PIN is given twice on a lock"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Digits are only refused as taken on a lock that has, or had, them.
+    fn judge_duplicate(&self, job: u32, codes: &[CodeId], now: Clock) -> Result<(), Violation> {
+        let asked = codes.iter().filter_map(|code| {
+            let stay = self.stays.get(code)?;
+            Some((
+                *code,
+                self.doors.get(&stay.lock)?,
+                stay.lock,
+                stay.asked_pin.as_ref()?,
+            ))
+        });
+        for (code, door, lock, pin) in asked {
+            let had = |(id, stay): (&CodeId, &Stay)| *id != code && stay.lock == lock && stay.may_have(pin);
+            let lately = door.handled.is_some_and(|at| now.mono < at + CHECKED);
+            if !door.foreign.contains(pin)
+                && !lately
+                && door.open_jobs.iter().all(|open| *open == job)
+                && !self.stays.iter().any(had)
+            {
+                return Err(now.violation("I10", format!("job {job}: a PIN is called taken that nobody has")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A job to book was refused for want of room: then one of its locks was full at some time of the window,
+    /// or may have been as far as anybody could know.
+    pub fn judge_no_space(
+        &self,
+        job: u32,
+        locks: &[DeviceId],
+        window: Window,
+        now: Clock,
+        holds: impl Fn(DeviceId, &Pin) -> bool,
+    ) -> Result<(), Violation> {
+        for lock in locks {
+            let Some(door) = self.doors.get(lock) else {
+                continue;
+            };
+            let lately = door.handled.is_some_and(|at| now.mono < at + CHECKED);
+            let known = door.troubled == 0 && door.clean_since + GRACE < now.mono && !lately;
+            if self.down || !known || door.open_jobs.iter().any(|open| *open != job) {
+                return Ok(());
+            }
+            let counts = |stay: &&Stay| {
+                let apart = stay.window.end() <= window.start() || window.end() <= stay.window.start();
+                let gone = stay.deleted && stay.changed + GRACE < now.mono;
+                stay.lock == *lock && (!apart && !gone || holds(*lock, &stay.pin))
+            };
+            if door.foreign.len() + self.stays.values().filter(counts).count() >= door.capacity {
+                return Ok(());
+            }
+        }
+        Err(now.violation(
+            "I10",
+            format!("job {job}: no lock is full, and it is refused for want of room"),
+        ))
     }
 
     /// Notes the moments by which the lock must hold the code, or hold it no more.
@@ -378,14 +499,18 @@ impl Oracle {
             let neighbour = |other: &Door| other.radio == door.radio && other.deaf > 0;
             let behind = self.doors.values().any(neighbour);
             let blame = |invariant| if behind { "I11" } else { invariant };
-            if stay.former.iter().any(|pin| holds(stay.lock, pin)) {
+            // Digits that somebody else put there are theirs.
+            let ours = |pin: &Pin| !door.foreign.contains(pin) && holds(stay.lock, pin);
+            // A lock that refuses the new digits as somebody else's keeps the old ones, and that is told.
+            let taken = door.foreign.contains(&stay.pin);
+            if !taken && stay.former.iter().any(ours) {
                 let seen = format!("a former PIN of code {code} is still on lock {}", stay.lock);
                 return Err(now.violation(blame("I5"), seen));
             }
             let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
             let open = !stay.deleted && stay.window.holds(now.wall);
-            if over && there && !self.has_heir(code, stay) {
+            if over && ours(&stay.pin) && !self.has_heir(code, stay) {
                 let seen = format!("code {code} is still on lock {}", stay.lock);
                 return Err(now.violation(blame("I5"), seen));
             }
@@ -426,8 +551,8 @@ impl Oracle {
             }
             let early = |window: Window| {
                 let itself =
-                    door.native != NativeWindow::None && entry.window.start() + LEAD >= window.start();
-                now.wall + LEAD < window.start() && !itself
+                    door.native != NativeWindow::None && entry.window.start() + self.lead >= window.start();
+                now.wall + self.lead + SEEN < window.start() && !itself
             };
             if known.all(|stay| early(stay.window) && stay.asked.is_none_or(early)) {
                 return Err(now.violation("I5", format!("a code is on lock {lock} long before its start")));
@@ -436,16 +561,135 @@ impl Oracle {
         Ok(())
     }
 
-    /// Judges what the gateway took off a lock by itself: nothing whose time it is, whatever its clock shows.
-    pub fn judge_removal(&self, lock: DeviceId, gone: &[Pin], now: Clock) -> Result<(), Violation> {
+    /// Judges what the gateway took off a lock by itself in an exchange since `began`: nothing whose time it
+    /// is, whatever its clock shows.
+    pub fn judge_removal(
+        &self,
+        lock: DeviceId,
+        gone: &[Pin],
+        began: Mono,
+        now: Clock,
+    ) -> Result<(), Violation> {
         for stay in self.stays.values().filter(|stay| stay.lock == lock) {
             let meant = !stay.deleted && !stay.leaving && stay.asked.is_none() && stay.asked_pin.is_none();
-            if meant && stay.window.holds(now.wall) && gone.contains(&stay.pin) {
+            let open = stay.window.holds(now.wall) && stay.window.holds(now.wall + SEEN);
+            // A change that came during the exchange is carried out after it.
+            let known = stay.changed < began;
+            if meant && known && open && gone.contains(&stay.pin) {
                 let seen = format!("a code was taken off lock {lock} before its end");
                 return Err(now.violation("I9", seen));
             }
         }
         Ok(())
+    }
+
+    /// Judges what the gateway put onto a lock in an exchange since `began`: nothing that was over before.
+    pub fn judge_put(&self, lock: DeviceId, pin: &Pin, began: Mono, now: Clock) -> Result<(), Violation> {
+        let Some(door) = self.doors.get(&lock) else {
+            return Ok(());
+        };
+        if door.foreign.contains(pin) || !door.open_jobs.is_empty() {
+            return Ok(());
+        }
+        let wanted = |stay: &Stay| {
+            let open_question =
+                stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving && !stay.deleted;
+            let lives = !stay.deleted && stay.pin == *pin && now.wall < stay.window.end() + GRACE;
+            open_question || began <= stay.changed || lives
+        };
+        let mut may = self
+            .stays
+            .values()
+            .filter(|stay| stay.lock == lock && stay.may_have(pin));
+        match may.any(wanted) {
+            true => Ok(()),
+            false => Err(now.violation("I5", format!("a code that is over is put onto lock {lock}"))),
+        }
+    }
+
+    /// Whether a code is open now, whatever the clocks: `None` if nobody can say for certain.
+    pub fn is_open(&self, code: CodeId, now: Clock) -> Option<bool> {
+        let stay = self.stays.get(&code)?;
+        let open_question = stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving && !stay.deleted;
+        let lately = now.mono < stay.changed + GRACE;
+        if open_question || lately {
+            return None;
+        }
+        let holds = |at: Timestamp| !stay.deleted && stay.window.holds(at);
+        let (before, after) = (holds(now.wall - SEEN), holds(now.wall + SEEN));
+        (before == after).then_some(after)
+    }
+
+    /// The digits of a code that is over that stand on its lock, if they are nobody else's.
+    pub fn is_left(&self, code: CodeId, holds: impl Fn(DeviceId, &Pin) -> bool) -> bool {
+        let Some(stay) = self.stays.get(&code) else {
+            return false;
+        };
+        let foreign = self.is_foreign(stay.lock, &stay.pin);
+        !foreign && holds(stay.lock, &stay.pin) && !self.has_heir(code, stay)
+    }
+
+    /// Codes that were over lately.
+    pub fn lately_over(&self, now: Clock) -> impl Iterator<Item = CodeId> {
+        let lately = self.stays.iter().filter(move |(_, stay)| {
+            let over = match stay.deleted {
+                true => stay.changed,
+                false if stay.window.end() <= now.wall => Mono(
+                    now.mono
+                        .0
+                        .saturating_sub(now.wall.since(stay.window.end()).as_millis() as u64),
+                ),
+                false => return false,
+            };
+            now.mono < over + LATELY && stay.excused <= now.mono
+        });
+        lately.map(|(code, _)| *code)
+    }
+
+    /// A lock was asked for a code. One that it refused, or did not keep, is left alone for a while.
+    pub fn tries(&mut self, code: CodeId, generation: u64, sets: bool, now: Clock) -> Result<(), Violation> {
+        let same = |denied: &&Denials| denied.generation == generation && denied.sets == sets;
+        let Some(denied) = self.denials.get(&code).filter(same) else {
+            return Ok(());
+        };
+        let wait = LEFT_ALONE
+            .saturating_mul(1 << (denied.times - 1).min(10))
+            .min(LEFT_ALONE_LONGEST);
+        if now.mono + SEEN < denied.last + wait {
+            let seen = format!(
+                "code {code} is tried again right after it was denied {} times",
+                denied.times
+            );
+            return Err(now.violation("I12", seen));
+        }
+        Ok(())
+    }
+
+    /// What came of it.
+    pub fn tried(&mut self, code: CodeId, generation: u64, sets: bool, denied: bool, now: Mono) {
+        let before = self.denials.remove(&code);
+        if denied {
+            let times = match before {
+                Some(before) if before.generation == generation && before.sets == sets => before.times + 1,
+                _ => 1,
+            };
+            self.denials.insert(
+                code,
+                Denials {
+                    generation,
+                    sets,
+                    times,
+                    last: now,
+                },
+            );
+        }
+    }
+
+    /// A slot of a lock is free again: what it refused may be tried at once.
+    pub fn freed(&mut self, lock: DeviceId) {
+        let stays = &self.stays;
+        self.denials
+            .retain(|code, _| stays.get(code).is_none_or(|stay| stay.lock != lock));
     }
 
     /// Judges the order on a radio: no code is set while another lock of it, which nothing is wrong with,
@@ -460,7 +704,7 @@ impl Oracle {
         let Some(radio) = self
             .doors
             .get(&lock)
-            .filter(|door| door.troubled == 0)
+            .filter(|door| door.troubled == 0 && !door.silent)
             .map(|door| door.radio)
         else {
             return Ok(());
@@ -474,7 +718,8 @@ impl Oracle {
             let settled = stay.asked.is_none() && stay.asked_pin.is_none() && !stay.leaving;
             let over = stay.window.end() + SEEN < now.wall && !stay.deleted;
             let waits = fair && settled && over && door.clean_since + GRACE <= now.mono;
-            if waits && holds(stay.lock, &stay.pin) && !self.has_heir(*code, stay) {
+            let ours = !door.foreign.contains(&stay.pin) && holds(stay.lock, &stay.pin);
+            if waits && ours && !self.has_heir(*code, stay) {
                 let other = stay.lock;
                 let seen =
                     format!("lock {lock} is asked to set, while code {code} waits to leave lock {other}");

@@ -1,12 +1,15 @@
 //! What happens in a run, as data.
 
+use std::fmt;
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 
-use crate::lock::sim::FaultKind;
-use crate::model::{Deed, Mono, Pin, Unshared};
+use crate::lock::sim::{FaultKind, Setup};
+use crate::model::{
+    Addressing, Alphabet, Deed, Mono, NativeWindow, Pattern, Pin, ReadBack, Settings, Unshared,
+};
 
 /// A run: the property, what happens on it, and where the power is cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +26,120 @@ pub struct Plan {
     pub crashes: Vec<StepName>,
     /// When the last item is over; two quiet days follow.
     pub length: Duration,
+    /// What the operator has set; `None` for what every week goes by.
+    pub settings: Option<Settings>,
 }
 
 /// One lock of the property.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LockPlan {
-    /// Its profile.
-    pub profile: &'static str,
-    /// How many codes it holds, if not as many as its profile.
+    /// What kind of lock it is.
+    pub kind: LockKind,
+    /// How many codes it holds, if not as many as its kind.
     pub capacity: Option<u16>,
     /// Index of its radio.
     pub radio: usize,
     /// Whether it takes several steps in one exchange.
     pub batch: bool,
+}
+
+/// A kind of lock.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LockKind {
+    /// The profile of this name.
+    Profile(&'static str),
+    /// What a lock said of itself somewhere.
+    Real(LockRules),
+}
+
+/// What a lock takes, holds and tells. How long it takes for that is always the same: the judge's bounds are made
+/// for it.
+#[derive(Clone, PartialEq)]
+pub struct LockRules {
+    /// Numbers of digits that it takes.
+    pub lengths: Vec<u8>,
+    /// Digits that its keypad has.
+    pub digits: Vec<u8>,
+    /// Beginnings that it refuses, digit by digit.
+    pub forbidden_prefixes: Vec<Vec<u8>>,
+    /// Shapes that it refuses.
+    pub forbidden_patterns: Vec<Pattern>,
+    /// How many codes it holds.
+    pub capacity: u16,
+    /// The longest name that it stores, in bytes.
+    pub name_limit: u16,
+    /// What a read of it shows.
+    pub read_back: ReadBack,
+    /// Whether it enforces times itself.
+    pub window: NativeWindow,
+    /// Whether its bolt can be moved by radio.
+    pub door: bool,
+    /// Who chooses the places of codes.
+    pub addressing: Addressing,
+}
+
+impl LockPlan {
+    /// The lock to simulate.
+    ///
+    /// # Panics
+    /// There is no such profile.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        let mut setup = match &self.kind {
+            LockKind::Profile(name) => Setup::profile(name).expect("plans name profiles that exist"),
+            LockKind::Real(rules) => rules.setup(),
+        };
+        setup.capabilities.capacity = self.capacity.unwrap_or(setup.capabilities.capacity);
+        setup.capabilities.batch = self.batch;
+        setup
+    }
+}
+
+/// On one line: a property has many locks.
+impl fmt::Debug for LockRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LockRules {
+            lengths,
+            digits,
+            forbidden_prefixes,
+            forbidden_patterns,
+            capacity,
+            name_limit,
+            read_back,
+            window,
+            door,
+            addressing,
+        } = self;
+        write!(
+            f,
+            "LockRules {{ lengths: {lengths:?}, digits: {digits:?}, forbidden_prefixes: {forbidden_prefixes:?}, \
+             forbidden_patterns: {forbidden_patterns:?}, capacity: {capacity}, name_limit: {name_limit}, \
+             read_back: {read_back:?}, window: {window:?}, door: {door}, addressing: {addressing:?} }}"
+        )
+    }
+}
+
+impl LockRules {
+    fn setup(&self) -> Setup {
+        let mut setup = Setup::profile("slots").expect("it is the commonest one");
+        let text = |digits: &[u8]| digits.iter().map(u8::to_string).collect::<String>();
+        let lock = &mut setup.capabilities;
+        lock.lengths = self.lengths.iter().copied().collect();
+        lock.alphabet = Alphabet::parse(&text(&self.digits)).unwrap_or(Alphabet::DIGITS);
+        lock.forbidden_prefixes = self
+            .forbidden_prefixes
+            .iter()
+            .map(|prefix| text(prefix))
+            .collect();
+        lock.forbidden_patterns = self.forbidden_patterns.iter().copied().collect();
+        lock.capacity = self.capacity;
+        lock.name_limit = self.name_limit;
+        lock.window = self.window;
+        lock.door = self.door;
+        lock.addressing = self.addressing;
+        setup.show(self.read_back);
+        setup
+    }
 }
 
 /// Something that happens. Times are since the start; windows are relative to the item's time.
@@ -62,6 +166,19 @@ pub enum Item {
         at: Mono,
         /// The job that booked.
         of: u32,
+        /// New end, after `at`.
+        ends: Duration,
+    },
+    /// The same caller gives the stay that job `of` booked other times, its start too.
+    Shift {
+        /// Number of the job.
+        job: u32,
+        /// When it is sent.
+        at: Mono,
+        /// The job that booked.
+        of: u32,
+        /// New start, after `at`.
+        starts: Duration,
         /// New end, after `at`.
         ends: Duration,
     },
@@ -136,6 +253,22 @@ pub enum Item {
         /// By how many seconds the clock is set off.
         by: i64,
     },
+    /// A trusted clock is set a little, as time servers do: from then on it is off by so much.
+    Step {
+        /// From.
+        at: Mono,
+        /// By how many milliseconds, less than a second.
+        off_ms: i64,
+    },
+    /// The gateway is started with a configuration that does not name a lock, and later with it again.
+    Gone {
+        /// Which.
+        lock: usize,
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
+    },
     /// Somebody changes the codes at the door.
     Hand {
         /// Which lock.
@@ -152,7 +285,7 @@ pub enum Item {
         /// When.
         at: Mono,
     },
-    /// The caller of a job asks once, and never hears.
+    /// The caller of a job asks once, and never again.
     Vanish {
         /// Whose.
         job: u32,
@@ -179,6 +312,13 @@ pub enum Item {
     BadSync {
         /// From when on, the next time.
         at: Mono,
+    },
+    /// The power is cut, unless it is off already.
+    Cut {
+        /// From.
+        from: Mono,
+        /// Until.
+        until: Mono,
     },
 }
 
@@ -239,17 +379,33 @@ impl Plan {
     /// their paths.
     #[must_use]
     pub fn literal(&self) -> String {
-        let told = format!("{self:#?}").replace(": [", ": vec![");
+        let mut told = format!("{self:#?}").replace('[', "vec![");
+        // A PIN does not show itself; these were drawn, and are nobody's.
+        let pins = self.items.iter().filter_map(|item| match item {
+            Item::Change {
+                to: Change::Pin(pin), ..
+            } => Some(pin.expose()),
+            _ => None,
+        });
+        for digits in pins {
+            told = told.replacen("Pin(hidden)", &format!("Pin::parse(\"{digits}\").unwrap()"), 1);
+        }
         let mut text = String::new();
-        // A `Duration` shows as `90s` or `1.5s`.
+        // A `Duration` shows as `90s`, `1.5s`, `2ms` or `0ns`.
+        let span = |word: &str| {
+            let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let unit = match &word[digits.len()..] {
+                "s" => 1_000.0,
+                "ms" => 1.0,
+                "ns" => 0.0,
+                _ => return None,
+            };
+            digits.parse::<f64>().ok().map(|number| number * unit)
+        };
         for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
             let (word, after) = word.split_at(word.len() - 1);
-            match word
-                .strip_suffix('s')
-                .and_then(|n| n.parse().ok())
-                .map(Duration::from_secs_f64)
-            {
-                Some(span) => text.push_str(&format!("Duration::from_millis({})", span.as_millis())),
+            match span(word) {
+                Some(millis) => text.push_str(&format!("Duration::from_millis({millis:.0})")),
                 None => text.push_str(word),
             }
             text.push_str(after);
@@ -265,6 +421,7 @@ impl Item {
         match self {
             Item::Create { at, .. }
             | Item::Update { at, .. }
+            | Item::Shift { at, .. }
             | Item::Change { at, .. }
             | Item::Door { at, .. }
             | Item::Delete { at, .. }
@@ -272,12 +429,15 @@ impl Item {
             | Item::Hand { at, .. }
             | Item::Again { at, .. }
             | Item::Vanish { at, .. }
+            | Item::Step { at, .. }
             | Item::BadSync { at } => *at,
             Item::Away { from, .. }
             | Item::NoTime { from, .. }
             | Item::Poison { from, .. }
+            | Item::Gone { from, .. }
             | Item::Broker { from, .. }
-            | Item::Full { from, .. } => *from,
+            | Item::Full { from, .. }
+            | Item::Cut { from, .. } => *from,
         }
     }
 
@@ -288,17 +448,21 @@ impl Item {
             Item::Away { until, .. }
             | Item::NoTime { until, .. }
             | Item::Poison { until, .. }
+            | Item::Gone { until, .. }
             | Item::Broker { until, .. }
-            | Item::Full { until, .. } => Some(*until),
+            | Item::Full { until, .. }
+            | Item::Cut { until, .. } => Some(*until),
             Item::Fault { at, lasts, .. } => Some(*at + *lasts),
             Item::Create { .. }
             | Item::Update { .. }
+            | Item::Shift { .. }
             | Item::Change { .. }
             | Item::Delete { .. }
             | Item::Door { .. }
             | Item::Hand { .. }
             | Item::Again { .. }
             | Item::Vanish { .. }
+            | Item::Step { .. }
             | Item::BadSync { .. } => None,
         }
     }
@@ -309,6 +473,7 @@ impl Item {
         match self {
             Item::Create { job, .. }
             | Item::Update { job, .. }
+            | Item::Shift { job, .. }
             | Item::Change { job, .. }
             | Item::Delete { job, .. }
             | Item::Door { job, .. } => Some(*job),
@@ -322,22 +487,17 @@ impl Item {
         Some(match self {
             Item::Create { .. }
             | Item::Update { .. }
+            | Item::Shift { .. }
             | Item::Change { .. }
             | Item::Delete { .. }
             | Item::Door { .. } => return None,
             Item::Away { .. } => "lock out of reach",
-            Item::Fault { kind, .. } => match kind {
-                FaultKind::Refuse => "lock refuses",
-                FaultKind::Silent => "lock falls silent",
-                FaultKind::Hang => "lock hangs",
-                FaultKind::NoStore => "lock says yes and does nothing",
-                FaultKind::DropAfter => "lock loses what it confirmed",
-                FaultKind::Slow => "lock is slow",
-                FaultKind::None => return None,
-            },
+            Item::Fault { kind, .. } => fault_word(*kind)?,
             Item::NoTime { .. } => "clock not synchronised",
             Item::Poison { by, .. } if *by < 0 => "clock poisoned, behind",
             Item::Poison { .. } => "clock poisoned, ahead",
+            Item::Step { .. } => "clock set a little",
+            Item::Gone { .. } => "lock gone from the configuration",
             Item::Hand { deed, .. } => match deed {
                 Hand::Add => "code added by hand",
                 Hand::Take(_) => "our code taken by hand",
@@ -350,8 +510,32 @@ impl Item {
             Item::Broker { forgets: true, .. } => "broker away, forgets",
             Item::Full { .. } => "card full",
             Item::BadSync { .. } => "card fails a sync",
+            Item::Cut { .. } => "power cut for a while",
         })
     }
+}
+
+/// Digits that somebody types at a door and callers ask for too; there are few, so that they meet.
+pub(super) fn doorstep_pin(rng: &mut ChaCha8Rng) -> Option<Pin> {
+    Pin::parse(
+        &format!("99{}", rng.random_range(33..73))
+            .replace('0', "9")
+            .repeat(2)[..6],
+    )
+}
+
+/// The word for a fault of a lock; `None` for none.
+pub(super) fn fault_word(kind: FaultKind) -> Option<&'static str> {
+    Some(match kind {
+        FaultKind::Refuse => "lock refuses",
+        FaultKind::Silent => "lock falls silent",
+        FaultKind::Hang => "lock hangs",
+        FaultKind::NoStore => "lock says yes and does nothing",
+        FaultKind::DropAfter => "lock loses what it confirmed",
+        FaultKind::Slow => "lock is slow",
+        FaultKind::NoRead => "lock refuses to be read",
+        FaultKind::None => return None,
+    })
 }
 
 /// A small stream of its own for everyone who draws, each time that they draw.

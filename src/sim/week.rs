@@ -5,11 +5,15 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::plan::{Change, Hand, Item, LockPlan, Plan, Stage, StepName, stream};
+use super::plan::{Change, Hand, Item, LockKind, LockPlan, Plan, Stage, StepName, doorstep_pin, stream};
 use crate::lock::sim::FaultKind;
 use crate::model::{Deed, Mono, Pin, Unshared};
 
+/// Kinds of locks, in turn.
 const PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "slots", "write-only"];
+/// In some weeks one of them takes PINs of a length that none of the others does.
+const ODD_PROFILES: [&str; 5] = ["slots", "keypad-6", "masked", "fixed-8", "write-only"];
+
 /// The first noon after a time of a plan, as a span from an earlier one.
 fn to_noon(from: Mono, after: Duration) -> Duration {
     let at = (from + after).0;
@@ -21,14 +25,25 @@ const HOUR: u64 = 3600;
 const WEEK: u64 = 7 * 24 * HOUR;
 
 impl Plan {
+    /// A week as it is looked at by default: of twelve locks and three hundred jobs.
+    #[must_use]
+    pub fn usual_week(seed: u64) -> Plan {
+        Plan::week(seed, 12, 300)
+    }
+
     /// A week of a property: locks of mixed kinds on two radios, bookings back to back, lost reach,
     /// locks that refuse or fall silent.
     #[must_use]
     pub fn week(seed: u64, locks: usize, jobs: u32) -> Plan {
         let rng = &mut stream(seed, "plan", 0);
+        let profiles = if seed.is_multiple_of(3) {
+            ODD_PROFILES
+        } else {
+            PROFILES
+        };
         let locks: Vec<LockPlan> = (0..locks)
             .map(|i| LockPlan {
-                profile: PROFILES[i % PROFILES.len()],
+                kind: LockKind::Profile(profiles[i % profiles.len()]),
                 capacity: (i % 7 == 6).then_some(5),
                 radio: i % 2,
                 batch: i % 3 != 1,
@@ -68,7 +83,11 @@ impl Plan {
                     // Digits that every lock takes, and so few PINs for one stay that former ones come back.
                     let digits =
                         format!("9{:03}3{}", 333 + of, rng.random_range(3..6)).replace(['0', '1', '2'], "8");
-                    let pin = Pin::parse(&digits).map(Change::Pin);
+                    let pin = match rng.random_range(0..3) {
+                        0 => doorstep_pin(rng),
+                        _ => Pin::parse(&digits),
+                    };
+                    let pin = pin.map(Change::Pin);
                     let to = match rng.random_range(0..4) {
                         0 => Change::Ongoing,
                         1 => Change::Ends(span(rng, 60, 48 * HOUR)),
@@ -143,9 +162,14 @@ impl Plan {
             }
         }
         // Long enough for every rule about clocks, and at times of its own: two at once would be a third.
-        let mut from = at(rng);
-        for _ in 0..rng.random_range(0..4) {
-            let last = if rng.random() { 14 * 60 } else { 30 * HOUR };
+        // Some machines are set up before their network is.
+        let mut from = if seed % 20 == 7 { Mono(0) } else { at(rng) };
+        for _ in 0..rng.random_range(0..4).max(u32::from(from == Mono(0))) {
+            let last = if rng.random() && from != Mono(0) {
+                14 * 60
+            } else {
+                30 * HOUR
+            };
             let until = from + span(rng, 5, last);
             let days = [-3_000, -40, 40, 4_000][rng.random_range(0..4)];
             items.push(match last > HOUR {
@@ -165,6 +189,7 @@ impl Plan {
             items,
             crashes: Vec::new(),
             length: Duration::from_secs(WEEK),
+            settings: None,
         };
         plan.add_trouble(jobs);
         match seed % 10 {
@@ -233,6 +258,30 @@ impl Plan {
         if rng.random_range(0..3) == 0 {
             items.push(Item::BadSync { at: at(rng) });
         }
+        for _ in 0..rng.random_range(0..3) {
+            items.push(Item::Step {
+                at: at(rng),
+                off_ms: rng.random_range(-900..900),
+            });
+        }
+        if rng.random_range(0..3) == 0 {
+            let (lock, from) = (rng.random_range(0..self.locks.len()), at(rng));
+            items.push(Item::Gone {
+                lock,
+                from,
+                until: from + span(rng, 60, 30 * HOUR),
+            });
+        }
+        for lock in 0..self.locks.len() {
+            if rng.random_range(0..6) == 0 {
+                items.push(Item::Fault {
+                    lock,
+                    at: at(rng),
+                    kind: FaultKind::NoRead,
+                    lasts: span(rng, 10, 3 * HOUR),
+                });
+            }
+        }
     }
 
     /// Takes away all that is wrong: a week in which a gateway just does its work.
@@ -276,7 +325,7 @@ impl Plan {
             unshared: Unshared::Throw,
         };
         let lock = |profile, radio| LockPlan {
-            profile,
+            kind: LockKind::Profile(profile),
             capacity: None,
             radio,
             batch: true,
@@ -323,6 +372,7 @@ impl Plan {
             ],
             crashes: Vec::new(),
             length: minutes(12 * 60),
+            settings: None,
         }
     }
 }

@@ -27,12 +27,15 @@ pub use import::{import, refuse_occupied};
 
 /// Directory of exports in the data directory, where the operator names no other.
 const DIR: &str = "exports";
-const BEGIN: &str = "lockbridge-";
+/// What their names begin with; then comes whose they are, and the number of the last event.
+const STEM: &str = "lockbridge";
 const END: &str = ".age";
+/// As many as the largest number has, so that the names sort as the numbers do.
+const DIGITS: usize = 20;
+/// The end of the name of an export in the making.
+const NEW: &str = ".new";
 /// The newest, and the one before it.
 const KEPT: usize = 2;
-/// Name of an export in the making.
-const NEW: &str = "export.new";
 
 /// Makes exports of one store, and keeps the newest two.
 pub struct Exporter {
@@ -41,6 +44,8 @@ pub struct Exporter {
     dir: Place,
     reserve: u64,
     gateway: String,
+    /// What the names of its exports begin with: others may keep theirs in the same place.
+    stem: String,
     /// One at a time: they share the name of the one in the making.
     turn: Mutex<()>,
 }
@@ -87,7 +92,8 @@ pub enum Unexported {
 
 impl Exporter {
     /// For the store in `data_dir`, sealed with `key`. `named` is where exports go instead of the
-    /// data directory, `reserve` how many bytes stay free there, `gateway` whose export it is.
+    /// data directory, `reserve` how many bytes stay free there, `gateway` whose export it is: site and
+    /// id with a slash between them, each fit for the name of a file and without a dot.
     #[must_use]
     pub fn new(
         data_dir: &Path,
@@ -104,6 +110,7 @@ impl Exporter {
                 None => Place::Own(data_dir.join(DIR)),
             },
             reserve,
+            stem: format!("{STEM}-{}", gateway.replace('/', ".")),
             gateway,
             turn: Mutex::new(()),
         }
@@ -155,8 +162,9 @@ impl Exporter {
     /// Puts an export in its place, and then takes the surplus away.
     fn keep(&self, dir: &Path, last_event: u64, sealed: &[u8]) -> Result<PathBuf, Unexported> {
         let failed = |e: io::Error| Unexported::Failed(Fail::io(dir.display(), &e));
+        let new = dir.join(format!("{}{NEW}", self.stem));
         // A file in the making that a kill left takes up room.
-        match fs::remove_file(dir.join(NEW)) {
+        match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
@@ -167,35 +175,43 @@ impl Exporter {
                 bytes: sealed.len(),
             });
         }
-        // As wide as the largest number, so that the names sort as the numbers do.
-        let name = format!("{BEGIN}{last_event:020}{END}");
-        let path = dir.join(&name);
-        disk::write(&dir.join(NEW), sealed)
-            .and_then(|()| fs::rename(dir.join(NEW), &path))
+        let path = dir.join(format!("{}-{last_event:0DIGITS$}{END}", self.stem));
+        disk::write(&new, sealed)
+            .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| disk::sync_path(dir))
             .map_err(failed)?;
-        let mut others = names(dir).map_err(failed)?;
-        others.retain(|other| *other != name);
+        let mut others = self.made(dir).map_err(failed)?;
+        others.retain(|(_, other)| *other != path);
         let surplus = (others.len() + 1).saturating_sub(KEPT);
-        for old in others.drain(..surplus) {
-            fs::remove_file(dir.join(old)).map_err(failed)?;
+        for (_, old) in others.drain(..surplus) {
+            fs::remove_file(old).map_err(failed)?;
         }
         Ok(path)
     }
+
+    /// The exports of this gateway in a directory with their numbers, oldest first.
+    fn made(&self, dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+        // Earlier versions did not say whose they are; in the data directory there is no doubt.
+        let unsaid = matches!(self.dir, Place::Own(_)).then_some(STEM);
+        let stems: Vec<&str> = unsaid.into_iter().chain([self.stem.as_str()]).collect();
+        let mut made = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            // What has no text for a name is none of ours.
+            let name = entry.file_name().into_string().unwrap_or_default();
+            let number = stems.iter().find_map(|stem| number(&name, stem));
+            made.extend(number.map(|number| (number, entry.path())));
+        }
+        made.sort();
+        Ok(made)
+    }
 }
 
-/// The exports in a directory, oldest first.
-fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        // What has no text for a name is none of ours.
-        let name = entry?.file_name().into_string().unwrap_or_default();
-        if name.starts_with(BEGIN) && name.ends_with(END) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
+/// The number in the name of an export whose name begins with `stem`, and goes on with nothing else.
+fn number(name: &str, stem: &str) -> Option<u64> {
+    let digits = name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(END)?;
+    let is_number = digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! moved on by its own API, which answers when all that fell due was done.
 #![allow(dead_code, reason = "every test takes what it needs")]
 
+pub mod leaks;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -162,7 +162,7 @@ fn no_damage_to_the_log_ever_makes_a_store_that_opens_with_something_missing() {
         let mut spoilt = log.clone();
         fault(&mut spoilt, used / 2, &mut rng);
         fs::write(lived.rig.data_dir().join("store/db"), spoilt).unwrap();
-        lived.refuses(&[told::DAMAGED, told::BACKUP]);
+        lived.refuses(&[told::DAMAGED, told::BACKUP, told::IMPORT]);
         lived.restore();
     }
     lived.starts();
@@ -200,7 +200,7 @@ fn each_file_that_is_gone_or_not_its_own_is_mended_or_told() {
             true => fs::remove_dir_all(&gone).unwrap(),
             false => fs::remove_file(&gone).unwrap(),
         }
-        lived.refuses(&[told::DAMAGED, told::BACKUP]);
+        lived.refuses(&[told::DAMAGED, told::BACKUP, told::IMPORT]);
         assert!(!data.join("store/db").exists(), "it was made anew");
     }
 
@@ -213,11 +213,11 @@ fn each_file_that_is_gone_or_not_its_own_is_mended_or_told() {
     let mut bytes = fs::read(&snapshot).unwrap();
     bytes[20] ^= 1;
     fs::write(snapshot, bytes).unwrap();
-    lived.refuses(&[told::DAMAGED, told::BACKUP]);
+    lived.refuses(&[told::DAMAGED, told::BACKUP, told::IMPORT]);
 
     lived.restore();
     fs::write(data.join("witness"), b"anything").unwrap();
-    lived.refuses(&[told::DAMAGED, told::BACKUP]);
+    lived.refuses(&[told::DAMAGED, told::BACKUP, told::IMPORT]);
 
     lived.restore();
     fs::remove_file(data.join("store-key")).unwrap();

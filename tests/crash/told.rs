@@ -8,6 +8,7 @@ pub const BALLAST: &str = "the ballast was given up";
 pub const FAILED: &str = "the storage failed";
 pub const DAMAGED: &str = "the store is damaged";
 pub const BACKUP: &str = "put a backup of the whole directory in its place";
+pub const IMPORT: &str = "say `lockbridge import` with the newest export";
 pub const CONF: &str = "sled's settings were torn";
 pub const NEWER: &str = "install the newer version again";
 pub const INSTANCE: &str = "another instance has the store open";
@@ -28,6 +29,7 @@ fn the_page_for_operators_quotes_what_the_program_says() {
         FAILED,
         DAMAGED,
         BACKUP,
+        IMPORT,
         CONF,
         NEWER,
         INSTANCE,

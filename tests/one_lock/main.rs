@@ -12,11 +12,11 @@ use lockbridge::gateway::{
 };
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
-    Boot, CallId, Caller, CodeId, Create, Deed, Delete, DeviceId, DoorCommand, EventKind, Exchange, Finding,
-    GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason, Request,
-    Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
+    Boot, CallId, Caller, CodeId, Create, Deed, Delete, Detail, DeviceId, DoorCommand, EventKind, Exchange,
+    Finding, GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason,
+    Request, Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
 };
-use lockbridge::store::{Batch, Content, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
+use lockbridge::store::{Batch, Content, FORMAT, Head, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use uuid::Uuid;
@@ -121,17 +121,19 @@ impl Site {
     }
 
     /// What an export made now would hold.
-    fn export(&self) -> MemoryStore {
-        MemoryStore::copy_of(&self.disk).unwrap()
+    fn export(&self) -> (Head, MemoryStore) {
+        let head = Head {
+            format: FORMAT,
+            gateway: String::new(),
+            made_at: self.gateway.now(self.reading()).wall,
+            last_event: self.newest_event(),
+        };
+        (head, MemoryStore::copy_of(&self.disk).unwrap())
     }
 
     /// The gateway goes on from an export, as an import leaves it; its lock is as it is.
-    fn restore(&mut self, export: &MemoryStore) {
+    fn restore(&mut self, (head, export): &(Head, MemoryStore)) {
         let key = SealKey::new([7; SealKey::BYTES]);
-        let mut content = Content::read(export, &key).unwrap();
-        let last_event = content.take(Tree::Events).last().map_or(0, |(seq, _)| {
-            u64::from_be_bytes(seq.as_slice().try_into().unwrap())
-        });
         let mut content = Content::read(export, &key).unwrap();
         self.disk = MemoryStore::new();
         let (mut vault, _) = Vault::open(&mut self.disk, &key, [2; 16]).unwrap();
@@ -141,7 +143,7 @@ impl Site {
                 vault.put(&mut batch, tree, &key, &value);
             }
         }
-        let (tree, row, value) = restored_row(last_event, Timestamp(0));
+        let (tree, row, value) = restored_row(head, Timestamp(0));
         vault.put(&mut batch, tree, &row, &value);
         self.disk.commit(&batch).unwrap();
         self.disk.sync().unwrap();
@@ -877,6 +879,71 @@ fn a_code_that_was_set_after_the_export_is_found_again_and_taken_off_at_its_end(
 }
 
 #[test]
+fn a_pin_that_was_free_at_the_export_is_whoever_has_it_now() {
+    for profile in ["slots", "keypad-6"] {
+        for how in ["ended", "deleted"] {
+            // With the second look after the removal still to come; and long after it.
+            for since in [30, 5 * HOUR] {
+                let mut site = Site::with(profile);
+                let first = site.create(Some("345678"), until(HOUR), None).code;
+                site.wait(HOUR - 60);
+                assert_eq!(site.on_lock(), ["345678"]);
+                match how {
+                    "deleted" => {
+                        let job = Delete {
+                            code: first,
+                            device: None,
+                        };
+                        site.ask(Verb::Delete, None, Request::Delete(job));
+                        site.wait(since);
+                    }
+                    _ => site.wait(60 + since),
+                }
+                assert!(site.on_lock().is_empty());
+                let export = site.export();
+                site.create(Some("345678"), until(40 * HOUR), None);
+                site.wait(600);
+                // Silent for a while, and started twice before it was read.
+                site.lock.disconnect();
+                site.restore(&export);
+                site.wait(HOUR);
+                site.start();
+                site.lock.connect();
+                site.wait(2 * HOUR);
+                let case = format!("{profile}, {how}, {since} s");
+                assert!(!site.unread, "{case}");
+                assert_eq!(site.on_lock(), ["345678"], "{case}");
+                assert_eq!(site.gateway.unmanaged(DEVICE).len(), 1, "{case}");
+                // Nor does the PIN's new owner go when nobody looks at the old one any more.
+                site.wait(31 * 24 * HOUR);
+                assert_eq!(site.on_lock(), ["345678"], "{case}");
+                assert!(site.gateway.code(first, site.now).is_none(), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_two_restores_found_silent_is_held_against_the_first_export() {
+    let mut site = Site::with("slots");
+    let start = START + Duration::from_secs(5 * HOUR);
+    let window = Window::between(start, start + Duration::from_secs(5 * HOUR)).unwrap();
+    site.create(Some("345678"), window, None);
+    let export = site.export();
+    site.wait(6 * HOUR);
+    assert_eq!(site.on_lock(), ["345678"]);
+    site.lock.disconnect();
+    site.pass(Duration::from_secs(6 * HOUR));
+    site.restore(&export);
+    site.wait(HOUR);
+    let second = site.export();
+    site.restore(&second);
+    site.lock.connect();
+    site.wait(HOUR);
+    assert!(!site.unread && site.on_lock().is_empty());
+}
+
+#[test]
 fn a_code_that_ended_since_the_export_is_taken_off() {
     for profile in ["slots", "keypad-6", "masked", "write-only"] {
         let mut site = Site::with(profile);
@@ -1032,4 +1099,40 @@ fn a_place_that_gets_free_is_no_word() {
     site.wait(30 * HOUR);
     assert!(site.gateway.unmanaged(DEVICE).is_empty() && site.on_lock().is_empty());
     assert_eq!(site.reason(code), Some(Waiting::GoneSinceExport));
+}
+
+#[test]
+fn a_start_tells_until_when_it_ran_and_a_loop_of_starts_tells_little() {
+    fn told(site: &Site) -> Vec<(Timestamp, Detail)> {
+        let starts = site.gateway.events();
+        let starts = starts.filter(|event| event.kind == EventKind::Restarted);
+        starts.map(|event| (event.at, event.detail.clone())).collect()
+    }
+    let mut site = Site::with("slots");
+    assert_eq!(told(&site), [], "the first start is none again");
+    site.wait(5 * HOUR / 2);
+    let before = site.now.wall;
+    site.pass(Duration::from_secs(600));
+    site.start();
+    let (at, Detail::RanUntil(ran_until)) = told(&site)[0] else {
+        panic!("{:?}", told(&site));
+    };
+    // Without anything to write down, a sign of life is written every hour.
+    assert!(
+        at == site.now.wall && ran_until <= before && before.since(ran_until) < Duration::from_secs(HOUR)
+    );
+    for _ in 0..20 {
+        site.pass(Duration::from_secs(5));
+        site.start();
+    }
+    assert_eq!(told(&site).len(), 1);
+    // What happens meanwhile makes each start worth telling.
+    site.create(Some("345678"), Window::Ongoing, None);
+    site.settle();
+    let done = site.gateway.events().next_back().unwrap();
+    assert_eq!(done.kind, EventKind::JobDone);
+    let ran_until = Detail::RanUntil(done.at);
+    site.pass(Duration::from_secs(5));
+    site.start();
+    assert_eq!(told(&site).last(), Some(&(site.now.wall, ran_until)));
 }

@@ -1,13 +1,15 @@
 //! The bodies of answers: what was asked for, under Seam's key for it, and `ok`.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Cause, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace, access_code,
-    attempt,
+    AccessCode, Attempt, Bundle, Cause, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace,
+    access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -37,6 +39,11 @@ bodies! {
     OneExport {
         /// The export.
         export: Export,
+    }
+    /// What happened since a moment.
+    OneIncident {
+        /// The bundle.
+        incident: Bundle,
     }
     /// There is nothing to tell.
     Done {}
@@ -222,14 +229,14 @@ pub struct Seen {
 }
 
 /// The clock, and whether what it shows counts.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "clock")]
 pub struct ClockState {
     /// Whether it is trusted; `wild` where it moved as no clock moves by itself.
     #[schemars(with = "String")]
     pub trust: Trust,
     /// What vouches for it.
-    pub source: &'static str,
+    pub source: Cow<'static, str>,
     /// How far it is ahead of the time that counts, in milliseconds.
     pub ahead_ms: i64,
 }
@@ -239,7 +246,7 @@ pub struct ClockState {
 pub fn clock(view: ClockView, source: &'static str) -> ClockState {
     ClockState {
         trust: view.trust,
-        source,
+        source: source.into(),
         ahead_ms: view.ahead_ms,
     }
 }

@@ -150,6 +150,9 @@ struct More {
     /// What cannot be reached: the server of the radio, or from there its stick.
     #[serde(skip_serializing_if = "Option::is_none")]
     outage: Option<Outage>,
+    /// The last moment at which the gateway is known to have run before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran_until: Option<Moment>,
 }
 
 /// What changed on record.
@@ -329,6 +332,13 @@ fn more(event: &model::Event, pins: Pins) -> More {
                     model::Outage::Server => Outage::Server,
                     model::Outage::Stick => Outage::Stick,
                 }),
+                _ => None,
+            },
+            ..More::default()
+        },
+        EventKind::Restarted => More {
+            ran_until: match &event.detail {
+                Detail::RanUntil(at) => Some(Moment(*at)),
                 _ => None,
             },
             ..More::default()

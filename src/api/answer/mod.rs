@@ -4,7 +4,7 @@
 //! body.rs     bodies of answers        event.rs      an event           trouble.rs  errors, warnings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
-//! why.rs      causes, in sentences  word.rs       what they are made of
+//! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
 //! ```
 //!
 //! Shapes have no `Debug`: they may hold PINs.
@@ -14,6 +14,7 @@ mod body;
 mod code;
 mod device;
 mod event;
+mod incident;
 mod receipt;
 mod refusal;
 mod trouble;
@@ -30,12 +31,17 @@ use crate::model::Pin;
 pub use attempt::{Attempt, attempt};
 pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
-    GeneratedCode, Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneExport, OneJob, OneLock,
-    OneQueue, OneReceipt, OneWhy, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    GeneratedCode, Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneExport, OneIncident, OneJob,
+    OneLock, OneQueue, OneReceipt, OneWhy, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told,
+    answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
 pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
+pub use incident::{
+    Abilities, Bundle, Change, Code, FORMAT, Happening, Lock, More, NoBundle, Radio, Set, Stage, Times,
+    bundle,
+};
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
 pub use why::{Cause, why_code, why_device};

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::time;
 use crate::model::Timestamp;
@@ -63,6 +64,16 @@ impl Serialize for Moment {
         // What callers give is within the calendar; what is reckoned from it stays at its edge.
         let edge = || time::LAST.to_owned();
         serializer.serialize_str(&time::text(self.0).unwrap_or_else(edge))
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Moment, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text == time::LAST {
+            true => Ok(Moment(Timestamp::MAX)),
+            false => time::parse(&text).map(Moment).map_err(D::Error::custom),
+        }
     }
 }
 

@@ -600,6 +600,20 @@ pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEX
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_DEVICE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_CODE: &[Parameter] = &[required("access_code_id", Kind::Uuid, "The access code.")];
+pub(super) const INCIDENT: &[Parameter] = &[
+    optional(
+        "since",
+        Kind::Time,
+        Heeded,
+        "From when on. Default: from the oldest event on.",
+    ),
+    optional(
+        "ago_s",
+        Kind::Whole { least: 0, most: MANY },
+        Heeded,
+        "From so many seconds ago on, as the gateway's clock goes. With `since`: from the later of both on.",
+    ),
+];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
 pub(super) const STREAM: &[Parameter] = &[optional(
     "after",

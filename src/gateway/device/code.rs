@@ -111,7 +111,8 @@ impl Code {
     /// next check of the lock.
     pub fn wait_after_denial(&mut self, now: Now, next_check: Mono) {
         let Some(row) = &mut self.row else { return };
-        row.refusals = self.record.denied;
+        // Refusals that came before count too.
+        row.refusals = self.record.denied.max(row.refusals + 1);
         if self.record.denied >= DENIALS {
             row.reason = Waiting::NotKept;
             self.next_try = Some(next_check);

@@ -3,8 +3,9 @@
 //!
 //! Until then nothing is written to it. A code of the store that stands there is ours, wherever it
 //! stands. One that stood there when the export was made, and stands there no more, was most likely taken
-//! off by a later job: it waits for a word instead of being set again. And what nobody knows is left
-//! alone; where it carries a name it may be ours, and is shown.
+//! off by a later job: it waits for a word instead of being set again. One that was over by then and off
+//! the lock had given its PIN free: whatever has it now is another guest's. And what nobody knows is
+//! left alone; where it carries a name it may be ours, and is shown.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use super::Device;
 use super::code::Code;
 use crate::gateway::ledger::Desk;
 use crate::gateway::records::{Aim, Confirmed, Row, Waiting};
-use crate::model::{CodeId, Detail, Entry, EventKind, Pin, ReadBack, Slot};
+use crate::model::{CodeId, Detail, Entry, EventKind, Pin, ReadBack, Slot, Timestamp};
 
 impl Device {
     /// Whether it must be read before it is written.
@@ -24,10 +25,12 @@ impl Device {
     /// anew, after the export. What was somebody else's by then still is.
     pub(super) fn find_again(&mut self, table: &[Entry], desk: &mut Desk<'_>) {
         let mut taken: BTreeSet<Slot> = self.record.unmanaged.iter().map(|entry| entry.slot).collect();
+        let exported_at = self.record.exported_at.unwrap_or(Timestamp::MIN);
         let mut lost: Vec<CodeId> = Vec::new();
         for (id, code) in &self.codes {
             match self.entry_of(code, table) {
                 Some(entry) => drop(taken.insert(entry.slot)),
+                None if code.record.confirmed == Confirmed::Absent && code.record.over(exported_at) => {}
                 None => lost.push(*id),
             }
         }
@@ -64,6 +67,7 @@ impl Device {
         let suspect = |entry: &&Entry| !self.record.unmanaged.contains(entry) && is_marked(entry);
         self.record.suspects = unmanaged.iter().filter(suspect).cloned().collect();
         self.record.unread = false;
+        self.record.exported_at = None;
         for entry in &self.record.suspects {
             let slot = Detail::Slot(entry.slot);
             desk.tell(EventKind::SuspectFound, self.spec.device, None, slot);

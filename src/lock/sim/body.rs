@@ -1,5 +1,6 @@
 //! The lock as a thing in a door: within reach or not, working or not, with hands upon it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
@@ -19,6 +20,7 @@ pub struct SimLock {
     setup: Setup,
     pub(super) memory: Memory,
     trouble: Option<Trouble>,
+    strikes: BTreeMap<FaultKind, u64>,
     connected: bool,
     removed: bool,
     away: Vec<Spell>,
@@ -65,6 +67,7 @@ impl SimLock {
             setup,
             memory,
             trouble: None,
+            strikes: BTreeMap::new(),
             connected: true,
             removed: false,
             away: Vec::new(),
@@ -76,6 +79,17 @@ impl SimLock {
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Lets it take so long from now on.
+    pub fn take_time(&mut self, latency: Duration) {
+        self.setup.latency = latency;
+    }
+
+    /// How many operations each kind of fault has struck.
+    #[must_use]
+    pub fn strikes(&self) -> &BTreeMap<FaultKind, u64> {
+        &self.strikes
     }
 
     /// What it takes, holds and tells.
@@ -213,7 +227,9 @@ impl SimLock {
 
     /// What a fault does to an operation.
     pub(super) fn strike(&mut self, op: Op, now: Mono) -> Option<FaultKind> {
-        self.trouble.as_mut()?.strike(op, now)
+        let kind = self.trouble.as_mut()?.strike(op, now)?;
+        *self.strikes.entry(kind).or_default() += 1;
+        Some(kind)
     }
 
     /// How long after a write a code gets lost.

@@ -24,7 +24,7 @@ pub struct Fault {
 }
 
 /// What goes wrong. An operation is one read, write, erasure or move of the bolt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// Says no to writes, erasures and moves of the bolt.
@@ -40,6 +40,8 @@ pub enum FaultKind {
     DropAfter,
     /// Takes ten times as long.
     Slow,
+    /// Says no to reads. What it had already taken when it was read back, nobody can know.
+    NoRead,
     /// Nothing: ends the fault before.
     None,
 }
@@ -65,6 +67,7 @@ impl FaultKind {
             FaultKind::Silent => op != Op::Look,
             FaultKind::Hang | FaultKind::Slow => op != Op::End,
             FaultKind::DropAfter => op == Op::Write,
+            FaultKind::NoRead => matches!(op, Op::Look | Op::Read),
             FaultKind::None => false,
         }
     }

@@ -82,7 +82,7 @@ impl<'a> Talk<'a> {
             return Ok(How::ReadBack);
         }
         self.write(Some(slot), content)?;
-        let table = self.read(Op::Read)?;
+        let table = self.read_again()?;
         proven(
             at(&table, slot).is_some_and(|entry| is(entry, content)),
             How::ReadBack,
@@ -109,7 +109,7 @@ impl<'a> Talk<'a> {
         if done && !table.iter().any(|entry| old(&entry)) {
             return Ok(How::ReadBack);
         }
-        let table = self.read(Op::Read)?;
+        let table = self.read_again()?;
         let mut ours = table
             .iter()
             .filter(|entry| has(entry, &content.pin) || is_any(entry, stale));
@@ -126,7 +126,7 @@ impl<'a> Talk<'a> {
             self.see_empty(slot)?;
         }
         self.write(Some(slot), content)?;
-        let table = self.read(Op::Read)?;
+        let table = self.read_again()?;
         proven(at(&table, slot).is_some(), How::Acknowledged)
     }
 
@@ -150,12 +150,12 @@ impl<'a> Talk<'a> {
         for entry in table.iter().filter(ours) {
             self.erase(entry.slot)?;
         }
-        let table = self.read(Op::Read)?;
+        let table = self.read_again()?;
         proven(!table.iter().any(|entry| ours(&entry)), How::ReadBack)
     }
 
     fn see_empty(&mut self, slot: Slot) -> Told<()> {
-        match at(&self.read(Op::Read)?, slot) {
+        match at(&self.read_again()?, slot) {
             None => Ok(()),
             Some(_) => Err(Finding::Denied),
         }
@@ -167,8 +167,14 @@ impl<'a> Talk<'a> {
         match self.lock.capabilities().read_back {
             // It has no such command.
             ReadBack::None => Err(Finding::Refused(Objection::Other)),
+            _ if fault == Some(FaultKind::NoRead) => Err(Finding::Refused(Objection::Other)),
             read_back => Ok(self.lock.memory.entries(read_back)),
         }
+    }
+
+    /// The table after a change. A lock that does not show it now has said neither yes nor no.
+    fn read_again(&mut self) -> Told<Vec<Entry>> {
+        self.read(Op::Read).map_err(|_| Finding::Unanswered)
     }
 
     fn write(&mut self, place: Option<Slot>, content: &Content) -> Told<()> {

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::broker::by_broker;
 use super::{START, What, World};
 use crate::gateway::{Answer, Ask, Door, Event, ReplyTo, Token, Verb};
 use crate::model::{
-    Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, JobId, Mono, NewTimes, Request,
+    Caller, CodeId, CreateMultiple, Deed, Delete, DeviceId, DoorCommand, Mono, NewTimes, Reason, Request,
     Update, UpdateMultiple, Window,
 };
+use crate::sim::oracle::Violation;
 use crate::sim::plan::{Change, Item};
 
 /// A caller without an answer asks again after this.
@@ -53,8 +52,24 @@ impl World {
     /// A courier brings a job once more that was answered.
     pub(super) fn send_again(&mut self, job: u32) {
         let asked = self.booking(job).and_then(|item| self.request(&item));
-        if let Some((verb, request)) = asked.filter(|_| self.oracle.answered().contains_key(&job)) {
-            self.ask(job, verb, request);
+        let answered = self.oracle.answered().get(&job);
+        let (Some((verb, request)), Some(answer)) = (asked, answered) else {
+            return;
+        };
+        // Over HTTP a refusal is forgotten, and what has no handle is new after two minutes.
+        let recorded = !matches!(answer, Answer::Refused(_));
+        let known = by_broker(job) || handle(job).is_some() && recorded;
+        if !known || self.gateway.is_none() {
+            return;
+        }
+        self.count("job delivered again".to_owned());
+        self.ask(job, verb, request.clone());
+        if recorded && self.gateway.is_some() {
+            self.count("job id used for another request".to_owned());
+            let ask = self.asked(job, verb, request, [0xff; 32]);
+            self.tokens.remove(&ask.token);
+            self.borrowed.insert(ask.token);
+            self.tell(Event::Ask(Box::new(ask)), "borrowed", u64::from(job));
         }
     }
 
@@ -68,35 +83,58 @@ impl World {
             return;
         }
         self.note(20, u64::from(job), 0, |_| format!("job {job}: {}", verb.word()));
-        self.next_token += 1;
-        let token = Token(self.next_token);
-        self.tokens.insert(token, job);
-        let id = JobId::from_uuid(Uuid::from_u128(u128::from(job)));
-        let reply = by_broker(job).then(|| ReplyTo {
-            topic: "reply".into(),
-            correlation: None,
-        });
         let creates = matches!(request, Request::CreateMultiple(_));
-        let door = match request {
-            Request::Door(_) => Door::Http { handle: None },
-            _ => Door::Mqtt {
-                job: id,
-                reply,
-                progress: false,
-            },
-        };
-        let ask = Ask {
-            token,
-            caller: Caller("world".into()),
-            verb,
-            door,
-            hash: [0; 32],
-            request: Ok(request),
-        };
+        let ask = self.asked(job, verb, request, hash(job));
         self.asking = creates.then_some(job);
         self.tell(Event::Ask(Box::new(ask)), "job", u64::from(job));
         self.asking = None;
         self.call_courier();
+    }
+
+    /// A request, and the token by which its answer is known.
+    fn asked(&mut self, job: u32, verb: Verb, request: Request, hash: [u8; 32]) -> Ask {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.tokens.insert(token, job);
+        let door = match by_broker(job) {
+            true => Door::Mqtt {
+                job: self.job_id(job),
+                reply: Some(ReplyTo {
+                    topic: "reply".into(),
+                    correlation: None,
+                }),
+                progress: false,
+            },
+            false => Door::Http { handle: handle(job) },
+        };
+        Ask {
+            token,
+            caller: Caller("world".into()),
+            verb,
+            door,
+            hash,
+            request: Ok(request),
+        }
+    }
+
+    fn judge_no_space(&self, job: u32, item: Option<&Item>) -> Result<(), Violation> {
+        let Some((_, Request::CreateMultiple(asked))) = item.and_then(|item| self.request(item)) else {
+            return Ok(());
+        };
+        let holds = |lock, pin: &_| self.holds(lock, pin);
+        self.oracle
+            .judge_no_space(job, &asked.devices, asked.window, self.clock(), holds)
+    }
+
+    /// The id of a job is taken for another request, which must be told.
+    pub(super) fn judge_borrowed(&self, answer: &Answer) -> Result<(), Violation> {
+        match answer {
+            Answer::Refused(refusal) if refusal.reason == Reason::JobIdReused => Ok(()),
+            _ => {
+                let seen = "another request under the id of a job was not refused".to_owned();
+                Err(self.clock().violation("I3", seen))
+            }
+        }
     }
 
     /// The judge learns what is being asked for, before it is answered.
@@ -119,6 +157,12 @@ impl World {
                 oracle.asked_to_move(booked(of).unwrap_or_default(), |window| {
                     Window::between(window.start(), ends_at)
                 });
+            }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let to = Window::between(wall(*at, *starts), wall(*at, *ends));
+                oracle.asked_to_move(booked(of).unwrap_or_default(), |_| to);
             }
             Item::Delete { of, member: nth, .. } => {
                 if let Some(code) = member(of, nth) {
@@ -183,6 +227,18 @@ impl World {
                     key: key.clone()?,
                     starts_at: None,
                     ends_at: Some(ends_at),
+                    name: None,
+                };
+                Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
+            }
+            Item::Shift {
+                at, of, starts, ends, ..
+            } => {
+                let (key, _) = self.booked.get(of)?;
+                let job = UpdateMultiple {
+                    key: key.clone()?,
+                    starts_at: Some(wall(*at, *starts)),
+                    ends_at: Some(wall(*at, *ends)),
                     name: None,
                 };
                 Some((Verb::UpdateMultiple, Request::UpdateMultiple(job)))
@@ -252,7 +308,7 @@ impl World {
                 self.booked.insert(job, (key, codes.clone()));
                 codes
             }
-            (Some(Item::Update { of, .. }), _) => self
+            (Some(Item::Update { of, .. } | Item::Shift { of, .. }), _) => self
                 .booked
                 .get(of)
                 .map(|(_, codes)| codes.clone())
@@ -274,15 +330,38 @@ impl World {
         self.note(21, u64::from(job), told.len() as u64, |_| {
             format!("job {job} is answered: {told}")
         });
+        if let Answer::Refused(refusal) = answer {
+            *self.report.refused.entry(refusal.reason.word()).or_default() += 1;
+            if refusal.reason == Reason::NoSpace {
+                let verdict = self.judge_no_space(job, item.as_ref());
+                self.note_verdict(verdict);
+            }
+        }
         let verdict = self.oracle.heard(job, &codes, answer, self.clock());
         self.note_verdict(verdict);
     }
 }
 
+/// What stands for the body of a job's request.
+fn hash(job: u32) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&job.to_be_bytes());
+    hash
+}
+
+/// By which a job is known that comes over HTTP. Some callers have none: they count on being known by what
+/// they ask.
+fn handle(job: u32) -> Option<String> {
+    (job % 4 == 1 && job < 1_000_000).then(|| format!("stay {job}"))
+}
+
 /// The booking that a job changes, if it changes one.
 fn changes(item: &Item) -> Option<u32> {
     match item {
-        Item::Update { of, .. } | Item::Change { of, .. } | Item::Delete { of, .. } => Some(*of),
+        Item::Update { of, .. }
+        | Item::Shift { of, .. }
+        | Item::Change { of, .. }
+        | Item::Delete { of, .. } => Some(*of),
         _ => None,
     }
 }

@@ -2,29 +2,22 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
-use super::World;
+use super::{Fall, World};
 use crate::gateway::Event;
 use crate::lock::sim::{ByHand, Fault, FaultKind};
-use crate::model::{DeviceId, Entry, Pin, ReadBack, Slot};
-use crate::sim::plan::{Hand, Item, stream};
-
-/// A lock is checked as a whole so often; a busy one or one that was full takes an hour more.
-const CHECKED: Duration = Duration::from_secs(13 * 3600);
+use crate::model::{DeviceId, Entry, ReadBack, Slot};
+use crate::sim::oracle::CHECKED;
+use crate::sim::plan::{Hand, Item, doorstep_pin, stream};
 
 impl World {
     pub(super) fn begin(&mut self, index: usize) {
         let item = self.plan.items[index].clone();
-        if let Some(kind) = item
-            .kind()
-            .filter(|_| !matches!(item, Item::BadSync { .. } | Item::Hand { .. }))
-        {
+        if let Some(kind) = item.kind().filter(|_| !is_counted_when_it_strikes(&item)) {
             self.count(kind.to_owned());
         }
         match item {
             Item::Away { lock, .. } => {
-                self.oracle.trouble(self.ids[lock], true);
+                self.oracle.trouble(self.ids[lock], true, self.now);
                 self.note(30, lock as u64, 0, |_| format!("lock {lock} is out of reach"));
             }
             Item::Fault {
@@ -32,7 +25,9 @@ impl World {
             } => self.misbehave(lock, kind, lasts),
             Item::NoTime { .. } => {
                 // How far time is proven is coarse after a start: what is late then is no fault.
-                self.ids.iter().for_each(|lock| self.oracle.trouble(*lock, false));
+                self.ids
+                    .iter()
+                    .for_each(|lock| self.oracle.trouble(*lock, false, self.now));
                 self.shown.alone = true;
                 self.note(35, 0, 0, |_| "nothing vouches for the clock".to_owned());
                 self.tell(Event::Timer, "clock", index as u64);
@@ -41,6 +36,21 @@ impl World {
                 self.shown.off_ms = by * 1000;
                 self.note(36, 0, by as u64, |_| format!("the clock is set off by {by} s"));
                 self.tell(Event::Timer, "clock", index as u64);
+            }
+            Item::Step { off_ms, .. } => {
+                self.shown.slightly_off_ms = off_ms;
+                self.note(45, 0, off_ms as u64, |_| {
+                    format!("the clock is set, and is off by {off_ms} ms")
+                });
+                self.tell(Event::Timer, "clock", index as u64);
+            }
+            Item::Gone { lock, .. } => {
+                self.oracle.trouble(self.ids[lock], true, self.now);
+                self.note(46, lock as u64, 0, |_| {
+                    format!("the configuration loses lock {lock}")
+                });
+                self.left_out.insert(lock);
+                self.start_again();
             }
             Item::Hand { lock, deed, .. } => self.change_by_hand(index, lock, deed),
             Item::Again { job, .. } => self.send_again(job),
@@ -58,17 +68,30 @@ impl World {
                 self.tell(Event::StorageLow(true), "full", index as u64);
             }
             Item::BadSync { .. } => self.bad_sync = true,
-            Item::Vanish { .. }
+            Item::Cut { until, .. } if self.gateway.is_some() => {
+                self.count("power cut for a while".to_owned());
+                self.fall_until(Fall::Power, Some(until));
+            }
+            Item::Cut { .. }
+            | Item::Vanish { .. }
             | Item::Create { .. }
             | Item::Update { .. }
+            | Item::Shift { .. }
             | Item::Change { .. }
             | Item::Delete { .. }
             | Item::Door { .. } => {}
         }
     }
 
+    /// With the configuration as it is now; a gateway that is down starts with it anyway.
+    fn start_again(&mut self) {
+        if self.gateway.is_some() {
+            self.fall(Fall::Kill);
+        }
+    }
+
     fn misbehave(&mut self, lock: usize, kind: FaultKind, lasts: Duration) {
-        self.oracle.trouble(self.ids[lock], deafens(kind));
+        self.oracle.trouble(self.ids[lock], deafens(kind), self.now);
         // What a lock that cannot be read does not store, or loses, nobody can know.
         let blind = self.locks[lock].capabilities().read_back == ReadBack::None;
         if blind && matches!(kind, FaultKind::NoStore | FaultKind::DropAfter) {
@@ -103,7 +126,8 @@ impl World {
         let ours: Vec<&Entry> = table.iter().filter(|entry| !foreign(entry)).collect();
         let nth = |which: usize| ours.get(which % ours.len().max(1)).copied().cloned();
         let mut digits = stream(self.plan.seed, "hand", index as u64);
-        let typed = Pin::parse(&format!("99{:04}", digits.random_range(1111..9999)));
+        // Digits that callers know of are theirs.
+        let typed = doorstep_pin(&mut digits).filter(|pin| self.oracle.codes_with(device, pin).is_empty());
         let (change, was, is) = match deed {
             Hand::Add => {
                 // There must stay room for what was promised.
@@ -160,6 +184,7 @@ impl World {
         self.note(32, lock as u64, 0, |_| {
             format!("somebody is at lock {lock}: {deed:?}")
         });
+        self.oracle.handled(device, self.now);
         if let Some(pin) = was {
             self.oracle.foreign_gone(device, &pin);
             for code in self.oracle.codes_with(device, &pin) {
@@ -175,7 +200,7 @@ impl World {
     fn is_doubtful(&self, lock: usize) -> bool {
         let troubled = self.plan.items.iter().any(|item| match item {
             Item::Away { lock: other, .. } | Item::Fault { lock: other, .. } => *other == lock,
-            Item::BadSync { .. } => true,
+            Item::BadSync { .. } | Item::Cut { .. } => true,
             _ => false,
         });
         troubled || !self.plan.crashes.is_empty()
@@ -186,14 +211,14 @@ impl World {
             Item::Away { lock, .. } => {
                 self.oracle.relief(self.ids[lock], true, self.now, Duration::ZERO);
                 self.note(33, lock as u64, 0, |_| format!("lock {lock} is heard again"));
-                if self.locks[lock].reachable(self.now) {
+                if self.locks[lock].reachable(self.now) && !self.left_out.contains(&lock) {
                     self.tell(Event::Heard(self.ids[lock]), "heard", index as u64);
                 }
             }
             Item::Fault { lock, kind, .. } => {
                 // A code that was refused waits an hour at most, one that was not kept for the next check.
                 let unnoticed = match kind {
-                    FaultKind::Refuse => Duration::from_secs(3600),
+                    FaultKind::Refuse | FaultKind::NoRead => Duration::from_secs(3600),
                     FaultKind::NoStore | FaultKind::DropAfter => CHECKED,
                     _ => Duration::ZERO,
                 };
@@ -202,8 +227,8 @@ impl World {
                 self.note(34, lock as u64, 0, |_| format!("lock {lock} is well again"));
             }
             Item::NoTime { .. } | Item::Poison { .. } => {
-                if self.shown.alone {
-                    self.shown.alone = false;
+                self.shown.alone = false;
+                if std::mem::take(&mut self.shown.coarse) {
                     let ids: Vec<DeviceId> = self.ids.clone();
                     for lock in ids {
                         self.oracle.relief(lock, false, self.now, Duration::ZERO);
@@ -212,6 +237,14 @@ impl World {
                 self.shown.off_ms = 0;
                 self.note(37, 0, 0, |_| "the clock is right again".to_owned());
                 self.tell(Event::Timer, "right again", index as u64);
+            }
+            Item::Gone { lock, .. } => {
+                self.oracle.relief(self.ids[lock], true, self.now, Duration::ZERO);
+                self.note(47, lock as u64, 0, |_| {
+                    format!("the configuration has lock {lock} again")
+                });
+                self.left_out.remove(&lock);
+                self.start_again();
             }
             Item::Broker { .. } => {
                 let over = |(until, _): &(_, _)| *until <= self.now;
@@ -231,7 +264,22 @@ impl World {
     }
 }
 
+/// Whether it is counted not when it begins, but each time that it makes a difference.
+fn is_counted_when_it_strikes(item: &Item) -> bool {
+    matches!(
+        item,
+        Item::BadSync { .. }
+            | Item::Hand { .. }
+            | Item::Fault { .. }
+            | Item::Away { .. }
+            | Item::Again { .. }
+    )
+}
+
 /// Whether a lock with this fault cannot be asked for the truth.
 fn deafens(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::Silent | FaultKind::Hang | FaultKind::Slow)
+    matches!(
+        kind,
+        FaultKind::Silent | FaultKind::Hang | FaultKind::Slow | FaultKind::NoRead
+    )
 }

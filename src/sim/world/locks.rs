@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{What, World};
 use crate::gateway::Event;
-use crate::model::{AttemptId, CallId, CodeId, DeviceId, Entry, Finding, Outcome, Pin, Step};
+use crate::model::{AttemptId, CallId, DeviceId, Entry, Finding, Mono, Objection, Outcome, Pin, Step};
 use crate::sim::oracle::{GRACE, NOTICED, Violation};
 use crate::sim::plan::Stage;
 
@@ -23,13 +23,16 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, life: u64, call: CallId, index: usize) {
-        // A step on its way when the power failed still reaches the lock.
-        if life != self.life {
-            return;
-        }
-        let Some(open) = self.calls.get(&call) else { return };
+        // A step on its way when the gateway fell still reaches the lock.
+        let late = life != self.life;
+        let under_way = match late {
+            true => self.late.get(&(life, call)),
+            false => self.calls.get(&call),
+        };
+        let Some(open) = under_way else { return };
         let step = open.exchange.steps[index].clone();
         let device = open.exchange.device;
+        let began = open.began;
         let Some(lock) = self.index(device) else { return };
         let now = self.clock_of_locks();
         // What it loses by itself is not taken off.
@@ -63,7 +66,11 @@ impl World {
             let table = self.locks[lock].table();
             let verdict = self.oracle.judge_table(device, &table, self.clock());
             self.note_verdict(verdict);
-            self.look_at_losses(lock, &step, &before);
+            self.look_at_losses(lock, &step, began, &before);
+        }
+        if late {
+            self.late.remove(&(life, call));
+            return;
         }
         // The power may fail between the lock's change and our knowledge of it.
         if self.step(Stage::Apply, lock as u32) {
@@ -78,16 +85,27 @@ impl World {
     }
 
     /// What a step took off a lock was over; and what a lock will lose by itself, the gateway will notice.
-    fn look_at_losses(&mut self, lock: usize, step: &Step, before: &[Entry]) {
+    fn look_at_losses(&mut self, lock: usize, step: &Step, began: Mono, before: &[Entry]) {
         let device = self.ids[lock];
         let rows = self.locks[lock].memory();
         if matches!(step, Step::Remove { .. }) {
             let gone: Vec<Pin> = before.iter().filter_map(|entry| entry.pin.clone()).collect();
             let gone: Vec<Pin> = gone.into_iter().filter(|pin| rows.with(pin).is_none()).collect();
-            let verdict = self.oracle.judge_removal(device, &gone, self.clock());
+            let verdict = self.oracle.judge_removal(device, &gone, began, self.clock());
+            self.oracle.freed(device);
             return self.note_verdict(verdict);
         }
         let Step::Put { content, .. } = step else { return };
+        let was_there = before
+            .iter()
+            .any(|entry| entry.pin.as_ref() == Some(&content.pin));
+        let is_there = rows.with(&content.pin).is_some();
+        // Right after a start without a network nobody knows what is over.
+        if is_there && !was_there && !self.shown.coarse {
+            let verdict = self.oracle.judge_put(device, &content.pin, began, self.clock());
+            self.note_verdict(verdict);
+        }
+        let rows = self.locks[lock].memory();
         if rows.with(&content.pin).is_none_or(|row| row.drops_at.is_none()) {
             return;
         }
@@ -139,11 +157,6 @@ impl World {
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
-        let puts = open.exchange.steps.iter().filter_map(|step| match step {
-            Step::Put { code, .. } => Some(*code),
-            _ => None,
-        });
-        let puts: Vec<CodeId> = puts.collect();
         if !self.step(Stage::Done, lock as u32) {
             return;
         }
@@ -152,7 +165,27 @@ impl World {
             findings.push(Finding::Unanswered);
         }
         findings.resize(open.exchange.steps.len(), Finding::Untried);
+        let mut claimed = Vec::new();
+        for (step, finding) in open.exchange.steps.iter().zip(&findings) {
+            if let Some((code, generation)) = step.code() {
+                // Another slot is tried at once.
+                let elsewhere = Finding::Refused(Objection::SlotTaken);
+                let denied =
+                    matches!(finding, Finding::Refused(_) | Finding::Denied) && *finding != elsewhere;
+                let sets = matches!(step, Step::Put { .. });
+                let proven = matches!(finding, Finding::Proven(_));
+                if denied || proven {
+                    self.oracle.tried(code, generation, sets, denied, self.now);
+                }
+                if sets && proven {
+                    claimed.push(code);
+                }
+            }
+        }
         let silent = findings.contains(&Finding::Unanswered);
+        if silent && !self.locks[lock].reachable(self.now) {
+            self.count("lock out of reach".to_owned());
+        }
         self.oracle.hung_up(open.exchange.device, silent, self.now);
         let took = Duration::from_millis(self.now.0 - open.began.0);
         let nth = u64::from(*self.counts.get(&(Stage::Done, lock as u32)).unwrap_or(&0));
@@ -162,7 +195,7 @@ impl World {
             nth,
         );
         // What is claimed right after a write is claimed of this write.
-        for code in puts {
+        for code in claimed {
             let verdict = self.judge_word(code);
             self.note_verdict(verdict);
         }

@@ -16,13 +16,13 @@ use rand::RngExt;
 use uuid::Uuid;
 
 use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
-use crate::lock::sim::{Setup, SimLock, Spell};
+use crate::lock::sim::{SimLock, Spell};
 use crate::model::{
-    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, Limits, Mono, Now, Outcome,
-    RadioId, Reading, Settings, Step, Timestamp,
+    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now,
+    Outcome, RadioId, Reading, Settings, Step, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
-use crate::sim::plan::{Item, Plan, Stage, StepName, stream};
+use crate::sim::plan::{Item, Plan, Stage, StepName, fault_word, stream};
 use crate::store::{MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use broker::{Broker, by_broker};
 use verdicts::code_in;
@@ -30,7 +30,7 @@ use verdicts::code_in;
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
-const QUIET: Duration = Duration::from_secs(2 * 86_400);
+pub const QUIET: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where a clock without a battery begins when the machine starts.
 const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
@@ -65,6 +65,8 @@ pub struct Report {
     pub crashes: usize,
     /// How often each kind of trouble struck, and each kind of step was cut at.
     pub struck: BTreeMap<String, u64>,
+    /// How often callers were refused, by the word for it.
+    pub refused: BTreeMap<&'static str, u64>,
     /// One line per thing that happened, if asked for.
     pub trace: Vec<String>,
 }
@@ -93,8 +95,22 @@ enum What {
 struct Shown {
     /// It is ahead of true time by so much.
     off_ms: i64,
+    /// And by so little, while it is trusted.
+    slightly_off_ms: i64,
     /// Nothing vouches for it.
     alone: bool,
+    /// And the machine was started meanwhile: how far time is proven is coarse, and what is late then is no
+    /// fault.
+    coarse: bool,
+}
+
+/// How a gateway ends that nobody asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fall {
+    /// With the machine.
+    Power,
+    /// Alone: what it wrote, the system still has, and the machine's clock runs on.
+    Kill,
 }
 
 struct Call {
@@ -111,6 +127,8 @@ pub struct World {
     heap: BTreeMap<(Mono, u64), What>,
     pushed: u64,
     life: u64,
+    /// Starts of the machine, and the last of them; `None` while it has no power.
+    machine: (u64, Option<Mono>),
     gateway: Option<Gateway>,
     wake: (Mono, u64),
     disk: MemoryStore,
@@ -121,9 +139,17 @@ pub struct World {
     /// When the last stall of the card was over.
     stalled_until: Mono,
     locks: Vec<SimLock>,
+    /// Those that the configuration does not name.
+    left_out: BTreeSet<usize>,
     ids: Vec<DeviceId>,
     calls: BTreeMap<CallId, Call>,
+    /// Those that were under way when the gateway of that life fell.
+    late: BTreeMap<(u64, CallId), Call>,
     tokens: BTreeMap<Token, u32>,
+    /// Requests that came with the id of another one.
+    borrowed: BTreeSet<Token>,
+    /// The ids of jobs, by their numbers.
+    job_ids: BTreeMap<u32, JobId>,
     next_token: u64,
     /// The job that the gateway is being asked for.
     asking: Option<u32>,
@@ -161,14 +187,15 @@ impl World {
     #[must_use]
     pub fn new(plan: Plan, tracing: bool) -> World {
         let mut world = World {
-            settings: Settings {
+            settings: plan.settings.clone().unwrap_or_else(|| Settings {
                 limits: limits(),
                 ..Settings::default()
-            },
+            }),
             now: Mono(0),
             heap: BTreeMap::new(),
             pushed: 0,
             life: 0,
+            machine: (0, None),
             gateway: None,
             wake: (Mono(u64::MAX), 0),
             disk: MemoryStore::new(),
@@ -176,9 +203,13 @@ impl World {
             card_busy_until: Mono(0),
             stalled_until: Mono(0),
             locks: Vec::new(),
+            left_out: BTreeSet::new(),
             ids: Vec::new(),
             calls: BTreeMap::new(),
+            late: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            borrowed: BTreeSet::new(),
+            job_ids: BTreeMap::new(),
             next_token: 0,
             asking: None,
             recorded: BTreeMap::new(),
@@ -203,24 +234,27 @@ impl World {
                 calls: 0,
                 crashes: 0,
                 struck: BTreeMap::new(),
+                refused: BTreeMap::new(),
                 trace: Vec::new(),
             },
             tracing,
             plan,
         };
+        world.oracle.goes_by(&world.settings);
         world.furnish();
         world
     }
 
     fn furnish(&mut self) {
         for (i, planned) in self.plan.locks.iter().enumerate() {
-            let mut setup = Setup::profile(planned.profile).expect("plans name profiles that exist");
-            if let Some(capacity) = planned.capacity {
-                setup.capabilities.capacity = capacity;
-            }
+            let setup = planned.setup();
             let id = DeviceId(Uuid::from_u128(0xd00d_0000 + i as u128));
-            setup.capabilities.batch = planned.batch;
-            self.oracle.meet(id, planned.radio, setup.capabilities.window);
+            self.oracle.meet(
+                id,
+                planned.radio,
+                setup.capabilities.window,
+                setup.capabilities.capacity,
+            );
             let mut lock = SimLock::new(setup, Default::default());
             lock.set_away(self.plan.items.iter().filter_map(|item| spell(item, i)).collect());
             self.locks.push(lock);
@@ -255,6 +289,12 @@ impl World {
                 .and_then(|()| self.judge_disk())
                 .and_then(|()| self.judge_secrets());
             self.note_verdict(verdict);
+        }
+        for lock in &self.locks {
+            for (kind, times) in lock.strikes() {
+                let word = fault_word(*kind).unwrap_or_default();
+                *self.report.struck.entry(word.to_owned()).or_default() += times;
+            }
         }
         self.report
     }
@@ -299,6 +339,13 @@ impl World {
         self.oracle.answered().get(&job)
     }
 
+    /// The id of a job: the caller's own over MQTT, the gateway's over HTTP.
+    #[must_use]
+    pub fn job_id(&self, job: u32) -> JobId {
+        let made = self.job_ids.get(&job).cloned();
+        made.unwrap_or_else(|| JobId::from_uuid(Uuid::from_u128(job.into())))
+    }
+
     /// The group that a job booked.
     #[must_use]
     pub fn group(&self, job: u32) -> Option<&GroupKey> {
@@ -307,7 +354,7 @@ impl World {
 
     /// Cuts the power now; it comes back seconds later.
     pub fn cut_power(&mut self) {
-        self.crash();
+        self.fall(Fall::Power);
     }
 
     /// What was broken so far.
@@ -335,7 +382,7 @@ impl World {
     fn reading(&self) -> Reading {
         let Timestamp(wall) = self.clock().wall;
         Reading {
-            wall: Timestamp(wall + self.shown.off_ms),
+            wall: Timestamp(wall + self.shown.off_ms + self.shown.slightly_off_ms),
             mono: self.now,
             trusted: !self.shown.alone,
         }
@@ -397,8 +444,13 @@ impl World {
         let struck = self.plan.crashes.contains(&name);
         self.report.steps.push(name);
         if struck {
-            self.count(format!("power cut at {stage:?}"));
-            self.crash();
+            let mut rng = stream(self.plan.seed, "fall", self.life);
+            let (fall, word) = match rng.random_range(0..3) {
+                0 => (Fall::Kill, "killed"),
+                _ => (Fall::Power, "power cut"),
+            };
+            self.count(format!("{word} at {stage:?}"));
+            self.fall(fall);
         }
         !struck
     }
@@ -407,33 +459,64 @@ impl World {
         *self.report.struck.entry(what).or_default() += 1;
     }
 
-    fn crash(&mut self) {
+    fn fall(&mut self, fall: Fall) {
+        self.fall_until(fall, None);
+    }
+
+    /// The gateway falls, and starts again then, or soon.
+    fn fall_until(&mut self, fall: Fall, back: Option<Mono>) {
+        let under_way = std::mem::take(&mut self.calls).into_iter();
+        self.late
+            .extend(under_way.map(|(call, open)| ((self.life, call), open)));
         self.life += 1;
         self.report.crashes += 1;
         let mut rng = stream(self.plan.seed, "crash", self.life);
-        let kept = rng.random_range(0..=self.disk.unsynced());
+        let kept = match fall {
+            Fall::Power => rng.random_range(0..=self.disk.unsynced()),
+            Fall::Kill => self.disk.unsynced(),
+        };
         self.disk.crash(kept);
         self.gateway = None;
-        self.calls.clear();
         self.tokens.clear();
+        self.borrowed.clear();
         self.synced = Ticket(0);
         self.bad_sync = false;
         self.oracle.power(false, self.now);
-        self.note(1, self.life, kept as u64, |_| "the power fails".to_owned());
-        if self.shown.alone {
-            self.shown.off_ms = YEARS_BACK_MS;
-        }
-        let back = self.now + Duration::from_millis(rng.random_range(2_000..60_000));
-        self.push(back, What::Boot);
+        self.note(1, self.life, kept as u64, |_| match fall {
+            Fall::Power => "the power fails".to_owned(),
+            Fall::Kill => "the gateway is killed".to_owned(),
+        });
+        let soon = match fall {
+            Fall::Power => {
+                self.machine.1 = None;
+                rng.random_range(2_000..60_000)
+            }
+            Fall::Kill => rng.random_range(100..5_000),
+        };
+        let soon = self.now + Duration::from_millis(soon);
+        self.push(back.unwrap_or(soon), What::Boot);
         let verdict = self.judge_disk();
         self.note_verdict(verdict);
     }
 
     fn boot(&mut self) {
+        let machine_since = self.machine.1.unwrap_or(self.now);
+        if self.machine.1.is_none() {
+            self.machine = (self.machine.0 + 1, Some(self.now));
+            if self.shown.alone {
+                self.shown.off_ms = YEARS_BACK_MS;
+                if !std::mem::replace(&mut self.shown.coarse, true) {
+                    self.ids
+                        .iter()
+                        .for_each(|lock| self.oracle.trouble(*lock, false, self.now));
+                }
+            }
+        }
         let key = SealKey::new([7; SealKey::BYTES]);
         let mut prefix = [0; 16];
         prefix[..8].copy_from_slice(&self.life.to_be_bytes());
         let devices = (0..self.locks.len())
+            .filter(|i| !self.left_out.contains(i))
             .map(|i| DeviceSpec {
                 device: self.ids[i],
                 name: format!("lock {i}"),
@@ -458,8 +541,8 @@ impl World {
                 radios,
                 self.settings.clone(),
                 Boot {
-                    id: Uuid::from_u128(self.life.into()),
-                    up: 0,
+                    id: Uuid::from_u128(self.machine.0.into()),
+                    up: self.now.0 - machine_since.0,
                     at: self.now,
                 },
                 self.reading(),
@@ -501,7 +584,7 @@ impl World {
                 if self.bad_sync {
                     // The gateway ends, and is started again on what the card kept.
                     self.count("card fails a sync".into());
-                    return self.crash();
+                    return self.fall(Fall::Power);
                 }
                 let _ = self.disk.sync();
                 self.synced = ticket;
@@ -617,12 +700,22 @@ impl World {
                 }
                 self.push(self.card_busy_until, What::Synced(self.life, ticket));
             }
-            Effect::Reply { token, answer, .. } => {
+            Effect::Reply {
+                token,
+                answer,
+                job: id,
+            } => {
+                if self.borrowed.remove(&token) {
+                    let verdict = self.judge_borrowed(&answer);
+                    return self.note_verdict(verdict);
+                }
                 let Some(job) = self.tokens.remove(&token) else {
                     return;
                 };
                 if self.step(Stage::Reply, job) && !by_broker(job) {
                     self.hear(job, &answer);
+                    self.job_ids.insert(job, id.clone());
+                    self.tell(Event::Answered(id), "answered", u64::from(job));
                 }
             }
             Effect::Drive(exchange) => {
@@ -635,6 +728,11 @@ impl World {
                 if let Some(outcome) = exchange.missed(self.now) {
                     self.push(self.now, What::Missed(self.life, exchange.call, outcome));
                     return;
+                }
+                if self.left_out.contains(&lock) {
+                    let seen = format!("lock {lock} is asked, which is none of this gateway");
+                    let verdict = self.clock().violation("I6", seen);
+                    return self.note_verdict(Err(verdict));
                 }
                 self.report.calls += 1;
                 let sets = exchange.steps.iter().any(|step| matches!(step, Step::Put { .. }));
@@ -651,10 +749,21 @@ impl World {
                 }
                 let verdict = self.oracle.called(exchange.device, self.clock());
                 self.note_verdict(verdict);
+                for step in &exchange.steps {
+                    let Some((code, generation)) = step.code() else {
+                        continue;
+                    };
+                    let sets = matches!(step, Step::Put { .. });
+                    let verdict = self.oracle.tries(code, generation, sets, self.clock());
+                    self.note_verdict(verdict);
+                }
                 self.note(14, lock as u64, exchange.steps.len() as u64, |_| {
                     format!("lock {lock} is asked {} things", exchange.steps.len())
                 });
                 let call = exchange.call;
+                let mut rng = stream(self.plan.seed, "latency", call.0 ^ self.life << 40);
+                let latency = Duration::from_millis(rng.random_range(50..600));
+                self.locks[lock].take_time(latency);
                 self.push(self.now + exchange.deadline, What::Deadline(self.life, call));
                 self.calls.insert(
                     call,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::World;
 use crate::gateway::Phase;
 use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
-use crate::model::{CodeId, DeviceId, JobId, Pin};
+use crate::model::{CodeId, DeviceId, NativeWindow, Pin};
 use crate::sim::oracle::Violation;
 use crate::store::{Store, Tree};
 
@@ -13,26 +13,52 @@ impl World {
     /// Holds what the gateway says against the locks' own tables.
     pub(super) fn judge_words(&self) -> Result<(), Violation> {
         let known = |code: &CodeId| self.oracle.may_know(*code, self.now) == Some(self.now);
-        let mut codes = self.oracle.open_codes(self.clock()).filter(known);
+        let open = self.oracle.open_codes(self.clock());
+        let mut codes = open.chain(self.oracle.lately_over(self.clock())).filter(known);
         codes.try_for_each(|code| self.judge_word(code))
     }
 
-    /// The same for one code.
+    /// The same for one code: one that is said to be set opens its door, if it is open at all, and one that is
+    /// said to be gone does not.
     pub(super) fn judge_word(&self, code: CodeId) -> Result<(), Violation> {
         let Some((gateway, now)) = self.gateway() else {
             return Ok(());
         };
-        let set = gateway
-            .code(code, now)
-            .is_some_and(|view| view.status == Status::Set);
         let Some((lock, pins)) = self.oracle.whereabouts(code) else {
             return Ok(());
         };
-        if !set || pins.iter().any(|pin| self.holds(lock, pin)) {
-            return Ok(());
+        let open = self.oracle.is_open(code, self.clock());
+        let lie = match gateway.code(code, now).map(|view| view.status) {
+            Some(Status::Set) if open == Some(true) => {
+                (!pins.iter().any(|pin| self.opens(lock, pin))).then_some("set, and does not open")
+            }
+            Some(Status::Set) => {
+                (!pins.iter().any(|pin| self.holds(lock, pin))).then_some("set, and is not on")
+            }
+            None | Some(Status::Unset) if open == Some(false) => self
+                .oracle
+                .is_left(code, |lock, pin| self.opens(lock, pin))
+                .then_some("gone, and still opens"),
+            None | Some(Status::Unset | Status::Setting | Status::Removing) => None,
+        };
+        match lie {
+            Some(lie) => {
+                let seen = format!("code {code} is said to be {lie} lock {lock}");
+                Err(self.clock().violation("I7", seen))
+            }
+            None => Ok(()),
         }
-        let seen = format!("code {code} is said to be set, and is not on lock {lock}");
-        Err(self.clock().violation("I7", seen))
+    }
+
+    /// Whether digits open a lock right now.
+    fn opens(&self, lock: DeviceId, pin: &Pin) -> bool {
+        let wall = self.clock_of_locks().wall;
+        self.index(lock).is_some_and(|i| {
+            let lock = &self.locks[i];
+            let enforces = lock.capabilities().window != NativeWindow::None;
+            let row = lock.memory().with(pin);
+            row.is_some_and(|row| !enforces || row.window.holds(wall))
+        })
     }
 
     pub(super) fn holds(&self, lock: DeviceId, pin: &Pin) -> bool {
@@ -88,8 +114,7 @@ impl World {
             return Ok(());
         };
         for job in self.oracle.answered().keys() {
-            let id = JobId::from_uuid(Uuid::from_u128(u128::from(*job)));
-            let Some(view) = gateway.job(&id, now) else {
+            let Some(view) = gateway.job(&self.job_id(*job), now) else {
                 continue;
             };
             let ahead = |m: &JobMemberView| m.now.as_ref().is_some_and(|r| now.wall < r.code.window.start());

@@ -46,15 +46,13 @@ impl Rig {
     }
 
     fn with(named: Option<&Path>, reserve: u64) -> Rig {
+        Rig::of("villa-7/gw1", named, reserve)
+    }
+
+    fn of(gateway: &str, named: Option<&Path>, reserve: u64) -> Rig {
         let dir = tempfile::tempdir().unwrap();
         let recovery = RecoveryKey::make(dir.path(), Earlier::Keep).unwrap().unwrap();
-        let exporter = Exporter::new(
-            dir.path(),
-            SealKey::new(KEY),
-            named,
-            reserve,
-            "villa-7/gw1".into(),
-        );
+        let exporter = Exporter::new(dir.path(), SealKey::new(KEY), named, reserve, gateway.into());
         Rig {
             dir,
             recovery,
@@ -68,17 +66,26 @@ impl Rig {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path().join(DIR)).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        names_in(&self.dir.path().join(DIR))
     }
 }
 
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 fn name(last_event: u64) -> String {
-    format!("{BEGIN}{last_event:020}{END}")
+    format!("lockbridge-villa-7.gw1-{last_event:020}.age")
+}
+
+/// As earlier versions called them.
+fn old_name(last_event: u64) -> String {
+    format!("lockbridge-{last_event:020}.age")
 }
 
 #[test]
@@ -261,11 +268,63 @@ fn the_newest_two_are_kept_and_nothing_else_is_touched() {
 }
 
 #[test]
+fn gateways_that_share_a_place_leave_each_others_exports_alone() {
+    let stick = tempfile::tempdir().unwrap();
+    // Each name is the beginning of another, or is made of the same letters.
+    let gateways = ["villa-7/gw1", "villa-7/gw1-0", "villa/7-gw1"];
+    let rigs = gateways.map(|gateway| Rig::of(gateway, Some(stick.path()), 0));
+    let (store, half) = (filled(1), stick.path().join("lockbridge-villa-7.gw1-0.new"));
+    fs::write(&half, b"another's, in the making").unwrap();
+    fs::write(stick.path().join(old_name(1)), b"whose, nobody knows").unwrap();
+    for last_event in [7, 8, 9] {
+        rigs[0].export(&store, last_event).unwrap();
+    }
+    assert!(half.exists());
+    for last_event in [1, 2, 3] {
+        for rig in &rigs[1..] {
+            rig.export(&store, last_event).unwrap();
+        }
+    }
+    let numbered = |(stem, last): (&str, u64)| format!("lockbridge-{stem}-{last:020}.age");
+    let mut expected: Vec<String> = [
+        ("villa-7.gw1", 8),
+        ("villa-7.gw1", 9),
+        ("villa-7.gw1-0", 2),
+        ("villa-7.gw1-0", 3),
+        ("villa.7-gw1", 2),
+        ("villa.7-gw1", 3),
+    ]
+    .map(numbered)
+    .into();
+    expected.push(old_name(1));
+    expected.sort();
+    assert_eq!(names_in(stick.path()), expected);
+}
+
+#[test]
+fn exports_of_earlier_versions_make_room_where_they_are_certainly_ours() {
+    let rig = Rig::new();
+    let own = rig.dir.path().join(DIR);
+    fs::create_dir(&own).unwrap();
+    for last_event in [98, 99] {
+        fs::write(own.join(old_name(last_event)), b"sealed").unwrap();
+    }
+    rig.export(&filled(1), 100).unwrap();
+    assert_eq!(rig.names(), [old_name(99), name(100)]);
+    rig.export(&filled(1), 101).unwrap();
+    assert_eq!(rig.names(), [name(100), name(101)]);
+}
+
+#[test]
 fn what_a_kill_left_half_written_is_not_taken_for_an_export() {
     let rig = Rig::new();
     let store = filled(1);
     rig.export(&store, 1).unwrap();
-    fs::write(rig.dir.path().join(DIR).join(NEW), b"half").unwrap();
+    fs::write(
+        rig.dir.path().join(DIR).join("lockbridge-villa-7.gw1.new"),
+        b"half",
+    )
+    .unwrap();
     rig.export(&store, 2).unwrap();
     assert_eq!(rig.names(), [name(1), name(2)]);
 }

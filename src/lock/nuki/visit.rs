@@ -1,0 +1,215 @@
+//! The steps of one exchange over one link: look, change, prove.
+//!
+//! A change is never asked for twice. Where its answer is lost the finding is [`Finding::Unanswered`], and the next
+//! exchange begins with the lock's own table.
+
+use std::time::Duration;
+
+use rand::CryptoRng;
+
+use super::bytes::Date;
+use super::link::Link;
+use super::message::{Action, Answer, KeypadCode, Limit, Request};
+use super::talk::{Talk, Trouble};
+use crate::model::{
+    Capabilities, Content, Deed, Entry, Finding, How, Objection, Pin, Slot, Step, Timestamp, Window,
+};
+
+/// The lock's clock may be off by so much: its windows open and end by it.
+const CLOCK_MAY_BE_OFF: Duration = Duration::from_secs(30);
+
+/// What an operation brought, or the finding that ends the step.
+type Told<T> = Result<T, Finding>;
+
+/// One exchange under way.
+pub(super) struct Visit<'a, L, R, T> {
+    pub talk: Talk<'a, L, R>,
+    pub rules: &'a Capabilities,
+    /// What time it is, as far as that is trusted.
+    pub time: &'a T,
+    pub app_id: u32,
+    /// What was read since the last change.
+    pub table: Option<Vec<Entry>>,
+    /// The lock's clock is known to be right.
+    pub clock_is_right: bool,
+}
+
+impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
+    pub async fn carry_out(&mut self, step: &Step) -> Finding {
+        let told = match step {
+            Step::Put { content, stale, .. } => self.put(content, stale).await.map(Finding::Proven),
+            Step::Remove { pins, .. } => self.remove(pins).await.map(Finding::Proven),
+            Step::Door { deed, .. } => self.move_bolt(*deed).await.map(Finding::Proven),
+            Step::Read => self.read().await.map(Finding::Table),
+        };
+        told.unwrap_or_else(|finding| finding)
+    }
+
+    async fn put(&mut self, content: &Content, stale: &[Pin]) -> Told<How> {
+        let wanted = self.wanted(content).ok_or(Finding::Refused(Objection::Other))?;
+        let table = self.look().await?;
+        let same = table.iter().find(|entry| has(entry, &content.pin));
+        // Digits that we never wrote are a stranger's.
+        if same.is_some() && !stale.contains(&content.pin) {
+            return Err(Finding::Refused(Objection::Duplicate));
+        }
+        let done = same.is_some_and(|entry| is(entry, content));
+        let keep = same.or_else(|| table.iter().find(|entry| is_any(entry, stale)));
+        let keep = keep.map(|entry| entry.slot);
+        let surplus: Vec<Slot> = table
+            .iter()
+            .filter(|entry| Some(entry.slot) != keep && is_any(entry, stale))
+            .map(|entry| entry.slot)
+            .collect();
+        if done && surplus.is_empty() {
+            return Ok(How::ReadBack);
+        }
+        if !done && wanted.limit.is_some() {
+            self.set_clock_right().await?;
+        }
+        // First: once the lock said yes to the new digits, no refusal may follow.
+        for slot in surplus {
+            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+        }
+        match keep {
+            _ if done => {}
+            Some(Slot(id)) => self.change(&Request::UpdateCode { id, code: &wanted }).await?,
+            None => self.add(&wanted).await?,
+        }
+        let table = self.look_again().await?;
+        let mut ours = table
+            .iter()
+            .filter(|entry| has(entry, &content.pin) || is_any(entry, stale));
+        proven(ours.next().is_some_and(|entry| is(entry, content)) && ours.next().is_none())
+    }
+
+    async fn remove(&mut self, pins: &[Pin]) -> Told<How> {
+        let ours: Vec<Slot> = self
+            .look()
+            .await?
+            .iter()
+            .filter(|entry| is_any(entry, pins))
+            .map(|entry| entry.slot)
+            .collect();
+        if ours.is_empty() {
+            return Ok(How::ReadBack);
+        }
+        for slot in ours {
+            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+        }
+        let table = self.look_again().await?;
+        proven(!table.iter().any(|entry| is_any(entry, pins)))
+    }
+
+    async fn move_bolt(&mut self, deed: Deed) -> Told<How> {
+        let request = Request::Bolt {
+            action: match deed {
+                Deed::Lock => Action::Lock,
+                Deed::Unlock => Action::Unlock,
+            },
+            app_id: self.app_id,
+            suffix: None,
+        };
+        told(self.talk.complete(&request).await)?;
+        Ok(How::Acknowledged)
+    }
+
+    async fn read(&mut self) -> Told<Vec<Entry>> {
+        let table = self.look().await?.to_vec();
+        // What stands on the lock opens and ends by its clock, too.
+        if table.iter().any(|entry| entry.window != Window::Ongoing)
+            && self.set_clock_right().await == Err(Finding::Unanswered)
+        {
+            return Err(Finding::Unanswered);
+        }
+        Ok(table)
+    }
+
+    /// The code as it shall stand on the lock; `None` if the lock could not hold it so.
+    fn wanted(&self, content: &Content) -> Option<KeypadCode> {
+        self.rules.takes(&content.pin).ok()?;
+        Some(KeypadCode {
+            pin: content.pin.clone(),
+            name: content.name.clone().unwrap_or_default(),
+            enabled: true,
+            limit: match content.window {
+                Window::Ongoing => None,
+                Window::Bound { starts_at, ends_at } => {
+                    Some(Limit::between(Date::of(starts_at)?, Date::of(ends_at)?))
+                }
+            },
+        })
+    }
+
+    async fn look(&mut self) -> Told<&[Entry]> {
+        if self.table.is_none() {
+            self.table = Some(told(self.talk.table().await)?);
+        }
+        Ok(self.table.as_deref().unwrap_or_default())
+    }
+
+    /// The table after a change. A lock that does not show it now has said neither yes nor no.
+    async fn look_again(&mut self) -> Told<&[Entry]> {
+        self.look().await.map_err(|_| Finding::Unanswered)
+    }
+
+    async fn add(&mut self, code: &KeypadCode) -> Told<()> {
+        self.table = None;
+        let id = |answer| matches!(answer, Answer::CodeId(_)).then_some(());
+        told(self.talk.ask(&Request::AddCode(code), id).await)
+    }
+
+    async fn change(&mut self, request: &Request<'_>) -> Told<()> {
+        self.table = None;
+        told(self.talk.complete(request).await)
+    }
+
+    /// Sets the lock's clock if it is off, and if anybody knows what time it is. Once in an exchange.
+    async fn set_clock_right(&mut self) -> Told<()> {
+        if self.clock_is_right || (self.time)().is_none() {
+            return Ok(());
+        }
+        let shown = |answer| match answer {
+            Answer::States(states) => Some(states.time.instant()),
+            _ => None,
+        };
+        let shown = told(self.talk.ask(&Request::States, shown).await)?;
+        let Some(now) = (self.time)() else { return Ok(()) };
+        let near = |shown: Timestamp| shown.since(now).max(now.since(shown)) <= CLOCK_MAY_BE_OFF;
+        if !shown.is_some_and(near) {
+            let date = Date::of(now).ok_or(Finding::Refused(Objection::Other))?;
+            told(self.talk.complete(&Request::SetTime(date)).await)?;
+        }
+        self.clock_is_right = true;
+        Ok(())
+    }
+}
+
+fn told<B>(brought: Result<B, Trouble>) -> Told<B> {
+    brought.map_err(|trouble| {
+        tracing::debug!(%trouble, "a lock did not do as it was asked");
+        trouble.finding()
+    })
+}
+
+fn has(entry: &Entry, pin: &Pin) -> bool {
+    entry.pin.as_ref() == Some(pin)
+}
+
+fn is_any(entry: &Entry, pins: &[Pin]) -> bool {
+    pins.iter().any(|pin| has(entry, pin))
+}
+
+fn is(entry: &Entry, content: &Content) -> bool {
+    // The lock cannot tell an empty name from none.
+    let named = entry.name.as_deref().unwrap_or_default() == content.name.as_deref().unwrap_or_default();
+    has(entry, &content.pin) && named && entry.window == content.window
+}
+
+fn proven(so: bool) -> Told<How> {
+    if so {
+        Ok(How::ReadBack)
+    } else {
+        Err(Finding::Denied)
+    }
+}
