@@ -77,7 +77,8 @@ impl Gateway {
         // What a network told of is part of this gateway as long as the network is; nobody has heard of either
         // yet.
         for (id, record) in std::mem::take(&mut device_records) {
-            match record.met.clone().filter(|met| radios.contains_key(&met.radio)) {
+            let is_there = |met: &DeviceSpec| !record.left && radios.contains_key(&met.radio);
+            match record.met.clone().filter(is_there) {
                 Some(met) => {
                     let mut device = Device::new(met, record, false, now, &settings);
                     device.away = Some(unheard(now));

@@ -155,6 +155,8 @@ struct Radio {
     /// Until then no lock in trouble is asked while another waits.
     spare_until: Mono,
     away: Option<Away>,
+    /// That it is away was told as an event.
+    told_away: bool,
 }
 
 /// The whole gateway but for its edges.

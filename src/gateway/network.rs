@@ -16,8 +16,8 @@ use crate::model::{
     By, CodeId, Detail, DeviceId, EventKind, Exchange, Mono, Now, Outage, RadioId, ReadBack, Slot, Step, Word,
 };
 
-/// What a bolt says of itself so long after a door command is that command's work.
-const ECHO: Duration = Duration::from_secs(10);
+/// What a lock says so long after we moved its bolt or changed a code is our own work.
+pub(super) const ECHO: Duration = Duration::from_secs(10);
 /// A battery with less than this, in percent, is nearly empty.
 const BATTERY_LOW: u8 = 20;
 
@@ -29,6 +29,7 @@ impl Radio {
             in_flight: 0,
             spare_until: Mono(0),
             away: None,
+            told_away: false,
         }
     }
 }
@@ -66,14 +67,15 @@ impl Gateway {
             since: before.map_or(now.wall, |before| before.since),
             outage,
         });
-        if radio.away == before {
-            return;
-        }
-        let told = match (before, radio.away) {
-            (None, Some(Away { outage, .. })) => Some((EventKind::RadioAway, Detail::Outage(outage))),
-            (Some(_), None) => Some((EventKind::RadioBack, Detail::None)),
+        // At a start a radio is away until somebody heard of it, and that is no event.
+        let told = match (outage, std::mem::replace(&mut radio.told_away, outage.is_some())) {
+            (Some(outage), false) => Some((EventKind::RadioAway, Detail::Outage(outage))),
+            (None, true) => Some((EventKind::RadioBack, Detail::None)),
             _ => None,
         };
+        if told.is_none() && radio.away == before {
+            return;
+        }
         if let Some((kind, detail)) = told {
             self.ledger.tell(now.wall, kind, None, None, None, detail);
         }
@@ -104,7 +106,7 @@ impl Gateway {
 
 impl Device {
     fn was_met_on(&self, radio: &RadioId) -> bool {
-        self.record.met.as_ref().is_some_and(|met| met.radio == *radio)
+        !self.record.left && self.record.met.as_ref().is_some_and(|met| met.radio == *radio)
     }
 
     fn meet(&mut self, mut spec: DeviceSpec, desk: &mut Desk<'_>) {
@@ -121,9 +123,10 @@ impl Device {
         if is_new || spec.capabilities.read_back != self.spec.capabilities.read_back {
             self.next_check = (spec.capabilities.read_back != ReadBack::None).then_some(desk.now.mono);
         }
-        if self.record.met.as_ref() != Some(&spec) {
+        if self.record.left || self.record.met.as_ref() != Some(&spec) {
             self.record.created_at.get_or_insert(desk.now.wall);
             self.record.met = Some(spec.clone());
+            self.record.left = false;
             self.store(desk.ledger);
             self.describe(spec);
             self.dirty = true;
@@ -169,12 +172,23 @@ impl Device {
                 let left = Detail::Battery(self.battery);
                 desk.tell(EventKind::DeviceLowBattery, device, None, left);
             }
-            // What it says while it is being asked is its answer.
-            Word::CodesChanged if self.flight.is_some() => {}
-            Word::CodesChanged => {
+            // Its word for what we just did there is no news.
+            Word::CodeChanged(slot) if self.is_writing(slot, desk.now.mono) => {}
+            Word::CodeChanged(_) | Word::CodesErased => {
+                self.changed_meanwhile = self.flight.is_some();
                 self.check_soon(desk.now.mono);
             }
         }
+    }
+
+    /// Whether we change a code there, or just did; of a change without a slot, any code.
+    fn is_writing(&self, slot: Option<Slot>, now: Mono) -> bool {
+        let (slots, until) = &self.writes;
+        let ours = match slot {
+            Some(slot) => slots.contains(&slot),
+            None => !slots.is_empty(),
+        };
+        ours && now < *until
     }
 
     /// The code of ours that the lock holds in a slot.

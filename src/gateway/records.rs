@@ -188,9 +188,12 @@ pub(crate) struct DeviceRecord {
     /// import.
     #[serde(default)]
     pub suspects: Vec<Entry>,
-    /// As its network last told of it; `None` for a lock of the configuration, and for one that is gone.
+    /// As its network last told of it; `None` for a lock of the configuration.
     #[serde(default)]
     pub met: Option<DeviceSpec>,
+    /// It left its network.
+    #[serde(default)]
+    pub left: bool,
 }
 
 /// A code that was taken off its lock.

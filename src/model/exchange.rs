@@ -106,6 +106,15 @@ impl Step {
             Step::Door { .. } | Step::Read => None,
         }
     }
+
+    /// The slot that it changes.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        match self {
+            Step::Put { slot, .. } | Step::Remove { slot, .. } => Some(*slot),
+            Step::Door { .. } | Step::Read => None,
+        }
+    }
 }
 
 /// What came of one step.
@@ -156,6 +165,15 @@ pub enum Objection {
     Other,
 }
 
+impl Objection {
+    /// Whether a lock that says so holds nothing of what it was told to take. Without a reason, a no may come
+    /// from whoever speaks for the lock, and the lock may have stored the code all the same.
+    #[must_use]
+    pub fn leaves_nothing(self) -> bool {
+        self != Objection::Other
+    }
+}
+
 /// One row of a lock's own table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -187,6 +205,15 @@ impl Outcome {
             *first = Finding::Unanswered;
         }
         Outcome { findings, took }
+    }
+
+    /// The outcome of an exchange that nobody could carry out.
+    #[must_use]
+    pub fn untried(steps: usize) -> Outcome {
+        Outcome {
+            findings: vec![Finding::Untried; steps],
+            took: Duration::ZERO,
+        }
     }
 
     /// Whether it says anything of the lock, be it that it is silent.

@@ -26,8 +26,10 @@ pub enum Word {
     Battery(u8),
     /// Its battery is nearly empty.
     BatteryLow,
-    /// Somebody changed its codes.
-    CodesChanged,
+    /// A code was changed, in this slot if it says which.
+    CodeChanged(Option<Slot>),
+    /// All its codes were erased.
+    CodesErased,
 }
 
 /// What moved a bolt.

@@ -624,13 +624,13 @@ async fn drive(
     if let Some(outcome) = exchange.missed(began) {
         return (exchange.call, outcome, busy);
     }
-    let findings = match lock {
-        Some(lock) => tokio::select! {
-            biased;
-            told = AssertUnwindSafe(async { lock.exchange(&exchange.steps, &busy).await }).catch_unwind() => told.ok(),
-            () = clock.until(began + exchange.deadline) => None,
-        },
-        None => None,
+    let Some(lock) = lock else {
+        return (exchange.call, Outcome::untried(exchange.steps.len()), busy);
+    };
+    let findings = tokio::select! {
+        biased;
+        told = AssertUnwindSafe(async { lock.exchange(&exchange.steps, &busy).await }).catch_unwind() => told.ok(),
+        () = clock.until(began + exchange.deadline) => None,
     };
     let took = Duration::from_millis(clock.now().mono.0.saturating_sub(began.0));
     let outcome = match findings {

@@ -233,6 +233,123 @@ fn what_a_lock_says_is_told_with_the_code_it_belongs_to() {
     // It tells that its codes were changed, and is read.
     site.settle();
     assert_eq!(site.under_way.len(), 0);
-    site.tell(Event::Told(DEVICE, Word::CodesChanged));
+    site.tell(Event::Told(DEVICE, Word::CodesErased));
     assert!(matches!(site.under_way[0].steps[..], [Step::Read]));
+}
+
+#[test]
+fn an_unexplained_no_may_have_left_the_code_there() {
+    for profile in ["slots", "masked"] {
+        let mut site = Site::with(profile);
+        let code = site.create(Some("4711"), Window::Ongoing, None).code;
+        // The lock took it, and whoever speaks for it did not see that.
+        let exchange = site.under_way.front().unwrap().clone();
+        let (call, mut outcome) = site.perform();
+        let put = exchange
+            .steps
+            .iter()
+            .position(|step| step.slot().is_some())
+            .unwrap();
+        outcome.findings.truncate(put);
+        outcome.findings.push(Finding::Refused(Objection::Other));
+        outcome.findings.resize(exchange.steps.len(), Finding::Untried);
+        site.tell(Event::Done(call, outcome));
+        assert_eq!(site.on_lock(), ["4711"]);
+        let delete = Delete { code, device: None };
+        site.ask(Verb::Delete, None, Request::Delete(delete));
+        site.wait(4000);
+        assert_eq!(site.on_lock(), [""; 0], "{profile}: it opens for ever");
+    }
+}
+
+#[test]
+fn a_lock_that_cannot_be_asked_lets_the_others_go_first() {
+    let mut site = network();
+    site.create(Some("4711"), Window::Ongoing, None);
+    let exchange = site.under_way.pop_front().unwrap();
+    let outcome = Outcome::untried(exchange.steps.len());
+    site.tell(Event::Done(exchange.call, outcome));
+    assert!(site.under_way.is_empty(), "it was asked again at once");
+    site.wait(2);
+    assert_eq!(site.on_lock(), ["4711"]);
+    assert!(!kinds(&site).contains(&EventKind::DeviceDisconnected));
+}
+
+#[test]
+fn a_code_in_a_slot_that_is_reserved_by_now_is_there_until_its_end() {
+    let mut site = network();
+    let code = site.create(Some("4711"), until(24 * HOUR), None).code;
+    site.settle();
+    let mut reserved = spec(site.lock.setup());
+    reserved.capabilities.reserved = [Slot(1)].into();
+    start(&mut site);
+    site.tell(Event::Met(Box::new(reserved)));
+    site.tell(Event::Census(radio(), [DEVICE].into()));
+    site.tell(Event::Radio(radio(), None));
+    // A table without that slot.
+    while let Some(exchange) = site.under_way.pop_front() {
+        assert!(matches!(exchange.steps[..], [Step::Read]));
+        let outcome = Outcome {
+            findings: vec![Finding::Table(Vec::new())],
+            took: Duration::from_secs(1),
+        };
+        site.tell(Event::Done(exchange.call, outcome));
+    }
+    assert_eq!(status(&site, code), Status::Set);
+    let other = site.create(Some("4812"), until(24 * HOUR), None).code;
+    site.settle();
+    assert_eq!(status(&site, other), Status::Set);
+    site.pass(Duration::from_secs(24 * HOUR + 60));
+    site.tell(Event::Timer);
+    site.settle();
+    assert_eq!(site.on_lock(), [""; 0]);
+}
+
+#[test]
+fn a_change_at_the_keypad_is_looked_at_whatever_is_under_way() {
+    let mut site = network();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    // The lock's word for our own write is no news.
+    site.tell(Event::Told(DEVICE, Word::CodeChanged(Some(Slot(1)))));
+    site.settle();
+    site.tell(Event::Told(DEVICE, Word::CodeChanged(Some(Slot(1)))));
+    assert!(site.under_way.is_empty());
+    // While its table is read, which is past that slot already.
+    site.tell(Event::Verify(DEVICE));
+    let (call, read) = site.perform();
+    site.by_hand(Some(2), "9090");
+    site.tell(Event::Told(DEVICE, Word::CodeChanged(Some(Slot(2)))));
+    site.tell(Event::Done(call, read));
+    site.wait(60);
+    assert_eq!(site.gateway.device(DEVICE, site.now).unwrap().unmanaged, 1);
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn a_lock_that_left_keeps_its_name_over_a_start() {
+    let mut site = network();
+    site.create(Some("4711"), Window::Ongoing, None);
+    site.settle();
+    site.tell(Event::Census(radio(), BTreeSet::new()));
+    start(&mut site);
+    let view = site.gateway.device(DEVICE, site.now).unwrap();
+    assert_eq!((view.name.as_str(), view.removed), ("Cellar", true));
+}
+
+#[test]
+fn a_start_with_the_network_there_tells_nothing_of_its_radio() {
+    let mut site = network();
+    start(&mut site);
+    meet(&mut site);
+    let radio = [EventKind::RadioAway, EventKind::RadioBack];
+    assert!(!kinds(&site).iter().any(|kind| radio.contains(kind)));
+    // And one without it tells that.
+    start(&mut site);
+    site.tell(Event::Radio(RadioId("radio".into()), Some(Outage::Server)));
+    meet(&mut site);
+    let told: Vec<_> = kinds(&site)
+        .into_iter()
+        .filter(|kind| radio.contains(kind))
+        .collect();
+    assert_eq!(told, radio);
 }

@@ -3,6 +3,7 @@
 use super::Device;
 use super::code::Code;
 use crate::gateway::doors;
+use crate::gateway::network::ECHO;
 use crate::gateway::records::{Aim, Row};
 use crate::model::{CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
 use crate::sabotage::{self, Sabotage};
@@ -171,6 +172,10 @@ impl Device {
         self.silence.begin();
         let patience = self.capabilities().patience;
         let deadline = patience * u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        self.writes = (
+            steps.iter().filter_map(Step::slot).collect(),
+            now.mono + deadline + ECHO,
+        );
         Exchange {
             call,
             device: self.spec.device,

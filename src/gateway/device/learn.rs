@@ -1,15 +1,17 @@
 //! What a lock's answers mean: nothing counts as proven but on the lock's own word (I7).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Device;
 use super::code::Code;
 use crate::gateway::ledger::Desk;
+use crate::gateway::network::ECHO;
 use crate::gateway::records::{Aim, Confirmed, Waiting};
 use crate::gateway::view::ExternalChange;
 use crate::model::{
     Addressing, CodeId, Content, Detail, Entry, EventKind, Exchange, Finding, How, Mono, Now, Objection,
-    Outcome, Pin, ReadBack, Step,
+    Outcome, Pin, ReadBack, Slot, Step,
 };
 use crate::sabotage::{self, Sabotage};
 use crate::schedule;
@@ -24,6 +26,7 @@ impl Device {
         desk: &mut Desk<'_>,
     ) -> Vec<CodeId> {
         self.flight = None;
+        self.writes.1 = desk.now.mono + ECHO;
         self.dirty = true;
         let mut touched = Vec::new();
         let mut goal = false;
@@ -65,6 +68,8 @@ impl Device {
                 .iter()
                 .all(|step| matches!(step, Step::Door { .. }));
             self.learn_silence(outcome.unanswered(), goal, ours, jitter, desk);
+        } else {
+            self.silence.hold(desk.now.mono);
         }
         touched
     }
@@ -131,7 +136,8 @@ impl Device {
         if !std::mem::replace(&mut self.removed, true) {
             desk.tell(EventKind::DeviceRemoved, self.spec.device, None, Detail::None);
         }
-        if self.record.met.take().is_some() {
+        if self.record.met.is_some() && !self.record.left {
+            self.record.left = true;
             self.store(desk.ledger);
         }
     }
@@ -154,7 +160,7 @@ impl Device {
         let first = stale.is_empty();
         if let Finding::Refused(objection) = finding {
             // A no to these digits: nothing of ours is there with them, whatever became of the code meanwhile.
-            if !stale.contains(&content.pin) {
+            if objection.leaves_nothing() && !stale.contains(&content.pin) {
                 code.sent.retain(|pin| *pin != content.pin);
             }
             if first && *objection == Objection::SlotTaken {
@@ -275,8 +281,16 @@ impl Device {
         }
         let mut touched = Vec::new();
         let mut ours = BTreeSet::new();
+        let left_alone = self.left_alone();
         let ids: Vec<CodeId> = self.codes.keys().copied().collect();
         for id in ids {
+            let Some(code) = self.codes.get_mut(&id) else {
+                continue;
+            };
+            if code.record.slot.is_some_and(|slot| left_alone.contains(&slot)) {
+                code.look = None;
+                continue;
+            }
             let Some(code) = self.codes.get(&id) else { continue };
             let entry = self.entry_of(code, table);
             if let Some(entry) = entry {
@@ -298,8 +312,23 @@ impl Device {
         }
         self.note_unmanaged(unmanaged, desk);
         self.reads_refused = 0;
-        self.next_check = Some(desk.now.mono + desk.settings.check_every);
+        let pause = match std::mem::take(&mut self.changed_meanwhile) {
+            true => Duration::ZERO,
+            false => desk.settings.check_every,
+        };
+        self.next_check = Some(desk.now.mono + pause);
         touched
+    }
+
+    /// Slots with codes of ours that are to be left alone by now, since the configuration or the lock says so: a
+    /// table does not show them, so what stands there is there until it is taken off.
+    fn left_alone(&self) -> BTreeSet<Slot> {
+        if self.capabilities().addressing != Addressing::Chosen {
+            return BTreeSet::new();
+        }
+        let shown: BTreeSet<Slot> = self.capabilities().slots().collect();
+        let ours = self.codes.values().filter_map(|code| code.record.slot);
+        ours.filter(|slot| !shown.contains(slot)).collect()
     }
 
     /// The lock answers, but not with its table: it is not asked for it again at once.

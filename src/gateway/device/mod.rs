@@ -19,7 +19,8 @@ use super::ledger::{Desk, Ledger};
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
 use super::view::Away;
 use crate::model::{
-    CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Timestamp,
+    CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Slot,
+    Timestamp,
 };
 use crate::plan::{Member, Occupied, Reach};
 use crate::schedule::{self, Stay};
@@ -76,6 +77,10 @@ pub(crate) struct Device {
     pub flight: Option<CallId>,
     silence: Silence,
     pub next_check: Option<Mono>,
+    /// A code was changed while the lock was being asked, so that a table of then may not tell of it.
+    pub changed_meanwhile: bool,
+    /// Slots that the last exchange writes, and until when the lock may tell of it.
+    pub writes: (Vec<Slot>, Mono),
     /// When somebody's wish to have it checked is heeded, or was last.
     verify_at: Option<Mono>,
     /// Answers to a read that were no table, in a row.
@@ -126,6 +131,8 @@ impl Device {
             flight: None,
             silence: Silence::default(),
             next_check,
+            changed_meanwhile: false,
+            writes: (Vec::new(), Mono(0)),
             verify_at: None,
             reads_refused: 0,
             reads_from: Mono(0),

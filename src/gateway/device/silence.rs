@@ -14,6 +14,8 @@ pub struct Silence {
     /// Set while the last exchange went unanswered.
     pub since: Option<Mono>,
     pub jitter: u8,
+    /// Until then it is not asked, since nobody could just now.
+    held_until: Mono,
     /// One try is due although the wait is not over.
     pub pass: Option<Pass>,
     /// Hearing the lock has given its one try of this step.
@@ -24,6 +26,9 @@ pub struct Silence {
 
 /// A silent lock is asked for door commands no more often than this, however often they come.
 const DOOR_SPACING: Duration = Duration::from_secs(10);
+
+/// A lock that could not be asked is left alone for so long, that others on its radio get their turn.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// What gives a lock a try although its wait is not over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,17 +42,19 @@ pub enum Pass {
 impl Silence {
     /// From when on the lock may be asked.
     pub fn gate(&self, urgent: bool) -> Mono {
-        match self.since {
+        let wait_over = match self.since {
             Some(since) if self.pass.is_none() && !sabotage::on(Sabotage::NeverWaits) => {
                 since + schedule::silence_wait(self.step, urgent, self.jitter)
             }
             _ => Mono(0),
-        }
+        };
+        wait_over.max(self.held_until)
     }
 
     /// From when on the lock may be asked what somebody at the door wants.
     pub fn door_gate(&self) -> Mono {
-        self.since.map_or(Mono(0), |since| since + DOOR_SPACING)
+        let spaced = self.since.map_or(Mono(0), |since| since + DOOR_SPACING);
+        spaced.max(self.held_until)
     }
 
     /// The lock was heard: one immediate try per step.
@@ -61,6 +68,12 @@ impl Silence {
     /// What kept the lock from being asked is over: one immediate try.
     pub fn try_now(&mut self) {
         self.pass = Some(Pass::Edge);
+        self.held_until = Mono(0);
+    }
+
+    /// The lock could not be asked, and is not to blame.
+    pub fn hold(&mut self, now: Mono) {
+        self.held_until = now + HOLD;
     }
 
     /// An exchange begins.

@@ -71,7 +71,8 @@ fn notification(command_class: u8, args: &Args) -> Option<Word> {
         (6, 6) => moved(false, By::Keypad(slot)),
         (6, 9) => moved(true, By::Itself),
         (6, 11) => Word::Jammed,
-        (6, 12..=14) => Word::CodesChanged,
+        (6, 12) => Word::CodesErased,
+        (6, 13 | 14) => Word::CodeChanged(slot),
         // 16: its keypad is off for a while. Burglar alarm 4: a wrong code.
         (6, 16) | (7, 4) => Word::Denied,
         (7, 3) => Word::Tampered,

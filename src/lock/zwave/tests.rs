@@ -246,7 +246,10 @@ fn what_locks_tell() {
     assert_eq!(notified(6, 1, json!({})), moved(true, By::Hand));
     assert_eq!(notified(6, 4, json!({})), moved(false, By::Radio));
     assert_eq!(notified(6, 9, json!({})), moved(true, By::Itself));
-    assert_eq!(notified(6, 13, json!({"userId": 2})), Some(Word::CodesChanged));
+    assert_eq!(
+        notified(6, 13, json!({"userId": 2})),
+        Some(Word::CodeChanged(Some(Slot(2))))
+    );
     assert_eq!(notified(6, 16, json!({})), Some(Word::Denied));
     assert_eq!(notified(7, 3, json!({})), Some(Word::Tampered));
     assert_eq!(notified(8, 11, json!({})), Some(Word::BatteryLow));
@@ -497,7 +500,7 @@ fn captured_events_are_all_understood() {
         }
     };
     let moved = |locked, by| Word::Moved { locked, by };
-    assert_eq!(word("code_added"), Word::CodesChanged);
+    assert!(matches!(word("code_added"), Word::CodeChanged(_)));
     assert_eq!(word("keypad_unlock"), moved(false, By::Keypad(Some(Slot(1)))));
     assert_eq!(word("auto_lock"), moved(true, By::Itself));
     assert_eq!(word("jam"), Word::Jammed);
