@@ -21,6 +21,9 @@ use lockbridge::model::{
 };
 use uuid::Uuid;
 
+#[path = "mqtt/broker.rs"]
+#[allow(dead_code, reason = "shared with the tests of a whole gateway")]
+mod broker;
 mod common;
 #[path = "zwave/net.rs"]
 #[allow(dead_code, reason = "shared with the tests of a whole gateway")]
@@ -36,8 +39,7 @@ trait Bench {
     /// Somebody adds a code at the door.
     fn stranger_adds(&self, slot: Slot, pin: &Pin);
     fn trouble(&self, trouble: Trouble);
-    /// Whether the lock says neither yes nor no, so that what it does not store counts as refused, for no
-    /// reason that is known.
+    /// Whether the lock says neither yes nor no: what it claims and does not do then looks like what it refuses.
     fn is_terse(&self) -> bool {
         false
     }
