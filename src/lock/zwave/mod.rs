@@ -328,7 +328,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes up what the server says of a node.
-    fn learn(&mut self, node: wire::Node, codes: Result<Codes, Unanswered>) {
+    fn learn(&mut self, mut node: wire::Node, codes: Result<Codes, Unanswered>) {
         let (id, number) = (self.id(node.node_id), node.node_id);
         let before = self.known.get(&id).cloned();
         match (node::is_interviewed(&node), node::is_lock(&node), codes) {
@@ -343,6 +343,8 @@ impl<'a> Session<'a> {
             },
             (true, false, _) => {}
             (true, true, Ok(codes)) => {
+                // Not every mask is among its values.
+                node.values.masked |= before.is_some_and(|(before, _)| before.values.masked);
                 self.meet(&node, &codes);
                 self.known.insert(id, (node, codes));
             }
