@@ -152,6 +152,8 @@ pub struct ValueId {
     pub command_class: u8,
     pub endpoint: u16,
     pub property: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property_key: Option<u16>,
 }
 
 /// Settings of the driver.
@@ -181,6 +183,22 @@ pub struct NewCredential<'a> {
     credential_type: u8,
     credential_slot: Slot,
     data: &'a str,
+}
+
+/// A user of a lock with User Credential.
+struct User {
+    whose: Whose,
+    /// Its codes open the lock.
+    active: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// There is none.
+    Nobodys,
+    /// This gateway made it.
+    Ours,
+    Somebodys,
 }
 
 /// The lock of a node, as it is asked during an exchange.
@@ -277,22 +295,22 @@ impl Remote<'_> {
                 let Some(credential) = self.credential(at, kind, slot).await? else {
                     return Ok(None);
                 };
-                let owner = Some(credential.user_id).filter(|owner| *owner != 0);
-                let user = self.user(at, owner.map_or(slot, Slot)).await?;
-                Ok(match (owner, user, credential.data) {
-                    // What does not come back counts as nobody: who was there all the same refuses to be overwritten.
-                    (None, None, _) => Some(Held::Empty),
-                    (None, Some(user), _) if is_ours(&user) => Some(Held::Empty),
-                    (None, Some(_), _) => Some(Held::Foreign),
-                    (Some(_), None, _) => None,
-                    (Some(_), Some(user), wire::Digits::Shown(pin)) => Some(Held::Digits {
+                let owner = match credential.user_id {
+                    0 => slot,
+                    owner => Slot(owner),
+                };
+                let user = self.user(at, owner).await?;
+                Ok(match (credential.user_id, user.whose, credential.data) {
+                    (0, Whose::Somebodys, _) => Some(Held::Foreign),
+                    (0, Whose::Ours | Whose::Nobodys, _) => Some(Held::Empty),
+                    // The one or the other did not come back.
+                    (_, Whose::Nobodys, _) => None,
+                    (_, _, wire::Digits::Shown(pin)) => Some(Held::Digits {
                         pin,
                         enabled: user.active,
                     }),
-                    (Some(owner), Some(user), wire::Digits::Hidden) if owner == slot.0 && is_ours(&user) => {
-                        Some(Held::Hidden)
-                    }
-                    (Some(_), Some(_), _) => Some(Held::Foreign),
+                    (_, Whose::Ours, wire::Digits::Hidden) if owner == slot => Some(Held::Hidden),
+                    (_, _, _) => Some(Held::Foreign),
                 })
             }
         }
@@ -310,10 +328,42 @@ impl Remote<'_> {
         Ok(one.credential)
     }
 
-    /// A user; `None` if there is none, or nothing came back.
-    async fn user(&self, at: At, user_id: Slot) -> Result<Option<wire::User>, Failed> {
+    /// Whose a user is. What does not come back counts as nobody's: who is there all the same refuses to be
+    /// overwritten.
+    async fn user(&self, at: At, user_id: Slot) -> Result<User, Failed> {
+        let nobody = User {
+            whose: Whose::Nobodys,
+            active: false,
+        };
         let one: wire::OneUser = self.ask(&Command::GetUser { at, user_id }).await?;
-        Ok(one.user)
+        let Some(user) = one.user else {
+            return Ok(nobody);
+        };
+        let name = user.user_name.unwrap_or_default();
+        // Of a user that is not there the driver makes one without a name, whom nobody ever changed.
+        if !user.active && name.is_empty() {
+            let changed_by: wire::Remembered<u8> = self
+                .ask(&Command::GetValue {
+                    node_id: at.node_id,
+                    value_id: ValueId {
+                        command_class: wire::class::USER_CREDENTIAL,
+                        endpoint: at.endpoint,
+                        property: "userModifierType",
+                        property_key: Some(user_id.0),
+                    },
+                })
+                .await?;
+            if changed_by.value == Some(0) {
+                return Ok(nobody);
+            }
+        }
+        Ok(User {
+            whose: match name == OURS {
+                true => Whose::Ours,
+                false => Whose::Somebodys,
+            },
+            active: user.active,
+        })
     }
 
     /// Where the bolt is; `None` if nothing came back.
@@ -360,10 +410,10 @@ impl Remote<'_> {
                 Ok(came)
             }
             (0, _) => Ok(came),
-            (_, _) => match self.user(at, slot).await? {
-                Some(user) if is_ours(&user) => self.set(at, kind, slot, data).await,
-                Some(_) => Ok(Said::No(Objection::SlotTaken)),
-                None => Ok(Said::Unknown),
+            (_, _) => match self.user(at, slot).await?.whose {
+                Whose::Ours => self.set(at, kind, slot, data).await,
+                Whose::Somebodys => Ok(Said::No(Objection::SlotTaken)),
+                Whose::Nobodys => Ok(Said::Unknown),
             },
         }
     }
@@ -384,9 +434,9 @@ impl Remote<'_> {
         let Some(there) = self.credential(at, kind, slot).await? else {
             return Err(Failed::Silent);
         };
-        let its_user = self.user(at, slot).await?.filter(is_ours);
+        let is_ours = self.user(at, slot).await?.whose == Whose::Ours;
         let owner = there.user_id;
-        if owner != 0 && (owner != slot.0 || its_user.is_none()) {
+        if owner != 0 && (owner != slot.0 || !is_ours) {
             let said = self
                 .changed(&Command::DeleteCredential {
                     at,
@@ -399,10 +449,10 @@ impl Remote<'_> {
                 return Ok(said);
             }
         }
-        match its_user {
+        match is_ours {
             // Its codes go with it.
-            Some(_) => self.changed(&Command::DeleteUser { at, user_id: slot }).await,
-            None => Ok(Said::Yes),
+            true => self.changed(&Command::DeleteUser { at, user_id: slot }).await,
+            false => Ok(Said::Yes),
         }
     }
 
@@ -512,11 +562,6 @@ impl Commands for Remote<'_> {
     async fn pause(&self, span: Duration) {
         self.busy.sleep(span).await;
     }
-}
-
-/// Whether this gateway made a user.
-fn is_ours(user: &wire::User) -> bool {
-    user.user_name.as_deref() == Some(OURS)
 }
 
 /// Whether the stick answers; where it cannot be asked, it is taken for well.

@@ -556,6 +556,7 @@ async fn describe(line: &Line, unified: bool, node: &wire::Node) -> Result<Codes
             command_class: wire::class::USER_CODE,
             endpoint,
             property,
+            property_key: None,
         },
     };
     let characters: wire::Remembered<String> =

@@ -22,7 +22,8 @@ const PASSWORDS: (u8, &str) = (2, "2");
 /// Slots that are used of a lock with more, unless its operator wants them: reading so many takes minutes.
 const MOST_SLOTS: u16 = 250;
 /// What one command may take at most, all tries and detours of the radio included.
-pub const COMMAND_WITHIN: Duration = Duration::from_secs(60);
+/// The driver itself gives one up after a minute, if its stick says nothing more of it.
+pub const COMMAND_WITHIN: Duration = Duration::from_secs(75);
 /// What a stick that answers needs for it, with what it has in hand.
 pub const STICK_WITHIN: Duration = Duration::from_secs(10);
 /// What one command takes at most on average while a whole table is read. A lock that sleeps a second at a time

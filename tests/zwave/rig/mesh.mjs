@@ -29,7 +29,10 @@ const byTheStick = async (controller, locks, message) => {
         ? SendDataBridgeResponse
         : undefined
   if (!Response || !locks.get(message.getNodeId())?.stalls()) return false
-  await controller.sendMessageToHost(new Response({ wasSent: false }))
+  const refusal = new Response({ wasSent: false })
+  // Not every kind of it writes down its own word.
+  refusal.payload = Uint8Array.of(0)
+  await controller.sendMessageToHost(refusal)
   return true
 }
 
