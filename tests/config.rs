@@ -225,6 +225,16 @@ fn mistakes_are_told_with_place_and_cure() {
             "set allow_plaintext = true",
         ),
         (
+            after(
+                "[zwave]\nurl = \"ws://127.0.0.1:3000\"\n[[zwave.lock]]\nnode = 5\n[[zwave.lock]]\nnode = 5",
+            ),
+            "names the same lock as a section before",
+        ),
+        (
+            after("[zwave]\nurl = \"ws://127.0.0.1:3000\"\n[[zwave.lock]]\nnode = 5\nread_back = \"none\""),
+            "whether it is in use",
+        ),
+        (
             after("[mqtt]\nurl = \"mqtt://u:swordfish@b:1883\""),
             "is not of the form mqtt://host:port",
         ),

@@ -6,10 +6,12 @@
 #[path = "nuki/bench.rs"]
 mod nuki;
 
+use std::collections::BTreeMap;
 use std::slice::from_ref as only;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use lockbridge::clock::Clock;
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Setup, SimDriver};
 use lockbridge::lock::zwave::{Address, Network, Rules, Which};
@@ -19,8 +21,14 @@ use lockbridge::model::{
     Addressing, Alphabet, Capabilities, CodeId, Content, DeviceId, Entry, Finding, How, NativeWindow,
     Objection, Pin, ReadBack, Slot, Step, Timestamp, Window,
 };
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
+#[path = "mqtt/broker.rs"]
+#[allow(dead_code, reason = "shared with the tests of a whole gateway")]
+mod broker;
 mod common;
 #[path = "zwave/net.rs"]
 #[allow(dead_code, reason = "shared with the tests of a whole gateway")]
@@ -36,8 +44,7 @@ trait Bench {
     /// Somebody adds a code at the door.
     fn stranger_adds(&self, slot: Slot, pin: &Pin);
     fn trouble(&self, trouble: Trouble);
-    /// Whether the lock says neither yes nor no, so that what it does not store counts as refused, for no
-    /// reason that is known.
+    /// Whether the lock says neither yes nor no: what it claims and does not do then looks like what it refuses.
     fn is_terse(&self) -> bool {
         false
     }
@@ -550,17 +557,13 @@ impl Bench for ZwaveBench {
     }
 }
 
-/// Masked, User Credential, User Code with Supervision.
-#[tokio::test]
-async fn zwave() {
-    const NODES: [u16; 3] = [3, 5, 6];
-    let net = Arc::new(net::Net::start(&[]));
-    let clock = Clock::real(Voucher::System);
-    let (say, mut heard) = tokio::sync::mpsc::unbounded_channel();
+/// The network of a server, and what is heard of it.
+fn network(port: u16, clock: &Clock) -> (Network, mpsc::UnboundedReceiver<Fact>) {
+    let (say, heard) = mpsc::unbounded_channel();
     let network = Network {
         address: Address {
             host: "127.0.0.1".into(),
-            port: net.port,
+            port,
             tls: None,
         },
         rules: vec![Rules {
@@ -578,23 +581,70 @@ async fn zwave() {
         clock: clock.clone(),
         report: Arc::new(move |fact| drop(say.send(fact))),
     };
-    let run = network.run(7);
-    let judge = async {
-        let mut locks = std::collections::BTreeMap::new();
-        loop {
-            match heard.recv().await.expect("the network goes on") {
-                Fact::Met(met) => drop(locks.insert(met.device, met.open.lock)),
-                Fact::Radio(_, None) => break,
-                _ => {}
-            }
+    (network, heard)
+}
+
+/// Its locks, once all are met.
+async fn locks(heard: &mut mpsc::UnboundedReceiver<Fact>) -> BTreeMap<DeviceId, Arc<dyn Lock>> {
+    let mut locks = BTreeMap::new();
+    loop {
+        match heard.recv().await.expect("the network goes on") {
+            Fact::Met(met) => drop(locks.insert(met.device, met.open.lock)),
+            Fact::Radio(_, None) => return locks,
+            _ => {}
         }
-        for node in NODES {
-            let id = DeviceId(net.id(node).parse().unwrap());
-            contract(|| Box::new(ZwaveBench::new(&net, node, &clock, &locks[&id]))).await;
+    }
+}
+
+/// Passes everything on to a server and back, as if it were one without the unified commands.
+async fn older_server(listener: TcpListener, port: u16) {
+    let (near, _) = listener.accept().await.unwrap();
+    let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut near = tokio_tungstenite::accept_async(near).await.unwrap();
+    let url = format!("ws://127.0.0.1:{port}/");
+    let (mut far, _) = tokio_tungstenite::client_async(url, far).await.unwrap();
+    let newest = |said: Message| match said {
+        Message::Text(text) => {
+            Message::text(text.replace("\"maxSchemaVersion\":50", "\"maxSchemaVersion\":47"))
+        }
+        other => other,
+    };
+    loop {
+        let passed = tokio::select! {
+            Some(Ok(asked)) = near.next() => far.send(asked).await,
+            Some(Ok(said)) = far.next() => near.send(newest(said)).await,
+            else => return,
+        };
+        passed.unwrap();
+    }
+}
+
+/// Masked, User Credential, User Code with Supervision; and masked once more, over a server without the unified
+/// commands.
+#[tokio::test]
+async fn zwave() {
+    const NODES: [u16; 3] = [3, 5, 6];
+    const OVER_THE_OLDER: u16 = 3;
+    let net = Arc::new(net::Net::start(&[]));
+    let clock = Clock::real(Voucher::System);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (new, mut of_new) = network(net.port, &clock);
+    let (old, mut of_old) = network(listener.local_addr().unwrap().port(), &clock);
+    let judge = async {
+        let (new, old) = (locks(&mut of_new).await, locks(&mut of_old).await);
+        let id = |node| DeviceId(net.id(node).parse().unwrap());
+        let benches = NODES.map(|node| (node, &new[&id(node)]));
+        for (node, lock) in benches
+            .into_iter()
+            .chain([(OVER_THE_OLDER, &old[&id(OVER_THE_OLDER)])])
+        {
+            contract(|| Box::new(ZwaveBench::new(&net, node, &clock, lock))).await;
         }
     };
     tokio::select! {
-        () = run => unreachable!("it tries for ever"),
+        () = new.run(7) => unreachable!("it tries for ever"),
+        () = old.run(7) => unreachable!("it tries for ever"),
+        () = older_server(listener, net.port) => unreachable!("nobody hangs up"),
         () = judge => {}
     }
 }

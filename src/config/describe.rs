@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Config, Driver, span};
-use crate::model::Untrusted;
+use crate::model::{ReadBack, Untrusted};
 
 impl Config {
     /// What was understood, for people: one line each, no secret among them.
@@ -152,7 +152,12 @@ impl Description<'_> {
                 write!(f, " not {};", list(slots))?;
             }
             if let Some(read_back) = rules.read_back {
-                write!(f, " read back {read_back:?};")?;
+                let shows = match read_back {
+                    ReadBack::Full => "digits",
+                    ReadBack::Masked => "no digits",
+                    ReadBack::None => "nothing",
+                };
+                write!(f, " reads show {shows};")?;
             }
             writeln!(
                 f,

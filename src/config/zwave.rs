@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::lock::zwave::{Rules, Which};
-use crate::model::{Alphabet, DeviceId, Slot};
+use crate::model::{Alphabet, DeviceId, ReadBack, Slot};
 
 use super::check::{MINUTE, Section, address, file, is_local};
 use super::error::Source;
@@ -42,28 +42,34 @@ pub(super) fn check(typed: raw::Zwave, source: &Source<'_>) -> Result<Zwave, Con
         return Err(section.wrong("url", problem));
     }
     let spans = Duration::from_secs(1)..=MINUTE * 60;
-    let locks = typed.lock.into_iter().enumerate();
+    let mut locks: Vec<Rules> = Vec::new();
+    for (nth, typed) in typed.lock.into_iter().enumerate() {
+        let section = Section::new(source, "[[zwave.lock]]", nth);
+        let (key, rules) = lock(typed, &section)?;
+        if locks.iter().any(|other| other.which == rules.which) {
+            return Err(section.wrong(key, "names the same lock as a section before; write one for each"));
+        }
+        locks.push(rules);
+    }
     Ok(Zwave {
         host,
         port,
         tls,
         backoff_max: section.span("backoff_max", typed.backoff_max, BACKOFF_MAX, &spans)?,
-        locks: locks
-            .map(|(nth, typed)| lock(typed, &Section::new(source, "[[zwave.lock]]", nth)))
-            .collect::<Result<_, _>>()?,
+        locks,
     })
 }
 
-fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigError> {
-    let which = match (typed.node, typed.device_id, typed.called) {
-        (Some(node), None, None) => Which::Node(node),
+/// What is known of a lock, and the key that says of which.
+fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<(&'static str, Rules), ConfigError> {
+    let (key, which) = match (typed.node, typed.device_id, typed.called) {
+        (Some(node), None, None) => ("node", Which::Node(node)),
         (None, Some(id), None) => {
             let id = Uuid::parse_str(&id);
-            Which::Device(DeviceId(
-                id.map_err(|_| section.wrong("device_id", "is not a UUID"))?,
-            ))
+            let id = id.map_err(|_| section.wrong("device_id", "is not a UUID"))?;
+            ("device_id", Which::Device(DeviceId(id)))
         }
-        (None, None, Some(name)) => Which::Name(name),
+        (None, None, Some(name)) => ("called", Which::Name(name)),
         _ => return Err(section.wrong("node", "say which lock by one of node, device_id and called")),
     };
     if let Some(name) = &typed.name
@@ -77,6 +83,11 @@ fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigErr
         let problem = "write numbers of digits, each 4 to 10, as in [4, 5, 6]";
         return Err(section.wrong("lengths", problem));
     }
+    if typed.read_back == Some(ReadBack::None) {
+        let problem =
+            "write \"full\" or \"masked\": a Z-Wave lock says of each slot at least whether it is in use";
+        return Err(section.wrong("read_back", problem));
+    }
     let digits = |digits: String| {
         let problem = "write the digits of the keypad, as in \"123456789\"";
         Alphabet::parse(&digits).ok_or_else(|| section.wrong("alphabet", problem))
@@ -84,7 +95,7 @@ fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigErr
     let slots = typed
         .slots
         .map(|slots| section.number("slots", Some(slots), slots, &(1..=10_000)));
-    Ok(Rules {
+    let rules = Rules {
         which,
         name: typed.name,
         lengths: typed.lengths.map(|lengths| lengths.into_iter().collect()),
@@ -93,5 +104,6 @@ fn lock(typed: raw::ZwaveLock, section: &Section<'_>) -> Result<Rules, ConfigErr
         reserved: typed.reserved_slots.into_iter().flatten().map(Slot).collect(),
         read_back: typed.read_back,
         allow_unsecured: typed.allow_unsecured.unwrap_or(false),
-    })
+    };
+    Ok((key, rules))
 }

@@ -159,6 +159,8 @@ pub enum Addressing {
 pub enum Closed {
     /// Its radio has not yet found out what it can do.
     NotInterviewed,
+    /// The program that serves its radio is too old to speak of its codes.
+    OldServer,
     /// It was joined without encryption, so that PINs would go through the air in the clear.
     Unsecured,
     /// It has no keypad that could be told of codes.
@@ -189,7 +191,7 @@ impl Capabilities {
     /// Whether what the lock can do is still to be found out.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        self.closed == Some(Closed::NotInterviewed)
+        matches!(self.closed, Some(Closed::NotInterviewed | Closed::OldServer))
     }
 
     /// Whether the lock takes a PIN.

@@ -174,6 +174,10 @@ fn closed(m: &Member<'_>) -> Option<(Reason, String)> {
             Reason::DeviceOffline,
             "its radio has not yet found out which codes it takes",
         ),
+        Closed::OldServer => (
+            Reason::DeviceOffline,
+            "keeps its codes in a way that the server of its radio does not know: update the server",
+        ),
         Closed::Unsecured => (
             Reason::InvalidInput,
             "was joined without encryption, so that PINs would go to it in the clear; join it again with S2, or \

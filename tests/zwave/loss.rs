@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::common::Rig;
-use crate::net::{Net, all_are, book, code, codes, log_hides, nobody_was_blamed, until};
+use crate::net::{Net, all_are, book, broker, code, codes, log_hides, nobody_was_blamed, topics_hide, until};
 
 /// Nodes of ten locks that take the same codes.
 const DOORS: [u16; 10] = [6, 4, 10, 11, 12, 13, 14, 15, 16, 17];
@@ -14,17 +14,48 @@ const THEIRS: &str = "90905566";
 fn lost_in_the_middle_of_a_group_of_ten() {
     let net = Net::start(&["--locks", "8"]);
     net.by_hand(12, "add", 1, Some(THEIRS));
-    let mut rig = net.gateway(&DOORS, &[]);
+    let (_broker, mut listener, mqtt) = broker();
+    let mut rig = net.gateway(&DOORS, &[mqtt]);
     let rounds = if crate::full() { 8 } else { 1 };
+    let mut pins = vec![THEIRS.to_owned()];
     for round in 0..rounds {
         for (kind, loss) in LOSSES.iter().enumerate() {
             let pin = format!("7{round}4{kind}2860");
             through(&net, &mut rig, &pin, *loss);
+            pins.push(pin);
         }
     }
     nobody_was_blamed(&rig);
+    let pins: Vec<&str> = pins.iter().map(String::as_str).collect();
+    topics_hide(&rig, &mut listener, &pins);
     assert_eq!(net.table(12), [(1, THEIRS.to_owned())]);
     assert!(DOORS.iter().all(|door| net.frames(*door, "clear_alls") == 0));
+}
+
+/// I1, I11: a start while the server is away keeps all that was there, and blames nobody.
+#[test]
+fn a_start_without_the_server() {
+    let net = Net::start(&[]);
+    let mut rig = net.gateway(&[DOORS[0]], &[]);
+    let door = [net.id(DOORS[0])];
+    let first = codes(&book(&rig, &door, &json!({"code": "71842860"})));
+    until(&rig, "it is set", || all_are(&rig, &first, "set"));
+    rig.kill();
+    net.post("/server/kill", &json!({}));
+    rig.run();
+    until(&rig, "the server is missed", || {
+        away(&rig, &net) == "hub_disconnected"
+    });
+    assert!(all_are(&rig, &first, "set"));
+    let second = codes(&book(&rig, &door, &json!({"code": "72842860"})));
+    until(&rig, "it waits for the server", || {
+        let door = crate::net::device(&rig, &door[0]);
+        door["properties"]["lockbridge"]["waiting"] == "radio_away"
+    });
+    net.post("/server/start", &json!({}));
+    until(&rig, "it is set too", || all_are(&rig, &second, "set"));
+    assert_eq!(net.pins(DOORS[0]), ["71842860", "72842860"]);
+    nobody_was_blamed(&rig);
 }
 
 type Loss = fn(&Net, &mut Rig);

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use lockbridge::lock::zwave::device_id;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::broker::{Broker, Listener};
 use crate::common::{Rig, exchange};
 
 /// Nothing here takes longer than this, however slow the machine.
@@ -115,6 +117,33 @@ impl Net {
         self.post(&format!("/nodes/{node}/fault"), &fault);
     }
 
+    /// What befalls a node, with all that can be said of it.
+    pub fn fault_with(&self, node: u16, fault: &Value) {
+        self.post(&format!("/nodes/{node}/fault"), fault);
+    }
+
+    /// Another client of the server has it do something; what it answers.
+    pub fn another_client(&self, command: &Value) -> Value {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let (mut socket, _) = tungstenite::client(format!("ws://127.0.0.1:{}/", self.port), stream).unwrap();
+        let mut command = command.clone();
+        command["messageId"] = json!("it");
+        let initialize = json!({"messageId": "first", "command": "initialize", "schemaVersion": 50});
+        for message in [initialize, command] {
+            socket.send(Message::text(message.to_string())).unwrap();
+        }
+        loop {
+            let Message::Text(text) = socket.read().unwrap() else {
+                continue;
+            };
+            let told: Value = serde_json::from_str(&text).unwrap();
+            if told["messageId"] == "it" {
+                assert_eq!(told["success"], true, "{told}");
+                return told["result"].clone();
+            }
+        }
+    }
+
     /// What befalls a node so many times.
     pub fn strikes(&self, node: u16, kind: &str, count: u32) {
         let fault = json!({"kind": kind, "count": count});
@@ -176,6 +205,14 @@ impl Drop for Net {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
+}
+
+/// A broker that hears all, and what a gateway's configuration says of it.
+pub fn broker() -> (Broker, Listener, String) {
+    let broker = Broker::start("");
+    let listener = broker.listen("#");
+    let mqtt = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n", broker.port);
+    (broker, listener, mqtt)
 }
 
 /// A device as the API has it; null while there is none.
@@ -254,8 +291,35 @@ pub fn events(rig: &Rig, kind: &str) -> Vec<Value> {
 
 /// Insists that no lock was held to be silent.
 #[track_caller]
-pub fn nobody_was_blamed(rig: &Rig) {
+pub fn nobody_was_silent(rig: &Rig) {
     assert_eq!(events(rig, "device.disconnected"), [Value::Null; 0]);
+}
+
+/// Insists that no lock was held to be silent, or to refuse anything.
+#[track_caller]
+pub fn nobody_was_blamed(rig: &Rig) {
+    nobody_was_silent(rig);
+    for kind in [
+        "access_code.failed_to_set_on_device",
+        "access_code.failed_to_remove_from_device",
+    ] {
+        assert_eq!(events(rig, kind), [Value::Null; 0]);
+    }
+}
+
+/// Insists that nothing that a broker heard tells any of these digits. The last removal of a code is with it, and so
+/// is all before it.
+#[track_caller]
+pub fn topics_hide(rig: &Rig, listener: &mut Listener, pins: &[&str]) {
+    if let Some(last) = events(rig, "access_code.removed_from_device").last() {
+        let id = last["event_id"].as_str().unwrap();
+        listener.find(|heard| heard.topic.ends_with("/event") && heard.payload.contains(id));
+    }
+    assert!(!listener.heard.is_empty(), "the gateway speaks to its broker");
+    for heard in &listener.heard {
+        let tells = |pin: &&str| heard.payload.contains(*pin) || heard.topic.contains(*pin);
+        assert!(!pins.iter().any(tells), "{} tells a PIN", heard.topic);
+    }
 }
 
 /// Insists that the log tells none of these digits.

@@ -5,8 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::broker::{Broker, Listener};
 use crate::common::Rig;
-use crate::net::{Net, all_are, book, code, codes, device, events, log_hides, nobody_was_blamed, until};
+use crate::net::{
+    Net, all_are, book, broker, code, codes, device, events, log_hides, nobody_was_blamed, nobody_was_silent,
+    topics_hide, until,
+};
 
 /// Fixed length of four, masked, no Supervision, User Credential, Supervision.
 const SHORT: u16 = 2;
@@ -27,6 +31,8 @@ static NET: Mutex<Option<Net>> = Mutex::new(None);
 struct Site {
     net: Only,
     rig: Rig,
+    broker: Broker,
+    listener: Listener,
     nodes: Vec<u16>,
 }
 
@@ -51,10 +57,13 @@ impl Site {
         for node in nodes {
             net.by_hand(*node, "add", 1, Some(theirs(*node)));
         }
-        let rig = net.gateway(nodes, more);
+        let (broker, listener, mqtt) = broker();
+        let rig = net.gateway(nodes, &[more, &[mqtt]].concat());
         let site = Site {
             net,
             rig,
+            broker,
+            listener,
             nodes: nodes.to_vec(),
         };
         until(&site.rig, "the strangers' codes are known", || {
@@ -85,6 +94,13 @@ impl Site {
         });
     }
 
+    /// Somebody wants a lock checked.
+    fn verify(&self, node: u16) {
+        let device = json!({"device_id": self.net.id(node)}).to_string();
+        self.broker
+            .publish("lockbridge/villa-7/gw1/cmd/verify", &device, &[]);
+    }
+
     /// Waits until a device waits for this reason.
     #[track_caller]
     fn waits(&self, node: u16, reason: &str) {
@@ -102,7 +118,7 @@ impl Site {
 
     /// What holds at the end of every test.
     #[track_caller]
-    fn end(&self) {
+    fn end(mut self) {
         for node in &self.nodes {
             assert_eq!(
                 self.net.table(*node),
@@ -112,6 +128,7 @@ impl Site {
             assert_eq!(self.net.frames(*node, "clear_alls"), 0, "node {node}");
         }
         log_hides(&self.rig, &[PIN, THEIRS]);
+        topics_hide(&self.rig, &mut self.listener, &[PIN, THEIRS]);
     }
 }
 
@@ -167,6 +184,146 @@ fn late_answers_do_no_harm() {
     site.end();
 }
 
+/// I7: the same where the answer to the write alone is late.
+#[test]
+fn a_write_that_is_answered_late_does_no_harm() {
+    let site = Site::new(&[SUITE, OFFICE, PLAIN, MASKED], &[]);
+    for node in site.nodes.clone() {
+        // Of the Office a look takes two answers: what is there, and whose it is.
+        let looks = if node == OFFICE { 2 } else { 1 };
+        site.net
+            .fault_with(node, &json!({"kind": "late", "skip": looks, "count": 1}));
+        let made = site.book(node, PIN);
+        site.is(&made, "set");
+        assert!(site.net.frames(node, "sets") > 0);
+        assert_eq!(
+            site.net.state(node)["fault"],
+            "none",
+            "the write's answer was late"
+        );
+        assert_eq!(site.net.pins(node), [THEIRS, PIN]);
+        site.take_off(&made);
+    }
+    nobody_was_blamed(&site.rig);
+    site.end();
+}
+
+/// I11, I12: a lock for which the stick refuses to send is one silent lock, and the radio is there.
+#[test]
+fn a_lock_that_holds_up_the_stick_is_one_silent_lock() {
+    let site = Site::new(&[SUITE, PLAIN], &[]);
+    let aways = || events(&site.rig, "lockbridge.radio.away").len();
+    let before = aways();
+    site.net.fault(SUITE, "stalled");
+    let held_up = site.book(SUITE, PIN);
+    site.waits(SUITE, "device_silent");
+    let other = site.book(PLAIN, PIN);
+    site.is(&other, "set");
+    assert_eq!(aways(), before);
+    site.net.fault(SUITE, "none");
+    site.is(&held_up, "set");
+    site.take_off(&held_up);
+    site.take_off(&other);
+    site.end();
+}
+
+/// I7, I4: a code that somebody switched off at the lock opens nothing, and is made to.
+#[test]
+fn what_was_switched_off_is_switched_on_again() {
+    let site = Site::new(&[SUITE, PLAIN, OFFICE], &[]);
+    for node in site.nodes.clone() {
+        let made = site.book(node, PIN);
+        site.is(&made, "set");
+        let path = format!("/nodes/{node}/code");
+        site.net.post(
+            &path,
+            &json!({"op": "change", "slot": 2, "code": PIN, "status": 2}),
+        );
+        let opens = || site.net.keypad(node, &json!({"code": PIN}))["opened"] == true;
+        assert!(!opens());
+        site.verify(node);
+        until(&site.rig, "it opens again", opens);
+        site.is(&made, "set");
+        site.take_off(&made);
+    }
+    site.end();
+}
+
+/// I6: users of a lock who have no PIN keep their places, and a PIN of ours that somebody gave to one of them goes
+/// without its new owner.
+#[test]
+fn users_without_a_pin_keep_their_places() {
+    let site = Site::new(&[OFFICE], &[]);
+    let ask = |command: &str, more: Value| {
+        let mut all = json!({"command": format!("endpoint.access_control.{command}"), "nodeId": OFFICE,
+                             "endpoint": 0});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        site.net.another_client(&all)
+    };
+    let bob = || ask("get_user", json!({"userId": 2}))["user"]["userName"].clone();
+    ask(
+        "add_user",
+        json!({"userId": 2, "options": {"active": true, "userName": "Bob"}}),
+    );
+    let made = site.book(OFFICE, PIN);
+    site.is(&made, "set");
+    assert_eq!(
+        site.net.table(OFFICE),
+        [(1, THEIRS.to_owned()), (3, PIN.to_owned())]
+    );
+    assert_eq!(bob(), "Bob");
+    // Somebody gives our PIN to him.
+    ask(
+        "delete_credential",
+        json!({"userId": 3, "credentialType": 1, "credentialSlot": 3}),
+    );
+    ask(
+        "set_credential",
+        json!({"userId": 2, "credentialType": 1, "credentialSlot": 3, "data": PIN}),
+    );
+    site.take_off(&made);
+    assert_eq!(site.net.pins(OFFICE), [THEIRS]);
+    assert_eq!(bob(), "Bob");
+    ask("delete_user", json!({"userId": 2}));
+    site.end();
+}
+
+/// I7: what a lock shows once and then loses is found missing by the second look, or when somebody asks.
+#[test]
+fn what_is_lost_after_it_was_shown_is_set_again() {
+    let site = Site::new(&[SUITE], &[]);
+    site.net
+        .fault_with(SUITE, &json!({"kind": "drop_after", "count": 1, "reads": 1}));
+    let made = site.book(SUITE, PIN);
+    site.is(&made, "set");
+    site.verify(SUITE);
+    until(&site.rig, "it is written once more", || {
+        site.net.frames(SUITE, "sets") >= 2 && site.net.pins(SUITE) == [THEIRS, PIN]
+    });
+    site.is(&made, "set");
+    site.take_off(&made);
+    site.end();
+}
+
+/// I11: a server that is stopped and keeps its sockets open is missed all the same.
+#[test]
+fn a_server_that_says_nothing_is_missed() {
+    let site = Site::new(&[SUITE], &[]);
+    site.net.post("/server/freeze", &json!({}));
+    until(&site.rig, "it is missed", || {
+        site.device(SUITE)["errors"][0]["error_code"] == "hub_disconnected"
+    });
+    let made = site.book(SUITE, PIN);
+    site.waits(SUITE, "radio_away");
+    site.net.post("/server/thaw", &json!({}));
+    site.is(&made, "set");
+    site.take_off(&made);
+    nobody_was_blamed(&site.rig);
+    site.end();
+}
+
 /// I7, I4: slow and repeated reports are reports.
 #[test]
 fn slow_and_repeated_answers_are_answers() {
@@ -199,7 +356,7 @@ fn a_refusal_is_told_and_the_next_code_goes_through() {
         site.take_off(&refused);
         site.take_off(&other);
     }
-    nobody_was_blamed(&site.rig);
+    nobody_was_silent(&site.rig);
     site.end();
 }
 
@@ -340,6 +497,12 @@ fn what_happens_at_the_door_is_told() {
         event["battery_level"].as_f64().unwrap() < 0.13
     });
     assert_eq!(site.device(SUITE)["properties"]["battery"]["status"], "low");
+    // The report that says no more than that.
+    let low = || events(&site.rig, "device.low_battery").len();
+    let before = low();
+    site.net
+        .post(&format!("/nodes/{SUITE}/battery"), &json!({"low": true}));
+    until(&site.rig, "its battery is nearly empty", || low() > before);
 
     for (path, kind, locked) in [
         ("/locks/lock_door", "lock.locked", true),

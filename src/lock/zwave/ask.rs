@@ -2,7 +2,11 @@
 //!
 //! Where the server has the unified commands (`endpoint.access_control`), codes are changed through them.
 //! Slots of User Code are looked into by its own `get` nevertheless: the unified look says of a lock that
-//! does not answer the same as of an empty slot. For the same reason no list of credentials is asked for.
+//! does not answer the same as of an empty slot. For the same reason no lock is asked for a list; the one that
+//! the server remembers only says where to look.
+//!
+//! On a lock with User Credential each code of ours has a user of its own, with the number of its slot and our
+//! name. Digits of ours are ours whoever owns them by now; all else that is there is its owner's.
 
 use std::time::Duration;
 
@@ -10,34 +14,35 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::link::{Line, Unanswered};
-use super::node::{COMMAND_WITHIN, Parts, Scheme};
-use super::talk::{Failed, Held, Node, Said};
+use super::node::{COMMAND_WITHIN, Parts, STICK_WITHIN, Scheme};
+use super::talk::{Commands, Failed, Held, Said};
 use super::wire;
 use crate::clock::Busy;
 use crate::model::{Deed, Objection, Pin, Slot};
 
 /// Marks users of a lock that this gateway made.
 const OURS: &str = "lockbridge";
-/// The kind of credential that is a PIN.
-const PIN: u8 = 1;
-
 /// An answer may be lost together with the stick, which only the next question tells; or come late.
 const LOOKS: usize = 2;
 
 /// Codes of the driver's errors.
 mod zwave {
-    /// The stick does not answer.
+    /// The driver ends, was reset, or is not ready.
+    pub const DRIVER: std::ops::RangeInclusive<u32> = 100..=104;
+    /// It knows no such function.
+    pub const NOT_SUPPORTED: u32 = 105;
+    /// Its serial port closed by itself.
+    pub const SERIAL_PORT_CLOSED: u32 = 112;
+    /// The stick does not answer. Older ones do so when a node is dead.
     pub const CONTROLLER_TIMEOUT: u32 = 200;
     /// What was to be sent was dropped.
     pub const DROPPED: u32 = 202;
     /// The stick refuses to send.
     pub const RESPONSE_NOK: u32 = 203;
-    /// The driver ends, was reset, or is not ready.
-    pub const DRIVER: std::ops::RangeInclusive<u32> = 100..=104;
-    /// Its serial port closed by itself.
-    pub const SERIAL_PORT_CLOSED: u32 = 112;
-    /// It knows no such function.
-    pub const NOT_SUPPORTED: u32 = 105;
+    /// The air is so full that the stick could not send.
+    pub const JAMMED: u32 = 205;
+    /// The stick was started anew meanwhile.
+    pub const CONTROLLER_RESET: u32 = 206;
     /// What was asked for makes no sense, to the driver or for this node.
     pub const REFUSED: std::ops::RangeInclusive<u32> = 300..=399;
 }
@@ -68,6 +73,8 @@ pub enum Command<'a> {
     },
     #[serde(rename = "endpoint.access_control.is_supported")]
     IsSupported(At),
+    #[serde(rename = "endpoint.access_control.get_user_capabilities_cached")]
+    UserCapabilities(At),
     #[serde(rename = "endpoint.access_control.get_credential_capabilities_cached")]
     CredentialCapabilities(At),
     #[serde(rename = "endpoint.access_control.get_all_credentials_cached")]
@@ -145,6 +152,8 @@ pub struct ValueId {
     pub command_class: u8,
     pub endpoint: u16,
     pub property: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property_key: Option<u16>,
 }
 
 /// Settings of the driver.
@@ -176,8 +185,24 @@ pub struct NewCredential<'a> {
     data: &'a str,
 }
 
-/// One lock, as it is asked during an exchange.
-pub struct Asked<'a> {
+/// A user of a lock with User Credential.
+struct User {
+    whose: Whose,
+    /// Its codes open the lock.
+    active: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// There is none.
+    Nobodys,
+    /// This gateway made it.
+    Ours,
+    Somebodys,
+}
+
+/// The lock of a node, as it is asked during an exchange.
+pub struct Remote<'a> {
     pub line: &'a Line,
     pub node: u16,
     pub parts: Parts,
@@ -186,27 +211,34 @@ pub struct Asked<'a> {
     pub stick_is_away: &'a (dyn Fn() + Sync),
 }
 
-impl Asked<'_> {
+impl Remote<'_> {
     async fn ask<R: DeserializeOwned>(&self, command: &Command<'_>) -> Result<R, Failed> {
-        let answer = self.line.ask(command, COMMAND_WITHIN).await;
-        answer.map_err(|unanswered| {
-            let failed = failure(&unanswered);
-            match (&unanswered, failed) {
-                (Unanswered::Error { .. }, Failed::Away) => (self.stick_is_away)(),
-                // Without its sentence: the command may have held a PIN.
-                (Unanswered::Error { zwave, .. }, Failed::Refused(_)) => {
-                    tracing::warn!(node = self.node, code = ?zwave, "the Z-Wave server refuses a command");
-                }
-                (Unanswered::Odd, _) => {
-                    tracing::warn!(
-                        node = self.node,
-                        "the Z-Wave server gave an answer that is not known"
-                    );
-                }
-                _ => {}
+        let unanswered = match self.line.ask(command, COMMAND_WITHIN).await {
+            Ok(answer) => return Ok(answer),
+            Err(unanswered) => unanswered,
+        };
+        let failed = match cause(&unanswered) {
+            Cause::Known(failed) => failed,
+            Cause::Unless(failed) if answers(self.line).await => failed,
+            Cause::Unless(_) | Cause::Stick => {
+                (self.stick_is_away)();
+                Failed::Away
             }
-            failed
-        })
+        };
+        match (&unanswered, failed) {
+            // Without its sentence: the command may have held a PIN.
+            (Unanswered::Error { zwave, .. }, Failed::Refused(_)) => {
+                tracing::warn!(node = self.node, code = ?zwave, "the Z-Wave server refuses a command");
+            }
+            (Unanswered::Odd, _) => {
+                tracing::warn!(
+                    node = self.node,
+                    "the Z-Wave server gave an answer that is not known"
+                );
+            }
+            _ => {}
+        }
+        Err(failed)
     }
 
     /// The endpoint with the codes.
@@ -248,33 +280,90 @@ impl Asked<'_> {
                 let code: wire::UserCode = self.invoke(at, wire::class::USER_CODE, "get", &args).await?;
                 Ok(code
                     .response
-                    .map(|report| match (report.user_id_status, report.user_code.0) {
+                    .map(|report| match (report.user_id_status, report.user_code) {
                         // Free, or there is no such slot.
                         (0 | 254, _) => Held::Empty,
-                        (status, Some(pin)) => Held::Digits {
+                        (_, wire::Digits::Other) => Held::Foreign,
+                        (_, wire::Digits::Hidden) => Held::Hidden,
+                        (status, wire::Digits::Shown(pin)) => Held::Digits {
                             pin,
                             enabled: status == 1,
                         },
-                        (_, None) => Held::Hidden,
                     }))
             }
-            (at, Scheme::UserCredential) => {
-                let one: wire::OneCredential = self
-                    .ask(&Command::GetCredential {
-                        at,
-                        credential_type: PIN,
-                        credential_slot: slot,
-                    })
-                    .await?;
-                Ok(one
-                    .credential
-                    .map(|credential| match (credential.user_id, credential.data.0) {
-                        (0, _) => Held::Empty,
-                        (_, Some(pin)) => Held::Digits { pin, enabled: true },
-                        (_, None) => Held::Hidden,
-                    }))
+            (at, Scheme::UserCredential(kind)) => {
+                let Some(credential) = self.credential(at, kind, slot).await? else {
+                    return Ok(None);
+                };
+                let owner = match credential.user_id {
+                    0 => slot,
+                    owner => Slot(owner),
+                };
+                let user = self.user(at, owner).await?;
+                Ok(match (credential.user_id, user.whose, credential.data) {
+                    (0, Whose::Somebodys, _) => Some(Held::Foreign),
+                    (0, Whose::Ours | Whose::Nobodys, _) => Some(Held::Empty),
+                    // The one or the other did not come back.
+                    (_, Whose::Nobodys, _) => None,
+                    (_, _, wire::Digits::Shown(pin)) => Some(Held::Digits {
+                        pin,
+                        enabled: user.active,
+                    }),
+                    (_, Whose::Ours, wire::Digits::Hidden) if owner == slot => Some(Held::Hidden),
+                    (_, _, _) => Some(Held::Foreign),
+                })
             }
         }
+    }
+
+    /// What a slot of User Credential holds; `None` if nothing came back.
+    async fn credential(&self, at: At, kind: u8, slot: Slot) -> Result<Option<wire::Credential>, Failed> {
+        let one: wire::OneCredential = self
+            .ask(&Command::GetCredential {
+                at,
+                credential_type: kind,
+                credential_slot: slot,
+            })
+            .await?;
+        Ok(one.credential)
+    }
+
+    /// Whose a user is. What does not come back counts as nobody's: who is there all the same refuses to be
+    /// overwritten.
+    async fn user(&self, at: At, user_id: Slot) -> Result<User, Failed> {
+        let nobody = User {
+            whose: Whose::Nobodys,
+            active: false,
+        };
+        let one: wire::OneUser = self.ask(&Command::GetUser { at, user_id }).await?;
+        let Some(user) = one.user else {
+            return Ok(nobody);
+        };
+        let name = user.user_name.unwrap_or_default();
+        // Of a user that is not there the driver makes one without a name, whom nobody ever changed.
+        if !user.active && name.is_empty() {
+            let changed_by: wire::Remembered<u8> = self
+                .ask(&Command::GetValue {
+                    node_id: at.node_id,
+                    value_id: ValueId {
+                        command_class: wire::class::USER_CREDENTIAL,
+                        endpoint: at.endpoint,
+                        property: "userModifierType",
+                        property_key: Some(user_id.0),
+                    },
+                })
+                .await?;
+            if changed_by.value == Some(0) {
+                return Ok(nobody);
+            }
+        }
+        Ok(User {
+            whose: match name == OURS {
+                true => Whose::Ours,
+                false => Whose::Somebodys,
+            },
+            active: user.active,
+        })
     }
 
     /// Where the bolt is; `None` if nothing came back.
@@ -297,7 +386,7 @@ impl Asked<'_> {
     }
 
     /// A user of our own with this code. What stands there under somebody else's name stays.
-    async fn add_user(&self, at: At, slot: Slot, data: &str) -> Result<Said, Failed> {
+    async fn add_user(&self, at: At, kind: u8, slot: Slot, data: &str) -> Result<Said, Failed> {
         let added: wire::Added = self
             .ask(&Command::AddUser {
                 at,
@@ -307,26 +396,63 @@ impl Asked<'_> {
                     user_name: OURS,
                 },
                 credential: NewCredential {
-                    credential_type: PIN,
+                    credential_type: kind,
                     credential_slot: slot,
                     data,
                 },
             })
             .await?;
-        match (added.result.user, added.result.credential) {
-            (0, Some(0)) => Ok(Said::Yes),
+        let came = added.result.credential.map_or(Said::Unknown, said);
+        match (added.result.user, came) {
             // Without its code the user is nobody.
-            (0, credential) => {
+            (0, Said::No(_)) => {
                 let _: Said = self.changed(&Command::DeleteUser { at, user_id: slot }).await?;
-                Ok(said(credential.unwrap_or(u8::MAX)))
+                Ok(came)
             }
-            (_, _) => {
-                let user: wire::OneUser = self.ask(&Command::GetUser { at, user_id: slot }).await?;
-                match user.user.and_then(|user| user.user_name) {
-                    Some(name) if name == OURS => self.set(at, PIN, slot, data).await,
-                    _ => Ok(Said::No(Objection::SlotTaken)),
-                }
+            (0, _) => Ok(came),
+            (_, _) => match self.user(at, slot).await?.whose {
+                Whose::Ours => self.set(at, kind, slot, data).await,
+                Whose::Somebodys => Ok(Said::No(Objection::SlotTaken)),
+                Whose::Nobodys => Ok(Said::Unknown),
+            },
+        }
+    }
+
+    /// A code for a user of our own, in place of the one that it has.
+    async fn replace(&self, at: At, kind: u8, slot: Slot, data: &str) -> Result<Said, Failed> {
+        match self.credential(at, kind, slot).await? {
+            Some(there) if there.user_id == slot.0 => self.set(at, kind, slot, data).await,
+            _ => match self.erase_credential(at, kind, slot).await? {
+                Said::Yes => self.add_user(at, kind, slot, data).await,
+                no => Ok(no),
+            },
+        }
+    }
+
+    /// Takes a code from whoever has it, and away its user if that is ours.
+    async fn erase_credential(&self, at: At, kind: u8, slot: Slot) -> Result<Said, Failed> {
+        let Some(there) = self.credential(at, kind, slot).await? else {
+            return Err(Failed::Silent);
+        };
+        let is_ours = self.user(at, slot).await?.whose == Whose::Ours;
+        let owner = there.user_id;
+        if owner != 0 && (owner != slot.0 || !is_ours) {
+            let said = self
+                .changed(&Command::DeleteCredential {
+                    at,
+                    user_id: Slot(owner),
+                    credential_type: kind,
+                    credential_slot: slot,
+                })
+                .await?;
+            if said != Said::Yes {
+                return Ok(said);
             }
+        }
+        match is_ours {
+            // Its codes go with it.
+            true => self.changed(&Command::DeleteUser { at, user_id: slot }).await,
+            false => Ok(Said::Yes),
         }
     }
 
@@ -342,7 +468,7 @@ impl Asked<'_> {
     }
 }
 
-impl Node for Asked<'_> {
+impl Commands for Remote<'_> {
     async fn look(&self, slot: Slot) -> Result<Held, Failed> {
         for _ in 0..LOOKS {
             if let Some(held) = self.look_once(slot).await? {
@@ -364,8 +490,10 @@ impl Node for Asked<'_> {
                 Ok(supervised(&told))
             }
             (at, Scheme::UserCode(Some(kind))) => self.set(at, kind, slot, pin.expose()).await,
-            (at, Scheme::UserCredential) if over => self.set(at, PIN, slot, pin.expose()).await,
-            (at, Scheme::UserCredential) => self.add_user(at, slot, pin.expose()).await,
+            (at, Scheme::UserCredential(kind)) => match over {
+                true => self.replace(at, kind, slot, pin.expose()).await,
+                false => self.add_user(at, kind, slot, pin.expose()).await,
+            },
         }
     }
 
@@ -389,8 +517,7 @@ impl Node for Asked<'_> {
                 })
                 .await
             }
-            // We made the user for this code alone, and its code goes with it.
-            (at, Scheme::UserCredential) => self.changed(&Command::DeleteUser { at, user_id: slot }).await,
+            (at, Scheme::UserCredential(kind)) => self.erase_credential(at, kind, slot).await,
         }
     }
 
@@ -400,7 +527,9 @@ impl Node for Asked<'_> {
             (at, _) => at,
         };
         let all: wire::AllCredentials = self.ask(&Command::AllCredentialsCached(at)).await?;
-        let same = |one: &wire::Credential| one.kind <= 2 && one.data.0.as_ref() == Some(pin);
+        let same = |one: &wire::Credential| {
+            one.kind <= 2 && matches!(&one.data, wire::Digits::Shown(there) if there == pin)
+        };
         Ok((all.credentials.iter().filter(|one| same(one)))
             .map(|one| Slot(one.slot))
             .collect())
@@ -435,12 +564,24 @@ impl Node for Asked<'_> {
     }
 }
 
+/// Whether the stick answers; where it cannot be asked, it is taken for well.
+pub async fn answers(line: &Line) -> bool {
+    let noise: Result<wire::Nothing, Unanswered> = line.ask(&Command::BackgroundNoise, STICK_WITHIN).await;
+    match noise.as_ref().err().map(cause) {
+        None => true,
+        Some(Cause::Known(Failed::Refused(_)) | Cause::Unless(Failed::Refused(_))) => true,
+        Some(Cause::Known(_) | Cause::Unless(_) | Cause::Stick) => false,
+    }
+}
+
 /// What the unified commands answer.
 fn said(result: u8) -> Said {
     match result {
         0 => Said::Yes,
         3 | 5 => Said::No(Objection::Duplicate),
         6 => Said::No(Objection::SlotTaken),
+        // Of a lock with User Code all that is not yes: it said no, or it did not say, or its table was late.
+        255 => Said::Unknown,
         _ => Said::No(Objection::Other),
     }
 }
@@ -448,31 +589,52 @@ fn said(result: u8) -> Said {
 /// What Supervision says; a lock without it says nothing.
 fn supervised(told: &wire::Supervised) -> Said {
     match told.response.as_ref().and_then(|response| response.status) {
-        None | Some(1 | 255) => Said::Yes,
+        Some(1 | 255) => Said::Yes,
         Some(_) => Said::No(Objection::Other),
+        None => Said::Unknown,
     }
 }
 
-/// What it means that a command was not answered.
-pub fn failure(unanswered: &Unanswered) -> Failed {
+/// Why a command was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This.
+    Known(Failed),
+    /// This, unless the stick does not answer either: then it is that.
+    Unless(Failed),
+    /// The stick, or the driver behind the server.
+    Stick,
+}
+
+/// Why a command was not answered, as far as can be told by that alone.
+pub fn cause(unanswered: &Unanswered) -> Cause {
     match unanswered {
-        Unanswered::Gone => Failed::Away,
-        Unanswered::Late | Unanswered::Odd => Failed::Silent,
+        Unanswered::Gone => Cause::Known(Failed::Away),
+        Unanswered::Late | Unanswered::Odd => Cause::Known(Failed::Silent),
         Unanswered::Error {
             zwave: Some(code),
             why,
-        } => match *code {
-            zwave::CONTROLLER_TIMEOUT | zwave::RESPONSE_NOK => Failed::Away,
-            // Queued behind a command to a dead node, it is dropped too.
-            zwave::DROPPED if why.to_lowercase().contains("serial port") => Failed::Away,
-            zwave::SERIAL_PORT_CLOSED => Failed::Away,
-            code if zwave::DRIVER.contains(&code) => Failed::Away,
-            zwave::NOT_SUPPORTED => Failed::Refused(Objection::Other),
-            code if zwave::REFUSED.contains(&code) => Failed::Refused(Objection::Other),
-            // No acknowledgement, no answer in time, and whatever else may pass.
-            _ => Failed::Silent,
-        },
-        // The server itself: a driver that has just started does not know its nodes yet.
-        Unanswered::Error { zwave: None, .. } => Failed::Silent,
+        } => of_driver(*code, &why.to_lowercase()),
+        // It left, or a driver that has just started does not know it yet.
+        unknown if unknown.is_unknown_node() => Cause::Known(Failed::Away),
+        Unanswered::Error { zwave: None, .. } => Cause::Known(Failed::Silent),
+    }
+}
+
+fn of_driver(code: u32, why: &str) -> Cause {
+    match code {
+        code if zwave::DRIVER.contains(&code) => Cause::Stick,
+        zwave::SERIAL_PORT_CLOSED => Cause::Stick,
+        zwave::DROPPED if why.contains("serial port") => Cause::Stick,
+        zwave::CONTROLLER_TIMEOUT | zwave::RESPONSE_NOK => Cause::Unless(Failed::Silent),
+        // Nothing was sent, and that passes.
+        zwave::JAMMED | zwave::CONTROLLER_RESET => Cause::Known(Failed::Away),
+        zwave::DROPPED if why.contains("failed to send the command after") => Cause::Known(Failed::Away),
+        zwave::NOT_SUPPORTED => Cause::Known(Failed::Refused(Objection::Other)),
+        // What the driver knew of a node may have gone with the stick.
+        code if zwave::REFUSED.contains(&code) => Cause::Unless(Failed::Refused(Objection::Other)),
+        // No acknowledgement, no answer in time, queued behind a command to a dead node and dropped with it, and
+        // whatever else may pass.
+        _ => Cause::Known(Failed::Silent),
     }
 }

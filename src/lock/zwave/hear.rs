@@ -4,7 +4,7 @@ use super::wire::{Args, Event, Seen, class};
 use crate::model::{By, Outage, Slot, Word};
 
 /// What was heard.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A node did not acknowledge what it was sent.
     Dead(u16),
@@ -25,6 +25,8 @@ pub enum Heard {
     Gone(u16),
     /// How the stick is.
     Stick(Option<Outage>),
+    /// The driver began anew, perhaps with another network: nothing that was known holds any more.
+    Anew,
 }
 
 /// What an event means; most mean nothing here.
@@ -33,11 +35,17 @@ pub fn meaning(event: &Event) -> Option<Heard> {
         ("node", name) => of_node(event.node_id?, name, event),
         ("controller", "node added") => Some(Heard::Changed(event.node.as_ref()?.node_id)),
         ("controller", "node removed") => Some(Heard::Gone(event.node.as_ref()?.node_id)),
-        ("controller", "status changed") => Some(Heard::Stick(match event.status {
-            Some(0) => None,
-            _ => Some(Outage::Stick),
-        })),
+        ("controller", "status changed") => Some(Heard::Stick(stick(event.status?))),
+        ("driver", "driver ready") | ("controller", "network joined" | "network left") => Some(Heard::Anew),
         _ => None,
+    }
+}
+
+/// How the stick is by its status. Jammed, it waits for a pause in the air and answers all the same.
+pub fn stick(status: u8) -> Option<Outage> {
+    match status {
+        0 | 2 => None,
+        _ => Some(Outage::Stick),
     }
 }
 
@@ -48,6 +56,7 @@ fn of_node(node: u16, name: &str, event: &Event) -> Option<Heard> {
         "alive" | "wake up" => Heard::Alive(node),
         "ready" | "interview completed" | "interview failed" => Heard::Changed(node),
         "notification" => says(notification(event.cc_id?, &event.args)?, true),
+        "value updated" | "value added" if event.args.seen.named => Heard::Changed(node),
         "value updated" | "value added" => says(change(&event.args.seen)?, false),
         _ => return None,
     })

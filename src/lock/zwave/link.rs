@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -24,7 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::wire::{Answer, Event, Head, Hello, Numbered};
+use super::hear::{self, Heard};
+use super::wire::{Answer, Head, Hello, Numbered};
 use crate::clock::Clock;
 use crate::model::Outage;
 
@@ -38,8 +39,9 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_MESSAGE: usize = 32 << 20;
 /// Bytes that are read at once.
 const READ_BUFFER: usize = 16 << 10;
-/// Events that may wait to be heard; a network that says more in so short a time is asked anew how it is.
-const EVENTS: usize = 1024;
+/// What may wait to be heard. Of a network that says more in so short a time the oldest is lost, and it is asked
+/// anew how it is.
+const HEARD: usize = 256;
 /// Commands that may wait for the socket.
 const ASKS: usize = 64;
 
@@ -99,6 +101,26 @@ pub enum Unanswered {
     Odd,
 }
 
+impl Unanswered {
+    /// The server has no such node.
+    pub fn is_unknown_node(&self) -> bool {
+        matches!(self, Unanswered::Error { zwave: None, why } if why == "node_not_found")
+    }
+
+    /// In a word that holds nothing of what was asked.
+    pub fn word(&self) -> String {
+        match self {
+            Unanswered::Gone => "the connection is gone".into(),
+            Unanswered::Late => "it took too long".into(),
+            Unanswered::Error {
+                zwave: Some(code), ..
+            } => format!("error {code} of the driver"),
+            Unanswered::Error { zwave: None, .. } => "the server refuses".into(),
+            Unanswered::Odd => "its answer cannot be understood".into(),
+        }
+    }
+}
+
 trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
@@ -109,11 +131,11 @@ type Socket = WebSocketStream<Box<dyn Bytes>>;
 pub struct Line(Arc<Ends>);
 
 struct Ends {
-    asks: mpsc::Sender<Asked>,
+    asks: mpsc::Sender<Question>,
     next: AtomicU64,
 }
 
-struct Asked {
+struct Question {
     number: u64,
     text: String,
     answer: oneshot::Sender<Utf8Bytes>,
@@ -126,7 +148,7 @@ pub struct Connected<P> {
     /// Where commands go in.
     pub line: Line,
     /// What happens.
-    pub events: mpsc::Receiver<Event>,
+    pub heard: broadcast::Receiver<Heard>,
     /// Moves the frames; must be polled, and ends with the connection.
     pub pump: P,
 }
@@ -145,8 +167,8 @@ impl Line {
         };
         let text = serde_json::to_string(&numbered).map_err(|_| Unanswered::Odd)?;
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { number, text, answer };
-        self.0.asks.send(asked).await.map_err(|_| Unanswered::Gone)?;
+        let question = Question { number, text, answer };
+        self.0.asks.send(question).await.map_err(|_| Unanswered::Gone)?;
         let text = match timeout(patience, answered).await {
             Ok(Ok(text)) => text,
             Ok(Err(_)) => return Err(Unanswered::Gone),
@@ -182,7 +204,7 @@ pub async fn connect(
         .await
         .unwrap_or_else(|_| Err(Trouble::server("no answer in time")))?;
     let (asks, asked) = mpsc::channel(ASKS);
-    let (say, events) = mpsc::channel(EVENTS);
+    let (say, heard) = broadcast::channel(HEARD);
     let line = Line(Arc::new(Ends {
         asks,
         next: AtomicU64::new(1),
@@ -197,7 +219,7 @@ pub async fn connect(
     Ok(Connected {
         hello,
         line,
-        events,
+        heard,
         pump: pump.run(),
     })
 }
@@ -268,8 +290,8 @@ fn broken(error: &tungstenite::Error) -> Trouble {
 
 struct Pump {
     socket: Socket,
-    asked: mpsc::Receiver<Asked>,
-    say: mpsc::Sender<Event>,
+    asked: mpsc::Receiver<Question>,
+    say: broadcast::Sender<Heard>,
     clock: Clock,
     /// Who waits for which answer.
     waiting: BTreeMap<u64, oneshot::Sender<Utf8Bytes>>,
@@ -336,14 +358,23 @@ impl Pump {
                 }
                 Ok(())
             }
-            ("event", _, Some(event)) => self
-                .say
-                .try_send(event)
-                .map_err(|_| Trouble::server("more happens there than can be heard")),
+            ("event", _, Some(event)) => match hear::meaning(&event) {
+                // At once: the next command could go to another network.
+                Some(Heard::Anew) => Err(Trouble {
+                    outage: Outage::Stick,
+                    why: "the server's driver began anew".into(),
+                }),
+                Some(heard) => {
+                    // Nobody listens only when the connection is given up.
+                    let _ = self.say.send(heard);
+                    Ok(())
+                }
+                None => Ok(()),
+            },
             _ => Ok(()),
         }
     }
 }
 
-/// A future that is kept among others of its kind.
-pub type Kept<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future that is kept while others go on.
+pub type Kept<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -2,14 +2,15 @@
 //! speaks to it over a WebSocket.
 //!
 //! ```text
-//!   server ──> link ──> wire ──> hear ──> Fact          node   what a node is, and what it takes
+//!   server ──> wire ──> hear ──> link ──> Fact          node   what a node is, and what it takes
 //!          <── (Line) <── ask <── talk <── exchange     talk   one step, from first look to proof
 //! ```
 //!
 //! [`Network::run`] connects, has the network described, and says which locks it met: they are found at run
 //! time, and their ids come from the network and the number of the node. After every loss it begins
 //! anew, with locks that speak over the new connection. Without a server, or a stick behind it, the radio is
-//! away: no lock is asked, and none is blamed.
+//! away: no lock is asked, and none is blamed. What a lock was when it was interviewed to its end is remembered
+//! over all connections, for as long as it is being interviewed anew.
 //!
 //! It refuses to keep codes, to choose slots, and to know schedules. No frame is ever logged: they hold PINs.
 
@@ -25,20 +26,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::{Busy, Clock};
 use crate::lock::{Device, Fact, Findings, Lock, Met, Report};
 use crate::model::{Capabilities, DeviceId, Finding, Mono, Outage, RadioId, ReadBack, Step};
-use ask::{Asked, At, Command, Interview, Options, ValueId};
+use ask::{At, Command, Interview, Options, Remote, ValueId};
 use hear::Heard;
 use link::{Connected, Kept, Line, Trouble, Unanswered};
-use node::{COMMAND_WITHIN, Codes, Parts};
-use talk::{Failed, Talk};
+use node::{COMMAND_WITHIN, Codes, Parts, Scheme};
+use talk::Talk;
 
 pub use link::{Address, Tls};
 pub use node::{Rules, Which, device_id};
@@ -55,8 +55,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
 /// Pauses between two looks at a stick that did not answer, in seconds. The server closes its connections some 12 s
-/// after its stick has gone.
+/// after its stick has gone, so that one that still stands after them all may be used again.
 const PROBE_PAUSES_S: [u64; 4] = [1, 2, 4, 8];
+/// What a server could not say of a lock it is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// What one lock may say by itself in a minute: more than any door moves.
 const MOST_WORDS: u32 = 60;
 const WORDS_PER: Duration = Duration::from_secs(60);
@@ -86,9 +88,12 @@ impl Network {
     pub async fn run(&self, seed: u64) {
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut failures = 0_u32;
+        let mut known = Known::new();
+        // What was met before this start is not asked until it is met again.
+        (self.report)(Fact::Radio(radio(), Some(Outage::Server)));
         loop {
             let began = self.clock.now().mono;
-            let Trouble { outage, why } = self.last().await;
+            let Trouble { outage, why } = self.last(&mut known).await;
             (self.report)(Fact::Radio(radio(), Some(outage)));
             failures = match self.clock.now().mono >= began + STABLE {
                 true => 1,
@@ -102,7 +107,7 @@ impl Network {
     }
 
     /// Connects, and lasts until the connection ends.
-    async fn last(&self) -> Trouble {
+    async fn last(&self, known: &mut Known) -> Trouble {
         let connected = match link::connect(&self.address, self.clock.clone()).await {
             Ok(connected) => connected,
             Err(trouble) => return trouble,
@@ -110,12 +115,12 @@ impl Network {
         let Connected {
             hello,
             line,
-            mut events,
+            mut heard,
             pump,
         } = connected;
         let session = async {
-            let mut session = Session::begin(self, line, &hello).await?;
-            session.go_on(&mut events).await
+            let mut session = Session::begin(self, known, line, &hello).await?;
+            session.go_on(&mut heard).await
         };
         tokio::select! {
             trouble = pump => trouble,
@@ -132,56 +137,54 @@ enum Note {
     Masked(u16),
 }
 
-/// A node that was asked what it is.
+/// A node that was interviewed to its end, and what it said of its codes.
 type Described = (wire::Node, Codes);
+
+/// Locks as they were when they were last interviewed to their end.
+type Known = BTreeMap<DeviceId, Described>;
+
+/// What a server says of a node and its codes, if it can say.
+type Answered = (u16, Result<(wire::Node, Result<Codes, Unanswered>), Unanswered>);
 
 /// What goes on over one connection.
 struct Session<'a> {
     network: &'a Network,
+    known: &'a mut Known,
     line: Line,
     unified: bool,
     home: u32,
-    locks: BTreeMap<u16, Described>,
+    /// Nodes of the locks that were met.
+    locks: BTreeSet<u16>,
+    /// Nodes that are to be asked what they are, and from when on.
+    to_ask: BTreeMap<u16, Mono>,
     /// How many words of each node there were since when.
     words: BTreeMap<u16, (Mono, u32)>,
+    /// Looks at a stick that is away.
+    probe: Option<Kept<()>>,
     notes: mpsc::UnboundedSender<Note>,
     noted: mpsc::UnboundedReceiver<Note>,
 }
 
 impl<'a> Session<'a> {
     /// Agrees on a schema, has the network described, and says what there is.
-    async fn begin(network: &'a Network, line: Line, hello: &wire::Hello) -> Result<Session<'a>, Trouble> {
+    async fn begin(
+        network: &'a Network,
+        known: &'a mut Known,
+        line: Line,
+        hello: &wire::Hello,
+    ) -> Result<Session<'a>, Trouble> {
         let schema = agree(hello)?;
-        let _: wire::Nothing = done(
-            &line,
-            "schema",
-            &Command::SetApiSchema {
-                schema_version: schema,
-            },
-        )
-        .await?;
-        let keep = Options {
-            interview: Interview {
-                query_all_user_codes: true,
-            },
-        };
-        // Before the driver meets one more lock: by default it would erase its codes.
-        let _: wire::Nothing = done(
-            &line,
-            "setting of interview.queryAllUserCodes",
-            &Command::UpdateOptions { options: keep },
-        )
-        .await?;
-        let told: wire::Listening =
-            done(&line, "description of the network", &Command::StartListening).await?;
-        let wire::Dump { controller, nodes } = told.state;
+        let wire::Dump { controller, nodes } = listen(&line, schema).await?;
         let (notes, noted) = mpsc::unbounded_channel();
         let mut session = Session {
             network,
+            known,
             unified: schema >= UNIFIED_SCHEMA,
             home: controller.home_id,
-            locks: BTreeMap::new(),
+            locks: BTreeSet::new(),
+            to_ask: BTreeMap::new(),
             words: BTreeMap::new(),
+            probe: None,
             line,
             notes,
             noted,
@@ -194,123 +197,176 @@ impl<'a> Session<'a> {
             nodes = nodes.len(),
             "connected to the Z-Wave server"
         );
-        let own = controller.own_node_id;
-        let present: BTreeSet<DeviceId> = nodes
-            .iter()
-            .filter(|node| Some(node.node_id) != own)
-            .filter(|node| node::is_lock(node) || !node::is_interviewed(node))
-            .map(|node| session.id(node.node_id))
-            .collect();
-        session.warn_of_rules_without_lock(&nodes);
-        for node in nodes {
-            if Some(node.node_id) != own && node::is_lock(&node) {
-                if !node::is_interviewed(&node) {
-                    warn_of_interview(&node);
-                }
-                let codes = describe(&session.line, session.unified, &node).await;
-                session.meet(node, codes);
-            }
-        }
-        session.say(Fact::Census(radio(), present));
-        session.say(Fact::Radio(radio(), stick(controller.status)));
+        session.warn_of_rules(&nodes);
+        let others = nodes
+            .into_iter()
+            .filter(|node| Some(node.node_id) != controller.own_node_id);
+        session.meet_all(others.collect()).await;
+        session.note_stick(hear::stick(controller.status));
         Ok(session)
+    }
+
+    /// Takes up a whole network. What may become a lock is still there.
+    async fn meet_all(&mut self, nodes: Vec<wire::Node>) {
+        let may_be = |node: &&wire::Node| node::is_lock(node) || !node::is_interviewed(node);
+        let present = nodes.iter().filter(may_be).map(|node| self.id(node.node_id));
+        let census = Fact::Census(radio(), present.collect());
+        for node in nodes {
+            let codes = describe(&self.line, self.unified, &node).await;
+            self.learn(node, codes);
+        }
+        self.say(census);
     }
 
     /// Hears what happens, until nothing is heard any more.
     async fn go_on(
         &mut self,
-        events: &mut mpsc::Receiver<wire::Event>,
+        heard: &mut broadcast::Receiver<Heard>,
     ) -> Result<std::convert::Infallible, Trouble> {
-        let mut asking: FuturesUnordered<Kept<'_, Option<Described>>> = FuturesUnordered::new();
-        let mut probing: Option<Kept<'_, ()>> = None;
+        let clock = self.network.clock.clone();
+        let mut asking: Option<(u16, Kept<Answered>)> = None;
         loop {
-            let probe = async {
-                match &mut probing {
-                    Some(probe) => probe.await,
-                    None => std::future::pending().await,
-                }
-            };
+            let next = self.to_ask.iter().min_by_key(|(_, due)| **due);
+            let next = next.map(|(node, due)| (*node, *due)).filter(|_| asking.is_none());
             tokio::select! {
-                event = events.recv() => {
-                    let Some(event) = event else { std::future::pending().await };
-                    if let Some(changed) = hear::meaning(&event).and_then(|heard| self.take(heard)) {
-                        asking.push(Box::pin(ask_again(self.line.clone(), self.unified, changed)));
+                heard = heard.recv() => match heard {
+                    Ok(heard) => {
+                        self.take(heard);
+                        // What it said while it was there is nothing to go by.
+                        asking.take_if(|(node, _)| heard == Heard::Gone(*node));
                     }
+                    Err(RecvError::Lagged(_)) => self.look_again(),
+                    // The end of the connection says why.
+                    Err(RecvError::Closed) => std::future::pending().await,
+                },
+                (node, answer) = over(asking.as_mut().map(|(_, kept)| kept)) => {
+                    asking = None;
+                    self.take_answer(node, answer);
                 }
-                Some(described) = asking.next() => {
-                    if let Some((node, codes)) = described.filter(|(node, _)| node::is_lock(node)) {
-                        self.meet(node, codes);
+                () = clock.until(next.map_or(Mono(u64::MAX), |(_, due)| due)), if next.is_some() => {
+                    if let Some((node, _)) = next {
+                        self.to_ask.remove(&node);
+                        asking = Some((node, Box::pin(ask_again(self.line.clone(), self.unified, node))));
                     }
                 }
                 Some(note) = self.noted.recv() => match note {
-                    Note::StickAway if probing.is_none() => {
-                        probing = Some(Box::pin(probe_stick(self.line.clone(), self.network.clock.clone())));
-                    }
-                    Note::StickAway => {}
-                    Note::Masked(node) => {
-                        if let Some((mut node, codes)) = self.locks.remove(&node) {
-                            node.values.masked = true;
-                            self.meet(node, codes);
-                        }
-                    }
+                    Note::StickAway => self.note_stick(Some(Outage::Stick)),
+                    Note::Masked(node) => self.note_mask(node),
                 },
-                () = probe => {
-                    probing = None;
-                    self.say(Fact::Radio(radio(), None));
-                }
+                () = over(self.probe.as_mut()) => self.note_stick(None),
             }
         }
     }
 
-    /// Takes up what was heard; returns a node that is to be asked what it is.
-    fn take(&mut self, heard: Heard) -> Option<u16> {
+    /// Takes up what was heard.
+    fn take(&mut self, heard: Heard) {
         match heard {
-            Heard::Dead(node) if self.locks.contains_key(&node) => self.say(Fact::Lost(self.id(node))),
-            Heard::Alive(node) if self.locks.contains_key(&node) => self.say(Fact::Heard(self.id(node))),
-            Heard::Says { node, word, unasked } if self.locks.contains_key(&node) => {
-                if self.may_speak(node) {
-                    if unasked {
-                        self.say(Fact::Heard(self.id(node)));
-                    }
-                    self.say(Fact::Told(self.id(node), word));
-                }
-            }
-            Heard::Dead(_) | Heard::Alive(_) | Heard::Says { .. } => {}
-            Heard::Changed(node) => return Some(node),
             Heard::Gone(node) => {
-                if self.locks.remove(&node).is_some() {
-                    self.say(Fact::Removed(self.id(node)));
+                self.locks.remove(&node);
+                self.to_ask.remove(&node);
+                self.words.remove(&node);
+                self.known.remove(&self.id(node));
+                self.say(Fact::Removed(self.id(node)));
+            }
+            Heard::Stick(outage) => self.note_stick(outage),
+            Heard::Changed(node) => {
+                if self.may_speak(node) {
+                    self.to_ask.insert(node, self.network.clock.now().mono);
                 }
             }
-            Heard::Stick(outage) => self.say(Fact::Radio(radio(), outage)),
+            Heard::Dead(node) | Heard::Alive(node) | Heard::Says { node, .. } => {
+                if self.locks.contains(&node) && self.may_speak(node) {
+                    self.pass_on(self.id(node), heard);
+                }
+            }
+            // The connection ends with it.
+            Heard::Anew => {}
         }
-        None
+    }
+
+    /// Says what a lock says.
+    fn pass_on(&self, device: DeviceId, heard: Heard) {
+        match heard {
+            Heard::Dead(_) => self.say(Fact::Lost(device)),
+            Heard::Alive(_) => self.say(Fact::Heard(device)),
+            Heard::Says { word, unasked, .. } => {
+                if unasked {
+                    self.say(Fact::Heard(device));
+                }
+                self.say(Fact::Told(device, word));
+            }
+            Heard::Changed(_) | Heard::Gone(_) | Heard::Stick(_) | Heard::Anew => {}
+        }
+    }
+
+    /// Some of what happened was lost: every lock is asked how it is.
+    fn look_again(&mut self) {
+        tracing::warn!(
+            "more happens on the Z-Wave network than can be heard; its locks are asked how they are"
+        );
+        let now = self.network.clock.now().mono;
+        self.to_ask.extend(self.locks.iter().map(|node| (*node, now)));
+    }
+
+    /// Takes up what the server said of a node that it was asked for.
+    fn take_answer(
+        &mut self,
+        node: u16,
+        answer: Result<(wire::Node, Result<Codes, Unanswered>), Unanswered>,
+    ) {
+        match answer {
+            Ok((node, codes)) => self.learn(node, codes),
+            // It left.
+            Err(why) if why.is_unknown_node() => {}
+            Err(_) => self.ask_later(node),
+        }
+    }
+
+    fn ask_later(&mut self, node: u16) {
+        let due = self.network.clock.now().mono + ASK_AGAIN;
+        self.to_ask.entry(node).or_insert(due);
+    }
+
+    /// Takes up what the server says of a node.
+    fn learn(&mut self, mut node: wire::Node, codes: Result<Codes, Unanswered>) {
+        let (id, number) = (self.id(node.node_id), node.node_id);
+        let before = self.known.get(&id).cloned();
+        match (node::is_interviewed(&node), node::is_lock(&node), codes) {
+            (false, is_lock, _) => match before {
+                Some((before, codes)) => self.meet(&node::interviewed_anew(&before, &node), &codes),
+                None if is_lock => {
+                    warn_of_interview(&node);
+                    self.meet(&node, &Codes::default());
+                }
+                // Whether it is a lock will be seen.
+                None => {}
+            },
+            (true, false, _) => {}
+            (true, true, Ok(codes)) => {
+                // Not every mask is among its values.
+                node.values.masked |= before.is_some_and(|(before, _)| before.values.masked);
+                self.meet(&node, &codes);
+                self.known.insert(id, (node, codes));
+            }
+            (true, true, Err(why)) => {
+                tracing::warn!(
+                    node = number,
+                    why = why.word(),
+                    "the Z-Wave server did not say which codes a lock takes"
+                );
+                self.ask_later(number);
+                if !self.locks.contains(&number) {
+                    let codes = before.map(|(_, codes)| codes).unwrap_or_default();
+                    self.meet(&node, &codes);
+                }
+            }
+        }
     }
 
     /// Says that there is this lock, and how it is.
-    fn meet(&mut self, node: wire::Node, codes: Codes) {
-        let rules = node::rules_for(&self.network.rules, self.home, &node);
+    fn meet(&mut self, node: &wire::Node, codes: &Codes) {
+        self.introduce(node, codes);
         let device = self.id(node.node_id);
-        let lock = ZwaveLock {
-            node: node.node_id,
-            parts: node::parts(&node, &codes),
-            capabilities: node::capabilities(&node, &codes, rules),
-            line: self.line.clone(),
-            notes: self.notes.clone(),
-            report: Arc::clone(&self.network.report),
-            found_masked: AtomicBool::new(false),
-        };
-        let open = Device {
-            name: node::name(&node, rules),
-            radio: radio(),
-            lock: Arc::new(lock),
-            sim: None,
-        };
-        self.say(Fact::Met(Met {
-            device,
-            driver: DRIVER,
-            open,
-        }));
         for word in hear::state(&node.values) {
             self.say(Fact::Told(device, word));
         }
@@ -319,10 +375,53 @@ impl<'a> Session<'a> {
             Some(2 | 4) => self.say(Fact::Heard(device)),
             _ => {}
         }
-        self.locks.insert(node.node_id, (node, codes));
     }
 
-    /// A lock that floods is heard no more than the others.
+    /// Says that there is this lock.
+    fn introduce(&mut self, node: &wire::Node, codes: &Codes) {
+        let rules = node::rules_for(&self.network.rules, self.home, node);
+        let lock = ZwaveLock {
+            node: node.node_id,
+            parts: node::parts(node, codes),
+            capabilities: node::capabilities(node, codes, rules),
+            line: self.line.clone(),
+            notes: self.notes.clone(),
+            found_masked: AtomicBool::new(false),
+        };
+        let open = Device {
+            name: node::name(node, rules),
+            radio: radio(),
+            lock: Arc::new(lock),
+            sim: None,
+        };
+        self.say(Fact::Met(Met {
+            device: self.id(node.node_id),
+            driver: DRIVER,
+            open,
+        }));
+        self.locks.insert(node.node_id);
+    }
+
+    /// A lock shows no digits, which its values had not shown yet.
+    fn note_mask(&mut self, node: u16) {
+        if let Some((mut known, codes)) = self.known.remove(&self.id(node)) {
+            known.values.masked = true;
+            self.introduce(&known, &codes);
+            self.known.insert(self.id(node), (known, codes));
+        }
+    }
+
+    /// The stick went away, and is looked at until it answers or may be tried again; or it is there.
+    fn note_stick(&mut self, outage: Option<Outage>) {
+        let (line, clock) = (&self.line, &self.network.clock);
+        self.probe = outage.map(|_| match self.probe.take() {
+            Some(probe) => probe,
+            None => Box::pin(probe_stick(line.clone(), clock.clone())),
+        });
+        self.say(Fact::Radio(radio(), outage));
+    }
+
+    /// A lock that floods is heard no more than the others; how it is in the end it is asked.
     fn may_speak(&mut self, node: u16) -> bool {
         let now = self.network.clock.now().mono;
         let (since, said) = self.words.entry(node).or_insert((now, 0));
@@ -330,21 +429,34 @@ impl<'a> Session<'a> {
             (*since, *said) = (now, 0);
         }
         *said = said.saturating_add(1);
-        if *said == MOST_WORDS + 1 {
+        let (said, over) = (*said, *since + WORDS_PER);
+        if said == MOST_WORDS + 1 {
             tracing::warn!(
                 node,
                 "a lock says more than any door does; it is not heard for a while"
             );
         }
-        *said <= MOST_WORDS
+        if said > MOST_WORDS {
+            self.to_ask.entry(node).or_insert(over);
+        }
+        said <= MOST_WORDS
     }
 
-    fn warn_of_rules_without_lock(&self, nodes: &[wire::Node]) {
-        for rules in &self.network.rules {
-            let alone = std::slice::from_ref(rules);
-            let fits = |node: &wire::Node| node::rules_for(alone, self.home, node).is_some();
-            if !nodes.iter().any(fits) {
+    fn warn_of_rules(&self, nodes: &[wire::Node]) {
+        for (nth, rules) in self.network.rules.iter().enumerate() {
+            let fits = |rules: &Rules, node: &wire::Node| {
+                node::rules_for(std::slice::from_ref(rules), self.home, node).is_some()
+            };
+            let Some(node) = nodes.iter().find(|node| fits(rules, node)) else {
                 tracing::warn!(lock = %rules.which, "[[zwave.lock]] names a lock that the network does not have");
+                continue;
+            };
+            let before = self.network.rules.iter().take(nth);
+            if let Some(first) = before.into_iter().find(|first| fits(first, node)) {
+                tracing::warn!(
+                    lock = %rules.which, first = %first.which,
+                    "two [[zwave.lock]] name the same lock; the first counts"
+                );
             }
         }
     }
@@ -374,8 +486,20 @@ fn agree(hello: &wire::Hello) -> Result<u32, Trouble> {
     Ok(newest.min(NEWEST_SCHEMA))
 }
 
-fn stick(status: u8) -> Option<Outage> {
-    (status != 0).then_some(Outage::Stick)
+/// Agrees on a schema, and has the network described; from here on what happens is heard.
+async fn listen(line: &Line, schema_version: u32) -> Result<wire::Dump, Trouble> {
+    let schema = Command::SetApiSchema { schema_version };
+    let _: wire::Nothing = done(line, "schema", &schema).await?;
+    let interview = Interview {
+        query_all_user_codes: true,
+    };
+    let keep = Command::UpdateOptions {
+        options: Options { interview },
+    };
+    // Before the driver meets one more lock: by default it would erase its codes.
+    let _: wire::Nothing = done(line, "setting of interview.queryAllUserCodes", &keep).await?;
+    let told: wire::Listening = done(line, "description of the network", &Command::StartListening).await?;
+    Ok(told.state)
 }
 
 fn warn_of_interview(node: &wire::Node) {
@@ -408,12 +532,23 @@ async fn done<R: serde::de::DeserializeOwned>(
 }
 
 /// What the server says of a node's codes. Asks no node.
-async fn describe(line: &Line, unified: bool, node: &wire::Node) -> Codes {
+async fn describe(line: &Line, unified: bool, node: &wire::Node) -> Result<Codes, Unanswered> {
     let node_id = node.node_id;
     let parts = node::parts(node, &Codes::default());
-    let Some((endpoint, _)) = parts.codes.filter(|_| node::is_interviewed(node)) else {
-        return Codes::default();
+    let Some((endpoint, scheme)) = parts.codes.filter(|_| node::is_interviewed(node)) else {
+        return Ok(Codes::default());
     };
+    if !unified && matches!(scheme, Scheme::UserCredential(_)) {
+        tracing::warn!(
+            node = node_id,
+            schema = UNIFIED_SCHEMA,
+            "the Z-Wave server is too old for the codes of this lock: update it to one that speaks this schema"
+        );
+        return Ok(Codes {
+            old_server: true,
+            ..Codes::default()
+        });
+    }
     let at = At { node_id, endpoint };
     let value = |property| Command::GetValue {
         node_id,
@@ -421,50 +556,60 @@ async fn describe(line: &Line, unified: bool, node: &wire::Node) -> Codes {
             command_class: wire::class::USER_CODE,
             endpoint,
             property,
+            property_key: None,
         },
     };
-    let characters = line.ask(&value("supportedASCIIChars"), COMMAND_WITHIN).await;
-    let characters = characters
-        .ok()
-        .and_then(|known: wire::Remembered<String>| known.value);
+    let characters: wire::Remembered<String> =
+        line.ask(&value("supportedASCIIChars"), COMMAND_WITHIN).await?;
+    let characters = characters.value;
     if unified {
-        let supported = line.ask(&Command::IsSupported(at), COMMAND_WITHIN).await;
-        if supported.is_ok_and(|told: wire::Supported| told.supported) {
-            let kinds = line
+        let told: wire::Supported = line.ask(&Command::IsSupported(at), COMMAND_WITHIN).await?;
+        if told.supported {
+            let users: wire::Capabilities<wire::UserCapabilities> =
+                line.ask(&Command::UserCapabilities(at), COMMAND_WITHIN).await?;
+            let kinds: wire::Capabilities<wire::CredentialCapabilities> = line
                 .ask(&Command::CredentialCapabilities(at), COMMAND_WITHIN)
-                .await;
-            if let Ok(kinds) = kinds.map(|told: wire::Capabilities| told.capabilities) {
-                return node::codes_of(&kinds, characters.as_deref());
-            }
+                .await?;
+            return Ok(node::codes_of(
+                users.capabilities,
+                &kinds.capabilities,
+                characters.as_deref(),
+            ));
         }
     }
-    let users = line.ask(&value("supportedUsers"), COMMAND_WITHIN).await;
-    let users = users.ok().and_then(|known: wire::Remembered<u16>| known.value);
-    node::user_codes(users, characters.as_deref())
+    let users: wire::Remembered<u16> = line.ask(&value("supportedUsers"), COMMAND_WITHIN).await?;
+    Ok(node::user_codes(users.value, characters.as_deref()))
 }
 
 /// Asks the server anew what a node is.
-async fn ask_again(line: Line, unified: bool, node_id: u16) -> Option<Described> {
-    let state = line.ask(&Command::GetState { node_id }, COMMAND_WITHIN).await;
-    let told: wire::NodeState = state.ok()?;
-    let codes = describe(&line, unified, &told.state).await;
-    Some((told.state, codes))
+async fn ask_again(line: Line, unified: bool, node_id: u16) -> Answered {
+    let told = line.ask(&Command::GetState { node_id }, COMMAND_WITHIN).await;
+    let answer = match told.map(|told: wire::NodeState| told.state) {
+        Ok(node) => {
+            let codes = describe(&line, unified, &node).await;
+            Ok((node, codes))
+        }
+        Err(why) => Err(why),
+    };
+    (node_id, answer)
 }
 
 /// Returns once the stick answers again, or so late that the server would have closed the connection of
-/// a stick that is gone. Not every stick can be asked.
+/// a stick that is gone.
 async fn probe_stick(line: Line, clock: Clock) {
-    let mut pauses = PROBE_PAUSES_S.into_iter().map(Duration::from_secs);
-    let mut pause = pauses.next();
-    while let Some(span) = pause {
+    for span in PROBE_PAUSES_S.into_iter().map(Duration::from_secs) {
         clock.sleep(span).await;
-        let noise: Result<wire::Nothing, Unanswered> =
-            line.ask(&Command::BackgroundNoise, COMMAND_WITHIN).await;
-        match noise.as_ref().err().map(ask::failure) {
-            None => return,
-            Some(Failed::Away | Failed::Silent) => pause = pauses.next().or(pause),
-            Some(Failed::Refused(_)) => pause = pauses.next(),
+        if ask::answers(&line).await {
+            return;
         }
+    }
+}
+
+/// What is under way comes to; never, if nothing is.
+async fn over<T>(kept: Option<&mut Kept<T>>) -> T {
+    match kept {
+        Some(kept) => kept.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -475,19 +620,12 @@ struct ZwaveLock {
     capabilities: Capabilities,
     line: Line,
     notes: mpsc::UnboundedSender<Note>,
-    report: Report,
     found_masked: AtomicBool,
 }
 
 impl ZwaveLock {
-    /// The core hears it before it hears what came of the exchange, and blames nobody.
-    fn stick_is_away(&self) {
-        (self.report)(Fact::Radio(radio(), Some(Outage::Stick)));
-        self.note(Note::StickAway);
-    }
-
     fn note(&self, note: Note) {
-        // With its session the whole lock is replaced.
+        // Once its session has ended, what the lock noticed says nothing of the next one.
         let _ = self.notes.send(note);
     }
 }
@@ -499,15 +637,15 @@ impl Lock for ZwaveLock {
 
     fn exchange<'a>(&'a self, steps: &'a [Step], busy: &'a Busy) -> Findings<'a> {
         Box::pin(async move {
-            let stick_is_away = || self.stick_is_away();
-            let asked = Asked {
+            let stick_is_away = || self.note(Note::StickAway);
+            let remote = Remote {
                 line: &self.line,
                 node: self.node,
                 parts: self.parts,
                 busy,
                 stick_is_away: &stick_is_away,
             };
-            let mut talk = Talk::new(&asked, &self.capabilities);
+            let mut talk = Talk::new(&remote, &self.capabilities);
             let mut findings = vec![Finding::Untried; steps.len()];
             for (step, finding) in steps.iter().zip(&mut findings) {
                 *finding = talk.carry_out(step).await;

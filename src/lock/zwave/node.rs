@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::wire::{self, CredentialType, Node, class};
+use super::wire::{self, CredentialType, Node, Seen, UserCapabilities, class};
 use crate::model::{Addressing, Alphabet, Capabilities, Closed, DeviceId, NativeWindow, ReadBack, Slot};
 
 /// Ids of locks are UUIDs of version 5 in this name space.
@@ -16,13 +16,19 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_1a6c_52a4_4c1e_9a55_3c0f_8b7e_2d4
 const ENTRY_CONTROL: u16 = 0x40;
 /// A lock that was joined without a key.
 const NO_SECURITY: i16 = -1;
-/// The kinds of credential that hold digits.
-const PIN: (u8, &str) = (1, "1");
-const PASSWORD: (u8, &str) = (2, "2");
+/// The kinds of credential that hold digits, as numbers and as the server writes them.
+const PINS: (u8, &str) = (1, "1");
+const PASSWORDS: (u8, &str) = (2, "2");
+/// Slots that are used of a lock with more, unless its operator wants them: reading so many takes minutes.
+const MOST_SLOTS: u16 = 250;
 /// What one command may take at most, all tries and detours of the radio included.
-pub const COMMAND_WITHIN: Duration = Duration::from_secs(60);
-/// What one slot takes while a whole table is read.
-const SLOT_WITHIN: Duration = Duration::from_secs(1);
+/// The driver itself gives one up after a minute, if its stick says nothing more of it.
+pub const COMMAND_WITHIN: Duration = Duration::from_secs(75);
+/// What a stick that answers needs for it, with what it has in hand.
+pub const STICK_WITHIN: Duration = Duration::from_secs(10);
+/// What one command takes at most on average while a whole table is read. A lock that sleeps a second at a time
+/// answers within two if it is near, and a route or a second try costs as much again.
+const READ_WITHIN: Duration = Duration::from_secs(4);
 
 /// Makers of locks that keep something to themselves.
 mod maker {
@@ -83,8 +89,8 @@ pub enum Scheme {
     /// User Code, written through the unified commands with this kind of credential where the server has
     /// them.
     UserCode(Option<u8>),
-    /// User Credential, through the unified commands.
-    UserCredential,
+    /// User Credential, through the unified commands, with this kind of credential.
+    UserCredential(u8),
 }
 
 /// Where on a node its parts are.
@@ -105,6 +111,8 @@ pub struct Codes {
     pub alphabet: Option<Alphabet>,
     /// The kind of credential under which the unified commands know them.
     pub kind: Option<u8>,
+    /// The server has no unified commands, and no others know these codes.
+    pub old_server: bool,
 }
 
 /// The id of a lock: the same as long as the network and the number of its node are.
@@ -139,16 +147,36 @@ pub fn has(node: &Node, class: u8) -> Option<u16> {
         .map(|endpoint| endpoint.index)
 }
 
-/// What the unified commands say of a node's codes.
-pub fn codes_of(kinds: &wire::CredentialCapabilities, alphabet: Option<&str>) -> Codes {
+/// A lock that is being interviewed anew: it is called what it was, and what it takes is not known for now.
+pub fn interviewed_anew(before: &Node, now: &Node) -> Node {
+    Node {
+        status: now.status,
+        ready: false,
+        interview_stage: None,
+        values: Seen::default(),
+        ..before.clone()
+    }
+}
+
+/// What the unified commands say of a node's codes. Each takes a user of its own.
+pub fn codes_of(
+    users: UserCapabilities,
+    kinds: &wire::CredentialCapabilities,
+    alphabet: Option<&str>,
+) -> Codes {
     let of = |(kind, key): (u8, &str)| Some((kind, *kinds.supported_credential_types.get(key)?));
-    let found = of(PIN).or_else(|| of(PASSWORD));
+    let found = of(PINS).or_else(|| of(PASSWORDS));
     // A lock that was not interviewed to the end seems to have none.
     let found = found.filter(|(_, kind)| kind.number_of_credential_slots > 0);
     Codes {
-        slots: found.map(|(_, kind)| span(kind)),
+        slots: found.map(|(_, kind)| {
+            let (slots, from, to) = span(kind);
+            let users = Some(users.max_users).filter(|users| *users > 0);
+            (users.map_or(slots, |users| users.min(slots)), from, to)
+        }),
         alphabet: alphabet.and_then(digits_in),
         kind: found.map(|(kind, _)| kind),
+        old_server: false,
     }
 }
 
@@ -158,7 +186,7 @@ pub fn user_codes(users: Option<u16>, alphabet: Option<&str>) -> Codes {
     Codes {
         slots: users.filter(|users| *users > 0).map(|users| (users, 4, 10)),
         alphabet: alphabet.and_then(digits_in),
-        kind: None,
+        ..Codes::default()
     }
 }
 
@@ -177,7 +205,8 @@ fn digits_in(characters: &str) -> Option<Alphabet> {
 
 /// Where on a node codes and bolt are.
 pub fn parts(node: &Node, codes: &Codes) -> Parts {
-    let credential = has(node, class::USER_CREDENTIAL).map(|at| (at, Scheme::UserCredential));
+    let kind = codes.kind.unwrap_or(PINS.0);
+    let credential = has(node, class::USER_CREDENTIAL).map(|at| (at, Scheme::UserCredential(kind)));
     let code = has(node, class::USER_CODE).map(|at| (at, Scheme::UserCode(codes.kind)));
     let bolt = |class| has(node, class).map(|at| (at, class));
     Parts {
@@ -214,62 +243,92 @@ pub fn name(node: &Node, rules: Option<&Rules>) -> String {
 /// What a lock takes, holds and tells.
 pub fn capabilities(node: &Node, codes: &Codes, rules: Option<&Rules>) -> Capabilities {
     let parts = parts(node, codes);
-    let (mut slots, from, to) = codes.slots.unwrap_or((0, 4, 10));
-    let mut lengths: BTreeSet<u8> = (from.max(4)..=to).collect();
-    let mut reserved = BTreeSet::new();
-    match node.manufacturer_id {
-        Some(maker::SCHLAGE) => {
-            let told = node.values.parameter_16.filter(|length| (4..=8).contains(length));
-            if let Some(length) = told {
-                lengths = BTreeSet::from([length]);
-            }
-        }
-        Some(maker::YALE) => drop(reserved.insert(YALE_MASTER)),
-        _ => {}
-    }
-    let mut read_back = match node.values.masked {
-        true => ReadBack::Masked,
-        false => ReadBack::Full,
-    };
-    let mut alphabet = codes.alphabet.unwrap_or(Alphabet::DIGITS);
-    if let Some(rules) = rules {
-        slots = rules.slots.unwrap_or(slots);
-        lengths = rules.lengths.clone().unwrap_or(lengths);
-        alphabet = rules.alphabet.unwrap_or(alphabet);
-        read_back = rules.read_back.unwrap_or(read_back);
-        reserved.extend(&rules.reserved);
-    }
-    let closed = if !is_interviewed(node) || (parts.codes.is_some() && slots == 0) {
-        Some(Closed::NotInterviewed)
-    } else if parts.codes.is_none() {
-        Some(Closed::NoCodes)
-    } else {
-        let secured = node
-            .highest_security_class
-            .is_some_and(|class| class != NO_SECURITY);
-        let allowed = rules.is_some_and(|rules| rules.allow_unsecured);
-        (!secured && !allowed).then_some(Closed::Unsecured)
-    };
-    if closed.is_some() {
-        read_back = ReadBack::None;
-    }
-    let left_alone = reserved.range(Slot(1)..=Slot(slots)).count();
-    let capacity = slots.saturating_sub(u16::try_from(left_alone).unwrap_or(u16::MAX));
-    Capabilities {
-        lengths,
-        alphabet,
+    let (known, from, to) = codes.slots.unwrap_or((0, 4, 10));
+    let mut lock = Capabilities {
+        lengths: (from.max(4)..=to).collect(),
+        alphabet: codes.alphabet.unwrap_or(Alphabet::DIGITS),
         forbidden_prefixes: Vec::new(),
         forbidden_patterns: BTreeSet::new(),
-        capacity,
-        reserved,
-        closed,
+        capacity: known.min(MOST_SLOTS),
+        reserved: BTreeSet::new(),
+        closed: None,
         name_limit: 0,
-        read_back,
+        read_back: match node.values.masked {
+            true => ReadBack::Masked,
+            false => ReadBack::Full,
+        },
         // Its schedules have two-digit years and go by a clock of its own: the gateway sets and removes.
         window: NativeWindow::None,
         door: parts.bolt.is_some(),
         addressing: Addressing::Chosen,
         batch: false,
-        patience: COMMAND_WITHIN + SLOT_WITHIN * u32::from(slots),
+        patience: COMMAND_WITHIN + STICK_WITHIN,
+    };
+    by_its_maker(&mut lock, node);
+    if let Some(rules) = rules {
+        by_its_operator(&mut lock, known, rules);
+    }
+    let slots = lock.capacity;
+    let left_alone = lock.reserved.range(Slot(1)..=Slot(slots)).count();
+    lock.capacity -= u16::try_from(left_alone).unwrap_or(slots).min(slots);
+    lock.patience += READ_WITHIN * commands_per_look(&parts) * u32::from(lock.capacity);
+    lock.closed = match codes.old_server {
+        true => Some(Closed::OldServer),
+        false => closed(node, &parts, slots, rules),
+    };
+    if lock.closed.is_some() {
+        lock.read_back = ReadBack::None;
+    }
+    lock
+}
+
+/// What is known of a maker's locks that they do not tell.
+fn by_its_maker(lock: &mut Capabilities, node: &Node) {
+    match node.manufacturer_id {
+        Some(maker::SCHLAGE) => {
+            let told = node.values.parameter_16.filter(|length| (4..=8).contains(length));
+            if let Some(length) = told {
+                lock.lengths = BTreeSet::from([length]);
+            }
+        }
+        Some(maker::YALE) => drop(lock.reserved.insert(YALE_MASTER)),
+        _ => {}
+    }
+}
+
+/// What its operator knows better; `known` are the slots that it has, 0 where it does not say.
+fn by_its_operator(lock: &mut Capabilities, known: u16, rules: &Rules) {
+    if let Some(slots) = rules.slots {
+        lock.capacity = if known > 0 { slots.min(known) } else { slots };
+    }
+    if let Some(lengths) = &rules.lengths {
+        lock.lengths.clone_from(lengths);
+    }
+    lock.alphabet = rules.alphabet.unwrap_or(lock.alphabet);
+    lock.read_back = rules.read_back.unwrap_or(lock.read_back);
+    lock.reserved.extend(&rules.reserved);
+}
+
+/// Why a lock takes no codes at all, if that is so.
+fn closed(node: &Node, parts: &Parts, slots: u16, rules: Option<&Rules>) -> Option<Closed> {
+    if !is_interviewed(node) || (parts.codes.is_some() && slots == 0) {
+        return Some(Closed::NotInterviewed);
+    }
+    if parts.codes.is_none() {
+        return Some(Closed::NoCodes);
+    }
+    let secured = node
+        .highest_security_class
+        .is_some_and(|class| class != NO_SECURITY);
+    let allowed = rules.is_some_and(|rules| rules.allow_unsecured);
+    (!secured && !allowed).then_some(Closed::Unsecured)
+}
+
+/// Commands that one look into a slot takes.
+fn commands_per_look(parts: &Parts) -> u32 {
+    match parts.codes {
+        // Its code, and whose it is.
+        Some((_, Scheme::UserCredential(_))) => 2,
+        Some((_, Scheme::UserCode(_))) | None => 1,
     }
 }

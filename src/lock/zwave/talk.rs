@@ -2,7 +2,8 @@
 //!
 //! A slot is looked at before it is written, so that nobody else's code is touched, and after it, whatever
 //! the lock or the driver said of the write. A lock that shows no digits is emptied, seen to be empty, and
-//! then written; what it holds then can only be ours.
+//! then written; what it holds then can only be ours. So is a code that was switched off: written over, it
+//! would stay so.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::model::{
 /// Looks at a bolt until it has moved, and the pause between two of them: motors need some seconds.
 const BOLT_LOOKS: u32 = 8;
 const BOLT_PAUSE: Duration = Duration::from_millis(1500);
+/// Some locks show a change only so long after it.
+const SHOWN_AFTER: Duration = Duration::from_secs(3);
 /// A code that stands in the table and opens nothing: it was switched off.
 const NEVER: Window = Window::Bound {
     starts_at: Timestamp::MIN,
@@ -35,15 +38,19 @@ pub enum Held {
     },
     /// Something that shows no digits.
     Hidden,
+    /// Something that cannot be ours: letters, or a user that somebody else made.
+    Foreign,
 }
 
 /// What was said to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// Yes, or nothing at all.
+    /// Yes.
     Yes,
     /// No.
     No(Objection),
+    /// Nothing that can be relied on: it may have been carried out or not.
+    Unknown,
 }
 
 /// Why a command came to nothing.
@@ -58,7 +65,7 @@ pub enum Failed {
 }
 
 /// What can be asked of a lock, one command at a time.
-pub trait Node: Sync {
+pub trait Commands: Sync {
     /// What a slot holds, by the lock's own word.
     fn look(&self, slot: Slot) -> impl Future<Output = Result<Held, Failed>> + Send;
     /// Makes a slot hold these digits; `over` what is ours there already.
@@ -77,7 +84,7 @@ pub trait Node: Sync {
 
 /// A talk with a lock.
 pub struct Talk<'a, N> {
-    node: &'a N,
+    commands: &'a N,
     lock: &'a Capabilities,
     /// Something that changes the lock was said.
     changed: bool,
@@ -85,13 +92,14 @@ pub struct Talk<'a, N> {
     pub masked: bool,
 }
 
-type Told<T> = Result<T, Finding>;
+/// What was learnt, or what the step comes to instead.
+type Learnt<T> = Result<T, Finding>;
 
-impl<'a, N: Node> Talk<'a, N> {
+impl<'a, N: Commands> Talk<'a, N> {
     /// With a lock that takes, holds and tells this.
-    pub fn new(node: &'a N, lock: &'a Capabilities) -> Talk<'a, N> {
+    pub fn new(commands: &'a N, lock: &'a Capabilities) -> Talk<'a, N> {
         Talk {
-            node,
+            commands,
             lock,
             changed: false,
             masked: false,
@@ -101,7 +109,11 @@ impl<'a, N: Node> Talk<'a, N> {
     /// What comes of a step.
     pub async fn carry_out(&mut self, step: &Step) -> Finding {
         self.changed = false;
-        let told = match step {
+        // What it holds is not looked into before it is known where it holds it.
+        if self.lock.is_unknown() && !matches!(step, Step::Door { .. }) {
+            return Finding::Untried;
+        }
+        let learnt = match step {
             Step::Put {
                 slot, content, stale, ..
             } => self.put(*slot, content, stale).await.map(Finding::Proven),
@@ -109,15 +121,14 @@ impl<'a, N: Node> Talk<'a, N> {
             Step::Door { deed, .. } => self.door(*deed).await.map(Finding::Proven),
             Step::Read => self.read().await.map(Finding::Table),
         };
-        told.unwrap_or_else(|finding| finding)
+        learnt.unwrap_or_else(|finding| finding)
     }
 
-    async fn put(&mut self, slot: Slot, content: &Content, stale: &[Pin]) -> Told<How> {
+    async fn put(&mut self, slot: Slot, content: &Content, stale: &[Pin]) -> Learnt<How> {
         match self.lock.closed {
             Some(Closed::Unsecured) => return Err(Finding::Refused(Objection::Unsecured)),
             Some(Closed::NoCodes) => return Err(Finding::Refused(Objection::Other)),
-            Some(Closed::NotInterviewed) => return Err(Finding::Unanswered),
-            None => {}
+            Some(Closed::NotInterviewed | Closed::OldServer) | None => {}
         }
         if !self.lock.slots().any(|known| known == slot) {
             return Err(Finding::Refused(Objection::Full));
@@ -125,65 +136,49 @@ impl<'a, N: Node> Talk<'a, N> {
         if self.lock.takes(&content.pin).is_err() {
             return Err(Finding::Refused(Objection::Other));
         }
-        if self.lock.read_back == ReadBack::None {
-            return match self.write(slot, &content.pin, !stale.is_empty()).await? {
-                Said::Yes => Ok(How::Acknowledged),
-                Said::No(objection) => Err(Finding::Refused(objection)),
-            };
-        }
         let over = match self.look(slot).await? {
             Held::Empty => false,
-            Held::Digits { pin, .. } if !stale.contains(&pin) => {
-                return Err(Finding::Refused(match pin == content.pin {
+            held if !is_ours(&held, stale) => {
+                let same = matches!(held, Held::Digits { pin, .. } if pin == content.pin);
+                return Err(Finding::Refused(match same {
                     true => Objection::Duplicate,
                     false => Objection::SlotTaken,
                 }));
             }
-            Held::Digits { pin, enabled } => {
-                if enabled && pin == content.pin {
-                    return Ok(How::ReadBack);
-                }
-                true
-            }
-            Held::Hidden if stale.is_empty() => return Err(Finding::Refused(Objection::SlotTaken)),
-            Held::Hidden => {
+            Held::Digits { pin, enabled: true } if pin == content.pin => return Ok(How::ReadBack),
+            Held::Digits { enabled: true, .. } => true,
+            _ => {
                 self.empty(slot).await?;
                 false
             }
         };
         self.refuse_twice(slot, &content.pin).await?;
         let said = self.write(slot, &content.pin, over).await?;
-        match (self.look(slot).await?, said) {
-            (Held::Digits { pin, enabled: true }, _) if pin == content.pin => Ok(How::ReadBack),
-            // Most locks give no reason. One can be seen.
-            (_, Said::No(Objection::Other)) if self.stands_elsewhere(slot, &content.pin).await? => {
-                Err(Finding::Refused(Objection::Duplicate))
-            }
-            (_, Said::No(objection)) => Err(Finding::Refused(objection)),
-            (Held::Hidden, Said::Yes) => Ok(How::Acknowledged),
-            (Held::Empty | Held::Digits { .. }, Said::Yes) => Err(Finding::Denied),
+        let is_there = |held: &Held| match held {
+            Held::Digits { pin, enabled } => *enabled && *pin == content.pin,
+            // It was seen empty.
+            Held::Hidden => !over,
+            Held::Empty | Held::Foreign => false,
+        };
+        match self.look_until(slot, said, is_there).await? {
+            Some(Held::Hidden) => Ok(How::Acknowledged),
+            Some(_) => Ok(How::ReadBack),
+            None => Err(broken(said)),
         }
     }
 
-    async fn remove(&mut self, slot: Slot, pins: &[Pin]) -> Told<How> {
-        if self.lock.read_back == ReadBack::None {
-            return match self.erase(slot).await? {
-                Said::Yes => Ok(How::Acknowledged),
-                Said::No(objection) => Err(Finding::Refused(objection)),
-            };
-        }
+    async fn remove(&mut self, slot: Slot, pins: &[Pin]) -> Learnt<How> {
         if !is_ours(&self.look(slot).await?, pins) {
             return Ok(How::ReadBack);
         }
         let said = self.erase(slot).await?;
-        match (is_ours(&self.look(slot).await?, pins), said) {
-            (false, _) => Ok(How::ReadBack),
-            (true, Said::No(objection)) => Err(Finding::Refused(objection)),
-            (true, Said::Yes) => Err(Finding::Denied),
+        match self.look_until(slot, said, |held| !is_ours(held, pins)).await? {
+            Some(_) => Ok(How::ReadBack),
+            None => Err(broken(said)),
         }
     }
 
-    async fn read(&mut self) -> Told<Vec<Entry>> {
+    async fn read(&mut self) -> Learnt<Vec<Entry>> {
         if self.lock.read_back == ReadBack::None {
             return Err(Finding::Refused(Objection::Other));
         }
@@ -193,7 +188,7 @@ impl<'a, N: Node> Talk<'a, N> {
                 Held::Empty => continue,
                 Held::Digits { pin, enabled: true } => (Some(pin), Window::Ongoing),
                 Held::Digits { pin, enabled: false } => (Some(pin), NEVER),
-                Held::Hidden => (None, Window::Ongoing),
+                Held::Hidden | Held::Foreign => (None, Window::Ongoing),
             };
             table.push(Entry {
                 slot,
@@ -205,34 +200,33 @@ impl<'a, N: Node> Talk<'a, N> {
         Ok(table)
     }
 
-    async fn door(&mut self, deed: Deed) -> Told<How> {
+    async fn door(&mut self, deed: Deed) -> Learnt<How> {
         self.changed = true;
-        if let Said::No(objection) = self.node.move_bolt(deed).await.map_err(|f| self.finding(f))? {
+        if let Said::No(objection) = self.commands.move_bolt(deed).await.map_err(|f| self.finding(f))? {
             return Err(Finding::Refused(objection));
         }
         for _ in 0..BOLT_LOOKS {
-            let locked = self.node.bolt().await.map_err(|f| self.finding(f))?;
+            let locked = self.commands.bolt().await.map_err(|f| self.finding(f))?;
             if locked == Some(deed == Deed::Lock) {
                 return Ok(How::ReadBack);
             }
-            self.node.pause(BOLT_PAUSE).await;
+            self.commands.pause(BOLT_PAUSE).await;
         }
         Err(Finding::Denied)
     }
 
-    /// Empties a slot whose digits are not shown, and sees it empty.
-    async fn empty(&mut self, slot: Slot) -> Told<()> {
+    /// Empties a slot, and sees it empty.
+    async fn empty(&mut self, slot: Slot) -> Learnt<()> {
         let said = self.erase(slot).await?;
-        match (self.look(slot).await?, said) {
-            (Held::Empty, _) => Ok(()),
-            (_, Said::No(objection)) => Err(Finding::Refused(objection)),
-            (_, Said::Yes) => Err(Finding::Denied),
+        match self.look_until(slot, said, |held| *held == Held::Empty).await? {
+            Some(_) => Ok(()),
+            None => Err(broken(said)),
         }
     }
 
     /// Digits that stand in another slot are somebody else's: a code of ours keeps its slot for life.
-    async fn refuse_twice(&mut self, slot: Slot, pin: &Pin) -> Told<()> {
-        let elsewhere = self.node.remembered(pin).await.map_err(|f| self.finding(f))?;
+    async fn refuse_twice(&mut self, slot: Slot, pin: &Pin) -> Learnt<()> {
+        let elsewhere = self.commands.remembered(pin).await.map_err(|f| self.finding(f))?;
         for other in elsewhere.into_iter().filter(|other| *other != slot) {
             let held = self.look(other).await?;
             if matches!(held, Held::Digits { pin: there, .. } if there == *pin) {
@@ -242,34 +236,37 @@ impl<'a, N: Node> Talk<'a, N> {
         Ok(())
     }
 
-    /// Whether another slot shows these digits.
-    async fn stands_elsewhere(&mut self, slot: Slot, pin: &Pin) -> Told<bool> {
-        for other in self.lock.slots().filter(|other| *other != slot) {
-            match self.look(other).await? {
-                Held::Digits { pin: there, .. } if there == *pin => return Ok(true),
-                // It shows none.
-                Held::Hidden => return Ok(false),
-                Held::Digits { .. } | Held::Empty => {}
-            }
+    /// What a slot holds after a change, if that is what it was to become. Where nobody knows what the lock made
+    /// of the change, it may need a moment to show it.
+    async fn look_until(
+        &mut self,
+        slot: Slot,
+        said: Said,
+        is_so: impl Fn(&Held) -> bool,
+    ) -> Learnt<Option<Held>> {
+        let mut held = self.look(slot).await?;
+        if said == Said::Unknown && !is_so(&held) {
+            self.commands.pause(SHOWN_AFTER).await;
+            held = self.look(slot).await?;
         }
-        Ok(false)
+        Ok(Some(held).filter(is_so))
     }
 
-    async fn look(&mut self, slot: Slot) -> Told<Held> {
-        let held = self.node.look(slot).await.map_err(|f| self.finding(f))?;
+    async fn look(&mut self, slot: Slot) -> Learnt<Held> {
+        let held = self.commands.look(slot).await.map_err(|f| self.finding(f))?;
         self.masked |= held == Held::Hidden;
         Ok(held)
     }
 
-    async fn write(&mut self, slot: Slot, pin: &Pin, over: bool) -> Told<Said> {
+    async fn write(&mut self, slot: Slot, pin: &Pin, over: bool) -> Learnt<Said> {
         self.changed = true;
-        let said = self.node.write(slot, pin, over).await;
+        let said = self.commands.write(slot, pin, over).await;
         said.map_err(|f| self.finding(f))
     }
 
-    async fn erase(&mut self, slot: Slot) -> Told<Said> {
+    async fn erase(&mut self, slot: Slot) -> Learnt<Said> {
         self.changed = true;
-        self.node.erase(slot).await.map_err(|f| self.finding(f))
+        self.commands.erase(slot).await.map_err(|f| self.finding(f))
     }
 
     fn finding(&self, failed: Failed) -> Finding {
@@ -282,10 +279,20 @@ impl<'a, N: Node> Talk<'a, N> {
     }
 }
 
+/// What it means that a lock's table does not show what it was told.
+fn broken(said: Said) -> Finding {
+    match said {
+        Said::Yes => Finding::Denied,
+        Said::No(objection) => Finding::Refused(objection),
+        // Most locks give no reason, and some say nothing at all.
+        Said::Unknown => Finding::Refused(Objection::Other),
+    }
+}
+
 /// Whether a slot holds a code of ours that goes by one of these digits; never asked, there is none.
 fn is_ours(held: &Held, pins: &[Pin]) -> bool {
     match held {
-        Held::Empty => false,
+        Held::Empty | Held::Foreign => false,
         Held::Digits { pin, .. } => pins.contains(pin),
         Held::Hidden => !pins.is_empty(),
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::ask::Cause;
 use super::hear::{Heard, meaning};
 use super::link::Unanswered;
 use super::talk::Failed;
 use super::*;
-use crate::model::{Alphabet, By, Closed, Slot, Word};
+use crate::model::{Alphabet, By, Closed, Objection, Slot, Word};
 
 const HOME: u32 = 0x7e57_0001;
 
@@ -52,13 +53,24 @@ fn with(changes: Value) -> wire::Node {
 
 /// What the server answered for a lock of User Code.
 fn codes() -> Codes {
-    let told: wire::Capabilities =
-        serde_json::from_value(json!({"capabilities": {"supportedCredentialTypes":
-        {"1": {"numberOfCredentialSlots": 30, "minCredentialLength": 4, "maxCredentialLength": 10,
+    codes_of(30, 30)
+}
+
+fn codes_of(users: u16, slots: u16) -> Codes {
+    let told = |told: Value| serde_json::from_value(told).unwrap();
+    let users: wire::Capabilities<wire::UserCapabilities> = told(json!({"capabilities": {"maxUsers": users,
+        "supportedUserTypes": [0], "supportsUsersWithoutCredentials": false}}));
+    let told = |told: Value| serde_json::from_value(told).unwrap();
+    let kinds: wire::Capabilities<wire::CredentialCapabilities> =
+        told(json!({"capabilities": {"supportedCredentialTypes":
+        {"1": {"numberOfCredentialSlots": slots, "minCredentialLength": 4, "maxCredentialLength": 10,
                "maxCredentialHashLength": 0, "supportsCredentialLearn": false}},
-        "supportsAdminCode": false}}))
-        .unwrap();
-    node::codes_of(&told.capabilities, Some("0123456789"))
+        "supportsAdminCode": false}}));
+    node::codes_of(users.capabilities, &kinds.capabilities, Some("0123456789"))
+}
+
+fn rules_of_node_5() -> Rules {
+    rules(Which::Node(5))
 }
 
 fn rules(which: Which) -> Rules {
@@ -175,6 +187,78 @@ fn real_locks_that_keep_something_to_themselves() {
     let lock = node::capabilities(&yale, &all, None);
     assert_eq!(lock.capacity, 250);
     assert!(lock.slots().all(|slot| slot != Slot(251)) && lock.slots().count() == 250);
+}
+
+#[test]
+fn slots_are_those_that_the_lock_has_and_somebody_can_read() {
+    let slots = |codes: &Codes, rules: Option<u16>| {
+        let rules = rules.map(|slots| Rules {
+            slots: Some(slots),
+            ..rules_of_node_5()
+        });
+        node::capabilities(&node(&raw()), codes, rules.as_ref()).capacity
+    };
+    // Each code takes a user.
+    assert_eq!(slots(&codes_of(20, 50), None), 20);
+    assert_eq!(slots(&codes_of(0, 50), None), 50);
+    assert_eq!(slots(&codes_of(30, 30), Some(10)), 10);
+    assert_eq!(slots(&codes_of(30, 30), Some(100)), 30, "it has no more");
+    assert_eq!(slots(&Codes::default(), Some(12)), 12);
+    assert_eq!(slots(&codes_of(u16::MAX, u16::MAX), None), 250);
+    assert_eq!(slots(&codes_of(500, 500), Some(400)), 400, "somebody wants them");
+    let patience =
+        |raw: &Value, slots| node::capabilities(&node(raw), &codes_of(slots, slots), None).patience;
+    let mut users = raw();
+    users["endpoints"][0]["commandClasses"][1]["id"] = json!(0x83);
+    assert!(patience(&raw(), 250) > Duration::from_secs(4 * 250));
+    assert!(
+        patience(&users, 30) > Duration::from_secs(8 * 30),
+        "two commands each"
+    );
+}
+
+#[test]
+fn a_lock_with_passwords_only_gets_its_codes_as_passwords() {
+    let mut users = raw();
+    users["endpoints"][0]["commandClasses"][1]["id"] = json!(0x83);
+    let kinds: wire::CredentialCapabilities = serde_json::from_value(json!({"supportedCredentialTypes":
+        {"2": {"numberOfCredentialSlots": 30, "minCredentialLength": 4, "maxCredentialLength": 10}}}))
+    .unwrap();
+    let codes = node::codes_of(wire::UserCapabilities::default(), &kinds, None);
+    let parts = node::parts(&node(&users), &codes);
+    assert_eq!(parts.codes, Some((0, node::Scheme::UserCredential(2))));
+}
+
+#[test]
+fn a_lock_that_is_interviewed_anew_keeps_its_name() {
+    let before = node(&raw());
+    let now = with(
+        json!({"ready": false, "interviewStage": "ProtocolInfo", "name": "", "location": "",
+                          "endpoints": [], "status": 3, "values": []}),
+    );
+    let anew = node::interviewed_anew(&before, &now);
+    assert_eq!(node::name(&anew, None), "Suite, First floor");
+    let lock = node::capabilities(&anew, &codes(), None);
+    assert_eq!(lock.closed, Some(Closed::NotInterviewed));
+    assert_eq!((anew.status, hear::state(&anew.values).count()), (Some(3), 0));
+}
+
+#[test]
+fn digits_are_told_from_masks_and_from_all_else() {
+    let of = |code: Value| serde_json::from_value::<wire::Digits>(code).unwrap();
+    assert!(matches!(of(json!("4711")), wire::Digits::Shown(_)));
+    for mask in [json!("**********"), json!(""), Value::Null] {
+        assert!(matches!(of(mask), wire::Digits::Hidden));
+    }
+    let card = json!({"type": "Buffer", "data": [1, 2, 200]});
+    for other in [json!("A1B2"), json!("12#4"), card] {
+        assert!(matches!(of(other), wire::Digits::Other));
+    }
+    let withheld: wire::UserCode = serde_json::from_value(json!({"response": {"userIdStatus": 1}})).unwrap();
+    assert!(matches!(
+        withheld.response.unwrap().user_code,
+        wire::Digits::Hidden
+    ));
 }
 
 #[test]
@@ -325,6 +409,26 @@ fn how_nodes_and_the_stick_are() {
     let status = |status| heard(json!({"source": "controller", "event": "status changed", "status": status}));
     assert_eq!(status(1), Some(Heard::Stick(Some(Outage::Stick))));
     assert_eq!(status(0), Some(Heard::Stick(None)));
+    assert_eq!(
+        status(2),
+        Some(Heard::Stick(None)),
+        "jammed, it answers all the same"
+    );
+    for (source, event) in [
+        ("driver", "driver ready"),
+        ("controller", "network joined"),
+        ("controller", "network left"),
+    ] {
+        assert_eq!(
+            heard(json!({"source": source, "event": event})),
+            Some(Heard::Anew)
+        );
+    }
+    let renamed = heard(
+        json!({"source": "node", "event": "value updated", "nodeId": 2, "args": {"commandClass": 119,
+               "property": "name", "newValue": "Attic", "prevValue": "Suite"}}),
+    );
+    assert_eq!(renamed, Some(Heard::Changed(2)));
     let gone =
         heard(json!({"source": "controller", "event": "node removed", "node": {"nodeId": 9}, "reason": 0}));
     assert_eq!(gone, Some(Heard::Gone(9)));
@@ -344,26 +448,34 @@ fn how_nodes_and_the_stick_are() {
 #[test]
 fn who_is_to_blame_for_a_missing_answer() {
     let error = |zwave, why: &str| {
-        ask::failure(&Unanswered::Error {
+        ask::cause(&Unanswered::Error {
             zwave,
             why: why.into(),
         })
     };
-    assert_eq!(
-        error(Some(204), "The node did not acknowledge the command (ZW0204)"),
-        Failed::Silent
-    );
-    assert_eq!(error(Some(202), "The message was dropped"), Failed::Silent);
+    let (silent, away) = (Cause::Known(Failed::Silent), Cause::Known(Failed::Away));
+    let refused = Failed::Refused(Objection::Other);
+    let not_acknowledged = "The node did not acknowledge the command (ZW0204)";
+    assert_eq!(error(Some(204), not_acknowledged), silent);
+    assert_eq!(error(Some(202), "The message was dropped"), silent);
     assert_eq!(
         error(Some(202), "The serial port is not open! (ZW0202)"),
-        Failed::Away
+        Cause::Stick
     );
-    assert_eq!(error(Some(200), "Timeout"), Failed::Away);
-    assert!(matches!(error(Some(322), "out of range"), Failed::Refused(_)));
-    assert_eq!(error(Some(102), "The driver was destroyed"), Failed::Away);
-    assert_eq!(error(None, "node_not_found"), Failed::Silent);
-    assert_eq!(ask::failure(&Unanswered::Gone), Failed::Away);
-    assert_eq!(ask::failure(&Unanswered::Late), Failed::Silent);
+    assert_eq!(error(Some(102), "The driver was destroyed"), Cause::Stick);
+    // A stick that a dead node holds up says the same as one that is broken.
+    assert_eq!(error(Some(200), "Timeout"), Cause::Unless(Failed::Silent));
+    assert_eq!(error(Some(203), "NOK"), Cause::Unless(Failed::Silent));
+    assert_eq!(error(Some(322), "out of range"), Cause::Unless(refused));
+    // The air is full, or the stick was started anew: nobody's fault.
+    let jammed = "Failed to send the command after 3 attempts (ZW0202)";
+    assert_eq!(error(Some(202), jammed), away);
+    assert_eq!(error(Some(205), "jammed"), away);
+    assert_eq!(error(Some(206), "reset"), away);
+    assert_eq!(error(None, "node_not_found"), away);
+    assert_eq!(error(None, "unknown_error"), silent);
+    assert_eq!(ask::cause(&Unanswered::Gone), away);
+    assert_eq!(ask::cause(&Unanswered::Late), silent);
 }
 
 #[test]
@@ -433,6 +545,7 @@ mod captured {
     pub const DUMP: &str = include_str!("../../../tests/zwave/captured/dump.json");
     pub const EVENTS: &str = include_str!("../../../tests/zwave/captured/events.json");
     pub const ERRORS: &str = include_str!("../../../tests/zwave/captured/errors.json");
+    pub const RESULTS: &str = include_str!("../../../tests/zwave/captured/results.json");
 }
 
 /// One of several captured messages, by its name.
@@ -465,13 +578,87 @@ fn a_captured_network() {
     assert_eq!(node::capabilities(front, &codes(), None).closed, None);
 }
 
+/// Whatever is made of a message must not panic.
+fn understand(text: &str) {
+    if let Ok(wire::Head {
+        event: Some(event), ..
+    }) = serde_json::from_str(text)
+    {
+        let _ = meaning(&event);
+    }
+    if let Ok(hello) = serde_json::from_str::<wire::Hello>(text) {
+        let _ = agree(&hello);
+    }
+    let _ = serde_json::from_str::<wire::Answer<wire::UserCode>>(text);
+    let _ = serde_json::from_str::<wire::Answer<wire::OneCredential>>(text);
+    let _ = serde_json::from_str::<wire::Answer<wire::AllCredentials>>(text);
+    let _ = serde_json::from_str::<wire::Answer<wire::OneUser>>(text);
+    let _ = serde_json::from_str::<wire::Answer<wire::Added>>(text);
+    let kinds = serde_json::from_str::<wire::Answer<wire::Capabilities<wire::CredentialCapabilities>>>(text);
+    let codes = kinds.ok().and_then(|answer| answer.result).map(|kinds| {
+        node::codes_of(
+            wire::UserCapabilities { max_users: 7 },
+            &kinds.capabilities,
+            Some("0123#"),
+        )
+    });
+    let dump = serde_json::from_str::<wire::Answer<wire::Listening>>(text);
+    let nodes = dump.ok().and_then(|answer| answer.result);
+    for node in nodes.map(|listening| listening.state.nodes).unwrap_or_default() {
+        let _ = (node::is_lock(&node), node::name(&node, None));
+        let _ = node::capabilities(&node, &codes.unwrap_or_default(), Some(&rules_of_node_5()));
+    }
+}
+
+#[test]
+fn damaged_messages_do_no_harm() {
+    let rounds = match std::env::var_os("LOCKBRIDGE_FULL") {
+        Some(_) => 20_000,
+        None => 200,
+    };
+    let mut rng = SmallRng::seed_from_u64(6);
+    let each = |all: &str| -> Vec<String> {
+        let all: BTreeMap<String, Value> = serde_json::from_str(all).unwrap();
+        all.values().map(Value::to_string).collect()
+    };
+    let mut messages = vec![captured::HELLO.to_owned(), captured::DUMP.to_owned()];
+    for all in [captured::EVENTS, captured::ERRORS, captured::RESULTS] {
+        messages.extend(each(all));
+    }
+    for message in messages {
+        for _ in 0..rounds {
+            let mut bytes = message.clone().into_bytes();
+            for _ in 0..rng.random_range(1..6) {
+                let at = rng.random_range(0..bytes.len());
+                match rng.random_range(0..4) {
+                    0 => bytes[at] = rng.random_range(b' '..=b'~'),
+                    1 => bytes[at] = b"0123456789\"{}[],:-"[rng.random_range(0..18)],
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, rng.random_range(b'0'..=b'9')),
+                }
+            }
+            understand(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_only_a_newer_server_knows_says_so() {
+    let codes = Codes {
+        old_server: true,
+        ..Codes::default()
+    };
+    let lock = node::capabilities(&node(&raw()), &codes, None);
+    assert_eq!(lock.closed, Some(Closed::OldServer));
+}
+
 #[test]
 fn captured_errors_are_laid_at_the_right_door() {
     let failed = |name: &str| {
         let answer: wire::Answer<wire::Nothing> =
             serde_json::from_str(&one_of(captured::ERRORS, name)).unwrap();
         assert!(!answer.success);
-        ask::failure(&Unanswered::Error {
+        ask::cause(&Unanswered::Error {
             zwave: answer.zwave_error_code,
             why: answer
                 .zwave_error_message
@@ -479,9 +666,10 @@ fn captured_errors_are_laid_at_the_right_door() {
                 .unwrap_or_default(),
         })
     };
-    assert_eq!(failed("not_acknowledged"), Failed::Silent);
-    assert!(matches!(failed("slot_out_of_range"), Failed::Refused(_)));
-    assert!(matches!(failed("code_too_short"), Failed::Refused(_)));
+    let refused = Cause::Unless(Failed::Refused(Objection::Other));
+    assert_eq!(failed("not_acknowledged"), Cause::Known(Failed::Silent));
+    assert_eq!(failed("slot_out_of_range"), refused);
+    assert_eq!(failed("code_too_short"), refused);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod class {
     pub const USER_CODE: u8 = 0x63;
     pub const CONFIGURATION: u8 = 0x70;
     pub const LOCK: u8 = 0x76;
+    pub const NAMING: u8 = 0x77;
     pub const BATTERY: u8 = 0x80;
     pub const USER_CREDENTIAL: u8 = 0x83;
 }
@@ -93,7 +94,7 @@ pub struct Controller {
     pub home_id: u32,
     #[serde(default)]
     pub own_node_id: Option<u16>,
-    /// 0 ready, else it does not answer, or is jammed.
+    /// 0 ready, 1 it does not answer, 2 jammed.
     #[serde(default)]
     pub status: u8,
 }
@@ -169,6 +170,8 @@ pub struct Seen {
     pub keypad_off: bool,
     pub tampered: bool,
     pub battery_low: bool,
+    /// What it is called.
+    pub named: bool,
     /// A code that is there shows no digits.
     pub masked: bool,
     /// Configuration parameter 16: on some locks how many digits every code has.
@@ -193,6 +196,7 @@ impl Seen {
             (class::NOTIFICATION, "Power Management") if key == "Battery maintenance status" => {
                 self.battery_low = matches!(value.value.number(), Some(10 | 11));
             }
+            (class::NAMING, "name" | "location") => self.named = true,
             (class::USER_CODE, "userCode") => self.masked |= value.value.is_mask(),
             (class::CONFIGURATION, "16") => {
                 self.parameter_16 = value.value.number().and_then(|n| n.try_into().ok());
@@ -517,15 +521,27 @@ pub struct UserCodeReport {
     pub user_code: Digits,
 }
 
-/// What stands in a slot: digits, or something that shows none.
+/// What stands in a slot.
 #[derive(Clone, Default)]
-pub struct Digits(pub Option<Pin>);
+pub enum Digits {
+    /// These.
+    Shown(Pin),
+    /// A mask, or nothing.
+    #[default]
+    Hidden,
+    /// Something else, such as letters, or the bytes of a card.
+    Other,
+}
 
 impl<'de> Deserialize<'de> for Digits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digits, D::Error> {
-        Ok(match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => Digits(Pin::parse(&text)),
-            _ => Digits(None),
+        // Neither a text nor nothing, it is a buffer.
+        let held = Option::<Scalar<'de>>::deserialize(deserializer)?;
+        Ok(match held {
+            None => Digits::Hidden,
+            Some(Scalar::Text(text)) if text.is_empty() || is_mask(&text) => Digits::Hidden,
+            Some(Scalar::Text(text)) => Pin::parse(&text).map_or(Digits::Other, Digits::Shown),
+            Some(_) => Digits::Other,
         })
     }
 }
@@ -568,6 +584,8 @@ pub struct OneUser {
 pub struct User {
     #[serde(default)]
     pub user_name: Option<String>,
+    #[serde(default)]
+    pub active: bool,
 }
 
 /// How a change of a credential came out: 0 is done.
@@ -595,10 +613,18 @@ pub struct Supported {
     pub supported: bool,
 }
 
-/// What a node takes for codes.
+/// What a node takes, of users or of codes.
 #[derive(Deserialize)]
-pub struct Capabilities {
-    pub capabilities: CredentialCapabilities,
+pub struct Capabilities<T> {
+    pub capabilities: T,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserCapabilities {
+    /// 0 where it does not say.
+    #[serde(default)]
+    pub max_users: u16,
 }
 
 #[derive(Deserialize)]

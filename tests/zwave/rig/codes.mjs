@@ -186,7 +186,7 @@ export class Credentials extends Table {
     return rows
   }
 
-  put(slot, code) {
+  put(slot, code, status = Status.Enabled) {
     const by = { modifierType: Modifier.Locally, modifierNodeId: 0 }
     const held = this.node.state.get(`UserCredential_cred_${UserCredentialType.PINCode}_${slot}`)
     const userId = held?.userId ?? slot
@@ -201,6 +201,7 @@ export class Credentials extends Table {
         ...by,
       })
     }
+    this.node.state.get(`UserCredential_user_${userId}`).active = status !== Status.Disabled
     this.node.state.set(`UserCredential_cred_${UserCredentialType.PINCode}_${slot}`, {
       userId,
       credentialData: Buffer.from(code, 'latin1'),

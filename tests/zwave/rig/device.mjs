@@ -89,6 +89,10 @@ export class Device {
   strike(kinds) {
     const { fault } = this
     if (!kinds.includes(fault.kind)) return undefined
+    if (fault.skip > 0) {
+      fault.skip--
+      return undefined
+    }
     if (fault.count !== undefined && --fault.count === 0) this.fault = { kind: 'none' }
     return fault
   }
@@ -108,6 +112,7 @@ export class Device {
   unheard(frame) {
     if (frame.type !== MockZWaveFrameType.Request) return undefined
     const dead = this.strike(['dead'])
+    if (dead) this.#counts.unheard = (this.#counts.unheard ?? 0) + 1
     return dead && pass(dead.ms, createMockZWaveAckFrame({ ack: false }))
   }
 

@@ -39,7 +39,7 @@ const EVENT = {
 }
 const TAMPER = { cover: 3, wrong_code: 4 }
 
-const RADIO_FAULTS = ['dead', 'mute', 'slow', 'late', 'duplicate']
+const RADIO_FAULTS = ['dead', 'stalled', 'mute', 'slow', 'late', 'duplicate']
 const CLEAR_FAULTS = ['refuse', 'ignore']
 const SET_FAULTS = [...CLEAR_FAULTS, 'corrupt', 'drop_after']
 
@@ -85,6 +85,11 @@ export class Lock {
     return this.#device.unheard(frame)
   }
 
+  /** Whether the stick refuses to send to it. */
+  stalls() {
+    return this.#device.strike(['stalled']) !== undefined
+  }
+
   strangers() {
     this.#device.strangers()
   }
@@ -114,18 +119,18 @@ export class Lock {
     this.#device.resetCounts()
   }
 
-  setFault({ kind, count, ms, reads = 1 }) {
+  setFault({ kind, count, skip = 0, ms, reads = 1 }) {
     const known = ['none', ...RADIO_FAULTS, ...SET_FAULTS]
     insist(known.includes(kind), `fault kinds: ${known.join(', ')}`)
     insist(
       count === undefined || (Number.isInteger(count) && count > 0),
       'count: a whole number from 1, or none for ever',
     )
-    this.#device.fault = { kind, count, ms: ms ?? this.#times[kind], reads }
+    this.#device.fault = { kind, count, skip, ms: ms ?? this.#times[kind], reads }
   }
 
   /** Someone changes a code at the lock itself. */
-  async changeCode({ op, slot, code, notify = true }) {
+  async changeCode({ op, slot, code, status, notify = true }) {
     insist(this.#codes, 'this node has no codes')
     const held = this.#codes.holds(slot)
     insist(Number.isInteger(slot) && slot > 0 && slot <= this.#kind.codes.slots, 'slot: a slot of this lock')
@@ -138,7 +143,9 @@ export class Lock {
         'code: a length this lock takes',
       )
       insist(!this.#codes.duplicate(slot, code), 'code: another slot has it')
-      this.#codes.put(slot, code)
+      const statuses = [undefined, UserIDStatus.Enabled, UserIDStatus.Disabled]
+      insist(statuses.includes(status), 'status: 1 enabled, 2 disabled')
+      this.#codes.put(slot, code, status)
     }
     this.#fading.delete(slot)
     if (!notify) return

@@ -1,14 +1,51 @@
 // The mocked controller behind a serial port, and the nodes that it reaches.
 
 import { MockController, MockNode } from '@zwave-js/testing'
+import { FunctionType } from '@zwave-js/serial'
+import {
+  GetBackgroundRSSIRequest,
+  GetBackgroundRSSIResponse,
+  SendDataBridgeRequest,
+  SendDataBridgeResponse,
+  SendDataRequest,
+  SendDataResponse,
+} from '@zwave-js/serial/serialapi'
+import { getDefaultSupportedFunctionTypes } from '@zwave-js/testing'
 import { createDefaultMockControllerBehaviors } from 'zwave-js/Testing'
 import { PATIENCE } from './device.mjs'
 import { Lock } from './lock.mjs'
 import { capabilities, network } from './nodes.mjs'
 
+// What the stick says by itself: how loud the air is, and that it cannot send to a node that holds it up.
+const byTheStick = async (controller, locks, message) => {
+  if (message instanceof GetBackgroundRSSIRequest) {
+    await controller.sendMessageToHost(new GetBackgroundRSSIResponse({ rssiChannel0: -95, rssiChannel1: -97 }))
+    return true
+  }
+  const Response =
+    message instanceof SendDataRequest
+      ? SendDataResponse
+      : message instanceof SendDataBridgeRequest
+        ? SendDataBridgeResponse
+        : undefined
+  if (!Response || !locks.get(message.getNodeId())?.stalls()) return false
+  const refusal = new Response({ wasSent: false })
+  // Not every kind of it writes down its own word.
+  refusal.payload = Uint8Array.of(0)
+  await controller.sendMessageToHost(refusal)
+  return true
+}
+
 /** Puts the nodes on the air; answers them by id. */
 export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTimeout }) => {
-  const controller = await MockController.create({ mockPort: serial, homeId, ownNodeId: 1, securityKeys })
+  const supportedFunctionTypes = [...getDefaultSupportedFunctionTypes(), FunctionType.GetBackgroundRSSI]
+  const controller = await MockController.create({
+    mockPort: serial,
+    homeId,
+    ownNodeId: 1,
+    securityKeys,
+    capabilities: { supportedFunctionTypes },
+  })
   controller.defineBehavior(...createDefaultMockControllerBehaviors())
   const expectHostACK = controller.expectHostACK.bind(controller)
   controller.expectHostACK = (_, why) => expectHostACK(PATIENCE, why)
@@ -26,6 +63,7 @@ export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTime
     controller.addNode(node)
     locks.set(id, new Lock(node, kind, air))
   }
+  controller.defineBehavior({ onHostMessage: (_, message) => byTheStick(controller, locks, message) })
   const sendToNode = controller.sendToNode.bind(controller)
   controller.sendToNode = (node, frame) => locks.get(node.id).unheard(frame) ?? sendToNode(node, frame)
   // What the last driver left half done is none of the next one's business.

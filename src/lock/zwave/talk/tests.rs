@@ -55,7 +55,7 @@ impl Script {
     }
 }
 
-impl Node for Script {
+impl Commands for Script {
     async fn look(&self, slot: Slot) -> Result<Held, Failed> {
         self.held(Asked::Look(slot.0))
     }
@@ -131,6 +131,8 @@ const EMPTY: Line = Line::Held(Ok(Held::Empty));
 const HIDDEN: Line = Line::Held(Ok(Held::Hidden));
 const YES: Line = Line::Said(Ok(Said::Yes));
 const NO: Line = Line::Said(Ok(Said::No(Objection::Other)));
+const UNKNOWN: Line = Line::Said(Ok(Said::Unknown));
+const FOREIGN: Line = Line::Held(Ok(Held::Foreign));
 const NOWHERE: Line = Line::Slots(Vec::new());
 
 /// What comes of a step when the lock answers so, and what it was asked. The script is used up.
@@ -160,31 +162,46 @@ async fn a_slot_is_looked_at_before_and_after_a_write_whatever_was_said_of_it() 
     assert_eq!(found(&put(&[]), lie).await, Finding::Denied);
     let other = vec![EMPTY, NOWHERE, YES, holds("1174")];
     assert_eq!(found(&put(&[]), other).await, Finding::Denied);
-    let small = Capabilities {
-        reserved: [Slot(1), Slot(2)].into(),
-        capacity: 2,
-        ..lock()
-    };
-    for (there, objection) in [("1234", Objection::Other), ("4711", Objection::Duplicate)] {
-        let refused = vec![EMPTY, NOWHERE, NO, EMPTY, holds(there)];
-        let (finding, _) = talk(&small, &put(&[]), refused).await;
-        assert_eq!(finding, Finding::Refused(objection), "the reason is looked for");
-    }
+    let refused = vec![EMPTY, NOWHERE, NO, EMPTY];
+    let no = Finding::Refused(Objection::Other);
+    assert_eq!(found(&put(&[]), refused).await, no);
     let there = vec![EMPTY, NOWHERE, NO, holds("4711")];
     assert_eq!(found(&put(&[]), there).await, Finding::Proven(How::ReadBack));
 }
 
 #[tokio::test]
-async fn a_code_that_is_switched_off_is_no_proof() {
+async fn what_nobody_knows_is_looked_at_once_more() {
+    use Asked::{Look, Remembered, Write};
+    let proven = Finding::Proven(How::ReadBack);
+    // It is stored, and shown only some seconds later.
+    let late = vec![EMPTY, NOWHERE, UNKNOWN, EMPTY, holds("4711")];
+    let (finding, asked) = talk(&lock(), &put(&[]), late).await;
+    assert_eq!(finding, proven);
+    assert_eq!(asked, [Look(3), Remembered, Write(3, false), Look(3), Look(3)]);
+    let at_once = vec![EMPTY, NOWHERE, UNKNOWN, holds("4711")];
+    assert_eq!(found(&put(&[]), at_once).await, proven);
+    let never = vec![EMPTY, NOWHERE, UNKNOWN, EMPTY, EMPTY];
+    let no = Finding::Refused(Objection::Other);
+    assert_eq!(found(&put(&[]), never).await, no);
+    let gone = vec![holds("4711"), UNKNOWN, holds("4711"), EMPTY];
+    assert_eq!(found(&remove(&["4711"]), gone).await, proven);
+    let kept = vec![holds("4711"), UNKNOWN, holds("4711"), holds("4711")];
+    assert_eq!(found(&remove(&["4711"]), kept).await, no);
+}
+
+#[tokio::test]
+async fn a_code_that_is_switched_off_is_no_proof_and_is_written_anew() {
+    use Asked::{Erase, Look, Remembered, Write};
     let off = Line::Held(Ok(Held::Digits {
         pin: pin("4711"),
         enabled: false,
     }));
-    let lines = vec![off.clone(), NOWHERE, YES, holds("4711")];
-    assert_eq!(
-        found(&put(&["4711"]), lines).await,
-        Finding::Proven(How::ReadBack)
-    );
+    // The driver would keep it switched off: it goes first.
+    let lines = vec![off.clone(), YES, EMPTY, NOWHERE, YES, holds("4711")];
+    let (finding, asked) = talk(&lock(), &put(&["4711"]), lines).await;
+    assert_eq!(finding, Finding::Proven(How::ReadBack));
+    let expected = [Look(3), Erase(3), Look(3), Remembered, Write(3, false), Look(3)];
+    assert_eq!(asked, expected);
     let lines = vec![EMPTY, NOWHERE, YES, off.clone()];
     assert_eq!(found(&put(&[]), lines).await, Finding::Denied);
     let mut one = lock();
@@ -213,6 +230,21 @@ async fn somebody_elses_code_is_neither_overwritten_nor_shared_nor_erased() {
     let gone = Finding::Proven(How::ReadBack);
     assert_eq!(found(&remove(&["4711"]), vec![holds("9999")]).await, gone);
     assert_eq!(found(&remove(&[]), vec![HIDDEN]).await, gone);
+    // Letters, or somebody else's user.
+    assert_eq!(found(&put(&["4711"]), vec![FOREIGN]).await, taken);
+    assert_eq!(found(&remove(&["4711"]), vec![FOREIGN]).await, gone);
+    let mut one = lock();
+    one.capacity = 1;
+    let script = Script {
+        lines: Mutex::new(vec![FOREIGN].into()),
+        asked: Mutex::default(),
+    };
+    let mut read = Talk::new(&script, &one);
+    let Finding::Table(table) = read.carry_out(&Step::Read).await else {
+        panic!("it was read")
+    };
+    assert_eq!((table.len(), &table[0].pin), (1, &None));
+    assert!(!read.masked, "one code of letters hides no digits of the others");
 }
 
 #[tokio::test]
@@ -226,9 +258,17 @@ async fn a_lock_without_digits_is_emptied_and_seen_empty_before_it_is_written() 
     // It is not written while the old code may still be there.
     let kept = vec![HIDDEN, YES, HIDDEN];
     assert_eq!(found(&put(&["1234"]), kept).await, Finding::Denied);
-    let refused = vec![HIDDEN, YES, EMPTY, NOWHERE, NO, HIDDEN, HIDDEN];
-    let no = Finding::Refused(Objection::Other);
-    assert_eq!(found(&put(&["1234"]), refused).await, no);
+    // Seen empty, it can hold nothing but ours, whatever was said.
+    for said in [YES, NO, UNKNOWN] {
+        let acknowledged = Finding::Proven(How::Acknowledged);
+        let over = vec![HIDDEN, YES, EMPTY, NOWHERE, said.clone(), HIDDEN];
+        assert_eq!(found(&put(&["1234"]), over).await, acknowledged);
+        let first = vec![EMPTY, NOWHERE, said, HIDDEN];
+        assert_eq!(found(&put(&[]), first).await, acknowledged);
+    }
+    // It hides what it showed before: it may be the old one.
+    let hides = vec![holds("1234"), NOWHERE, YES, HIDDEN];
+    assert_eq!(found(&put(&["1234"]), hides).await, Finding::Denied);
 }
 
 #[tokio::test]
@@ -251,16 +291,32 @@ async fn silence_and_a_missing_radio_are_told_apart() {
 
 #[tokio::test]
 async fn a_lock_that_may_not_have_it_is_sent_no_pin() {
+    let with = |closed| Capabilities {
+        closed: Some(closed),
+        read_back: ReadBack::None,
+        ..lock()
+    };
     for (closed, expected) in [
         (Closed::Unsecured, Finding::Refused(Objection::Unsecured)),
         (Closed::NoCodes, Finding::Refused(Objection::Other)),
-        (Closed::NotInterviewed, Finding::Unanswered),
+        (Closed::NotInterviewed, Finding::Untried),
     ] {
-        let lock = Capabilities {
-            closed: Some(closed),
-            ..lock()
-        };
-        assert_eq!(talk(&lock, &put(&[]), Vec::new()).await, (expected, Vec::new()));
+        let asked = talk(&with(closed), &put(&[]), Vec::new()).await;
+        assert_eq!(asked, (expected, Vec::new()));
+    }
+    // What was ours there before is taken off, and nothing else.
+    let gone = Finding::Proven(How::ReadBack);
+    let unsecured = with(Closed::Unsecured);
+    let ours = vec![holds("4711"), YES, EMPTY];
+    assert_eq!(talk(&unsecured, &remove(&["4711"]), ours).await.0, gone);
+    let theirs = vec![holds("9999")];
+    assert_eq!(talk(&unsecured, &remove(&["4711"]), theirs).await.0, gone);
+    let unknown = with(Closed::NotInterviewed);
+    for step in [remove(&["4711"]), Step::Read] {
+        assert_eq!(
+            talk(&unknown, &step, Vec::new()).await,
+            (Finding::Untried, Vec::new())
+        );
     }
     let lock = Capabilities {
         reserved: [Slot(3)].into(),
