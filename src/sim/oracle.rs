@@ -813,15 +813,16 @@ impl Oracle {
         for (lock, door) in &self.doors {
             let held: BTreeSet<Pin> = table(*lock).into_iter().filter_map(|entry| entry.pin).collect();
             let mut promised = door.foreign.clone();
-            // What may be there early, and what a caller changed that went away before it was answered.
+            // What may be there early, what begins or ends just now, and what a caller changed that went away
+            // before it was answered.
             let mut open = BTreeSet::new();
             for stay in self.stays.values().filter(|s| s.lock == *lock && !s.deleted) {
                 if stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving {
                     open.insert(stay.pin.clone());
                     open.extend(stay.asked_pin.clone());
-                } else if stay.window.holds(now.wall) {
+                } else if stay.window.holds(now.wall) && stay.window.start() + GRACE <= now.wall {
                     promised.insert(stay.pin.clone());
-                } else if now.wall < stay.window.start() {
+                } else if now.wall < stay.window.end() + GRACE {
                     open.insert(stay.pin.clone());
                 }
             }

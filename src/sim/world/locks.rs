@@ -154,6 +154,7 @@ impl World {
         let Some(open) = self.calls.remove(&call) else {
             return;
         };
+        self.heap.remove(&open.deadline);
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
@@ -184,7 +185,7 @@ impl World {
         }
         let silent = findings.contains(&Finding::Unanswered);
         if silent && !self.locks[lock].reachable(self.now) {
-            self.count("lock out of reach".to_owned());
+            self.count("lock out of reach");
         }
         self.oracle.hung_up(open.exchange.device, silent, self.now);
         let took = Duration::from_millis(self.now.0 - open.began.0);
