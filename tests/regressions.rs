@@ -124,3 +124,28 @@ fn denials_follow_refusals_in_the_back_off() {
     assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
     assert!(report.struck["lock says yes and does nothing"] > 0);
 }
+
+/// A code that its lock did not keep three times in a row was tried at the lock's next check, however soon that came.
+#[test]
+fn a_check_that_comes_soon_does_not_cut_the_back_off_short() {
+    // Read back at minute 5 or 6, the lock is checked twelve hours later.
+    let stay = Item::Create {
+        job: 2,
+        at: at(720),
+        locks: vec![0],
+        window: Some((minutes(0), minutes(600))),
+        unshared: Unshared::Throw,
+    };
+    let fault = Item::Fault {
+        lock: 0,
+        at: at(600),
+        kind: FaultKind::NoStore,
+        lasts: minutes(180),
+    };
+    let mut plan = one_guest(4, (0, 1200), fault, before_call(1));
+    plan.items.push(stay);
+    plan.crashes.clear();
+    let report = World::new(plan, true).run();
+    assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
+    assert!(report.struck["lock says yes and does nothing"] > 2);
+}

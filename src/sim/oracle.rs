@@ -232,7 +232,7 @@ impl Oracle {
     pub fn may_know(&self, code: CodeId, now: Mono) -> Option<Mono> {
         let door = self.doors.get(&self.stays.get(&code)?.lock)?;
         Some(match self.down || door.deaf > 0 {
-            true => now + GRACE,
+            true => next_round(now) + GRACE,
             false => now.max(door.heard_since + LONGEST_SILENCE + GRACE),
         })
     }
@@ -479,7 +479,7 @@ impl Oracle {
                 continue;
             };
             if self.down || door.troubled > 0 {
-                self.edges.insert((now.mono + GRACE, code));
+                self.edges.insert((next_round(now.mono), code));
                 continue;
             }
             let fair = door.clean_since + GRACE;
@@ -855,6 +855,12 @@ impl Oracle {
     pub fn answered(&self) -> &BTreeMap<u32, Answer> {
         &self.answers
     }
+}
+
+/// When what cannot be judged yet is looked at again: all of it at once, since trouble lasts for days.
+fn next_round(now: Mono) -> Mono {
+    let round = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+    Mono((now.0 / round + 1) * round)
 }
 
 /// True time, as the judge sees it.

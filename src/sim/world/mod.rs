@@ -579,7 +579,6 @@ impl World {
         match what {
             What::Boot => self.boot(),
             What::Wake(number) => {
-                self.wake = None;
                 if self.gateway.is_some() {
                     self.tell(Event::Timer, "timer", number);
                 }
@@ -660,15 +659,20 @@ impl World {
             let verdict = self.clock().violation("I11", "the core panicked".into());
             return self.note_verdict(Err(verdict));
         }
-        if let Some(wake) = self.wake.take() {
-            self.heap.remove(&wake);
-        }
+        self.forget_wake();
         let life = self.life;
         for effect in effects {
             if life != self.life {
                 break;
             }
             self.carry_out(effect);
+        }
+    }
+
+    /// The gateway has a new timer, or none.
+    fn forget_wake(&mut self) {
+        if let Some(wake) = self.wake.take() {
+            self.heap.remove(&wake);
         }
     }
 
@@ -789,6 +793,7 @@ impl World {
             Effect::Changed(_) => {}
             Effect::Export => {}
             Effect::WakeAt(at) => {
+                self.forget_wake();
                 let at = at.max(self.now);
                 self.push(at, What::Wake(self.pushed + 1));
                 self.wake = Some((at, self.pushed));
