@@ -175,6 +175,12 @@ impl Oracle {
         self.freed(lock);
     }
 
+    /// Whether somebody was at a lock since.
+    pub fn was_handled(&self, lock: DeviceId, since: Mono) -> bool {
+        let handled = self.doors.get(&lock).and_then(|door| door.handled);
+        handled.is_some_and(|at| since <= at)
+    }
+
     /// A code that is not ours was taken off a lock by somebody.
     pub fn foreign_gone(&mut self, lock: DeviceId, pin: &Pin) {
         if let Some(door) = self.doors.get_mut(&lock) {
