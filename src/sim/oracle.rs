@@ -101,6 +101,8 @@ struct Door {
     calls: std::collections::VecDeque<Mono>,
     /// When somebody last changed its codes by hand.
     handled: Option<Mono>,
+    /// PINs that it was asked to take without an answer.
+    claimed: BTreeSet<Pin>,
 }
 
 /// A code that its lock refused or did not keep, so often in a row, and when last.
@@ -149,6 +151,7 @@ impl Oracle {
             silent: false,
             calls: std::collections::VecDeque::new(),
             handled: None,
+            claimed: BTreeSet::new(),
         };
         self.doors.insert(lock, door);
     }
@@ -528,15 +531,24 @@ impl Oracle {
         Ok(())
     }
 
+    /// A lock was asked to take a PIN and did not answer: what stands there with it may be ours from now on.
+    pub fn asked_in_vain(&mut self, lock: DeviceId, pin: Pin) {
+        if let Some(door) = self.doors.get_mut(&lock) {
+            door.claimed.insert(pin);
+        }
+    }
+
     /// Judges a lock's table after it changed.
-    pub fn judge_table(&self, lock: DeviceId, table: &[Entry], now: Clock) -> Result<(), Violation> {
-        let Some(door) = self.doors.get(&lock) else {
+    pub fn judge_table(&mut self, lock: DeviceId, table: &[Entry], now: Clock) -> Result<(), Violation> {
+        let Some(door) = self.doors.get_mut(&lock) else {
             return Ok(());
         };
-        for pin in &door.foreign {
-            if !table.iter().any(|entry| entry.pin.as_ref() == Some(pin)) {
-                return Err(now.violation("I6", format!("a code that is not ours is gone from lock {lock}")));
-            }
+        let is_there = |pin: &Pin| table.iter().any(|entry| entry.pin.as_ref() == Some(pin));
+        // Nobody could tell whose it was.
+        door.foreign
+            .retain(|pin| is_there(pin) || !door.claimed.contains(pin));
+        if !door.foreign.iter().all(is_there) {
+            return Err(now.violation("I6", format!("a code that is not ours is gone from lock {lock}")));
         }
         for entry in table {
             let Some(pin) = entry.pin.as_ref().filter(|pin| !door.foreign.contains(*pin)) else {
@@ -826,7 +838,10 @@ impl Oracle {
                 if stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving {
                     open.insert(stay.pin.clone());
                     open.extend(stay.asked_pin.clone());
-                } else if stay.window.holds(now.wall) && stay.window.start() + GRACE <= now.wall {
+                } else if stay.window.holds(now.wall)
+                    && stay.window.start() + GRACE <= now.wall
+                    && stay.window.holds(now.wall + GRACE)
+                {
                     promised.insert(stay.pin.clone());
                 } else if now.wall < stay.window.end() + GRACE {
                     open.insert(stay.pin.clone());

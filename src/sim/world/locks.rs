@@ -168,6 +168,10 @@ impl World {
         findings.resize(open.exchange.steps.len(), Finding::Untried);
         let mut claimed = Vec::new();
         for (step, finding) in open.exchange.steps.iter().zip(&findings) {
+            if let (Step::Put { content, .. }, Finding::Unanswered) = (step, finding) {
+                self.oracle
+                    .asked_in_vain(open.exchange.device, content.pin.clone());
+            }
             if let Some((code, generation)) = step.code() {
                 // Another slot is tried at once.
                 let elsewhere = Finding::Refused(Objection::SlotTaken);
