@@ -518,7 +518,8 @@ impl Oracle {
             }
             let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
-            let open = !stay.deleted && stay.window.holds(now.wall);
+            // By a clock that is slightly ahead its end has come.
+            let open = !stay.deleted && stay.window.holds(now.wall) && stay.window.holds(now.wall + SEEN);
             if over && ours(&stay.pin) && !self.has_heir(code, stay) {
                 let seen = format!("code {code} is still on lock {}", stay.lock);
                 return Err(now.violation(blame("I5"), seen));
