@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockbridge::lock::sim::FaultKind;
 use lockbridge::model::{Mono, Unshared};
-use lockbridge::sim::{Item, LockKind, LockPlan, Plan, Stage, StepName, World};
+use lockbridge::sim::{Hand, Item, LockKind, LockPlan, Plan, Stage, StepName, World};
 
 fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -123,4 +123,56 @@ fn denials_follow_refusals_in_the_back_off() {
     let report = World::new(plan, true).run();
     assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
     assert!(report.struck["lock says yes and does nothing"] > 0);
+}
+
+/// A code that its lock did not keep three times in a row was tried at the lock's next check, however soon that came.
+#[test]
+fn a_check_that_comes_soon_does_not_cut_the_back_off_short() {
+    // Read back at minute 5 or 6, the lock is checked twelve hours later.
+    let stay = Item::Create {
+        job: 2,
+        at: at(720),
+        locks: vec![0],
+        window: Some((minutes(0), minutes(600))),
+        unshared: Unshared::Throw,
+    };
+    let fault = Item::Fault {
+        lock: 0,
+        at: at(600),
+        kind: FaultKind::NoStore,
+        lasts: minutes(180),
+    };
+    let mut plan = one_guest(4, (0, 1200), fault, before_call(1));
+    plan.items.push(stay);
+    plan.crashes.clear();
+    let report = World::new(plan, true).run();
+    assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
+    assert!(report.struck["lock says yes and does nothing"] > 2);
+}
+
+/// A slot with somebody else's code was tried again an hour later, and no other one before, if the lock had been
+/// silent and then refused to be read.
+#[test]
+fn a_slot_that_is_taken_is_left_for_another_at_once() {
+    let silent = Item::Away {
+        lock: 0,
+        from: at(60),
+        until: at(130),
+    };
+    let mut plan = one_guest(70, (10, 1000), silent, before_call(1));
+    plan.items.push(Item::Hand {
+        lock: 0,
+        at: at(50),
+        deed: Hand::Add,
+    });
+    plan.items.push(Item::Fault {
+        lock: 0,
+        at: at(129),
+        kind: FaultKind::NoRead,
+        lasts: minutes(160),
+    });
+    plan.crashes.clear();
+    let report = World::new(plan, true).run();
+    assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
+    assert!(report.struck["lock refuses to be read"] > 5);
 }

@@ -101,6 +101,8 @@ struct Door {
     calls: std::collections::VecDeque<Mono>,
     /// When somebody last changed its codes by hand.
     handled: Option<Mono>,
+    /// PINs that it was asked to take without an answer.
+    claimed: BTreeSet<Pin>,
 }
 
 /// A code that its lock refused or did not keep, so often in a row, and when last.
@@ -149,6 +151,7 @@ impl Oracle {
             silent: false,
             calls: std::collections::VecDeque::new(),
             handled: None,
+            claimed: BTreeSet::new(),
         };
         self.doors.insert(lock, door);
     }
@@ -173,6 +176,12 @@ impl Oracle {
             door.handled = Some(now);
         }
         self.freed(lock);
+    }
+
+    /// Whether somebody was at a lock since.
+    pub fn was_handled(&self, lock: DeviceId, since: Mono) -> bool {
+        let handled = self.doors.get(&lock).and_then(|door| door.handled);
+        handled.is_some_and(|at| since <= at)
     }
 
     /// A code that is not ours was taken off a lock by somebody.
@@ -232,7 +241,7 @@ impl Oracle {
     pub fn may_know(&self, code: CodeId, now: Mono) -> Option<Mono> {
         let door = self.doors.get(&self.stays.get(&code)?.lock)?;
         Some(match self.down || door.deaf > 0 {
-            true => now + GRACE,
+            true => next_round(now) + GRACE,
             false => now.max(door.heard_since + LONGEST_SILENCE + GRACE),
         })
     }
@@ -479,7 +488,7 @@ impl Oracle {
                 continue;
             };
             if self.down || door.troubled > 0 {
-                self.edges.insert((now.mono + GRACE, code));
+                self.edges.insert((next_round(now.mono), code));
                 continue;
             }
             let fair = door.clean_since + GRACE;
@@ -509,7 +518,8 @@ impl Oracle {
             }
             let there = holds(stay.lock, &stay.pin);
             let over = stay.deleted || stay.window.end() <= now.wall;
-            let open = !stay.deleted && stay.window.holds(now.wall);
+            // By a clock that is slightly ahead its end has come.
+            let open = !stay.deleted && stay.window.holds(now.wall) && stay.window.holds(now.wall + SEEN);
             if over && ours(&stay.pin) && !self.has_heir(code, stay) {
                 let seen = format!("code {code} is still on lock {}", stay.lock);
                 return Err(now.violation(blame("I5"), seen));
@@ -522,15 +532,24 @@ impl Oracle {
         Ok(())
     }
 
+    /// A lock was asked to take a PIN and did not answer: what stands there with it may be ours from now on.
+    pub fn asked_in_vain(&mut self, lock: DeviceId, pin: Pin) {
+        if let Some(door) = self.doors.get_mut(&lock) {
+            door.claimed.insert(pin);
+        }
+    }
+
     /// Judges a lock's table after it changed.
-    pub fn judge_table(&self, lock: DeviceId, table: &[Entry], now: Clock) -> Result<(), Violation> {
-        let Some(door) = self.doors.get(&lock) else {
+    pub fn judge_table(&mut self, lock: DeviceId, table: &[Entry], now: Clock) -> Result<(), Violation> {
+        let Some(door) = self.doors.get_mut(&lock) else {
             return Ok(());
         };
-        for pin in &door.foreign {
-            if !table.iter().any(|entry| entry.pin.as_ref() == Some(pin)) {
-                return Err(now.violation("I6", format!("a code that is not ours is gone from lock {lock}")));
-            }
+        let is_there = |pin: &Pin| table.iter().any(|entry| entry.pin.as_ref() == Some(pin));
+        // Nobody could tell whose it was.
+        door.foreign
+            .retain(|pin| is_there(pin) || !door.claimed.contains(pin));
+        if !door.foreign.iter().all(is_there) {
+            return Err(now.violation("I6", format!("a code that is not ours is gone from lock {lock}")));
         }
         for entry in table {
             let Some(pin) = entry.pin.as_ref().filter(|pin| !door.foreign.contains(*pin)) else {
@@ -813,15 +832,19 @@ impl Oracle {
         for (lock, door) in &self.doors {
             let held: BTreeSet<Pin> = table(*lock).into_iter().filter_map(|entry| entry.pin).collect();
             let mut promised = door.foreign.clone();
-            // What may be there early, and what a caller changed that went away before it was answered.
+            // What may be there early, what begins or ends just now, and what a caller changed that went away
+            // before it was answered.
             let mut open = BTreeSet::new();
             for stay in self.stays.values().filter(|s| s.lock == *lock && !s.deleted) {
                 if stay.asked.is_some() || stay.asked_pin.is_some() || stay.leaving {
                     open.insert(stay.pin.clone());
                     open.extend(stay.asked_pin.clone());
-                } else if stay.window.holds(now.wall) {
+                } else if stay.window.holds(now.wall)
+                    && stay.window.start() + GRACE <= now.wall
+                    && stay.window.holds(now.wall + GRACE)
+                {
                     promised.insert(stay.pin.clone());
-                } else if now.wall < stay.window.start() {
+                } else if now.wall < stay.window.end() + GRACE {
                     open.insert(stay.pin.clone());
                 }
             }
@@ -854,6 +877,12 @@ impl Oracle {
     pub fn answered(&self) -> &BTreeMap<u32, Answer> {
         &self.answers
     }
+}
+
+/// When what cannot be judged yet is looked at again: all of it at once, since trouble lasts for days.
+fn next_round(now: Mono) -> Mono {
+    let round = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+    Mono((now.0 / round + 1) * round)
 }
 
 /// True time, as the judge sees it.

@@ -108,17 +108,18 @@ impl Code {
     }
 
     /// The lock denied the code, or dropped it: the code waits, and after the third time until the
-    /// next check of the lock.
+    /// next check of the lock too.
     pub fn wait_after_denial(&mut self, now: Now, next_check: Mono) {
         let Some(row) = &mut self.row else { return };
         // Refusals that came before count too.
         row.refusals = self.record.denied.max(row.refusals + 1);
+        let waited = now.mono + schedule::refusal_wait(row.refusals);
         if self.record.denied >= DENIALS {
             row.reason = Waiting::NotKept;
-            self.next_try = Some(next_check);
+            self.next_try = Some(waited.max(next_check));
         } else {
             row.reason = Waiting::Denied;
-            self.next_try = Some(now.mono + schedule::refusal_wait(row.refusals));
+            self.next_try = Some(waited);
         }
         self.note_next_try(now);
     }

@@ -163,7 +163,7 @@ impl Device {
             if objection.leaves_nothing() && !stale.contains(&content.pin) {
                 code.sent.retain(|pin| *pin != content.pin);
             }
-            if first && *objection == Objection::SlotTaken {
+            if *objection == Objection::SlotTaken {
                 code.not_there = code.record.slot;
             }
         }

@@ -62,10 +62,10 @@ impl World {
         if !known || self.gateway.is_none() {
             return;
         }
-        self.count("job delivered again".to_owned());
+        self.count("job delivered again");
         self.ask(job, verb, request.clone());
         if recorded && self.gateway.is_some() {
-            self.count("job id used for another request".to_owned());
+            self.count("job id used for another request");
             let ask = self.asked(job, verb, request, [0xff; 32]);
             self.tokens.remove(&ask.token);
             self.borrowed.insert(ask.token);
@@ -332,7 +332,9 @@ impl World {
         });
         if let Answer::Refused(refusal) = answer {
             *self.report.refused.entry(refusal.reason.word()).or_default() += 1;
-            if refusal.reason == Reason::NoSpace {
+            // An answer that is told once more is as old as the first.
+            let is_first = !self.oracle.answered().contains_key(&job);
+            if refusal.reason == Reason::NoSpace && is_first {
                 let verdict = self.judge_no_space(job, item.as_ref());
                 self.note_verdict(verdict);
             }

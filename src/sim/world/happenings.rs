@@ -13,7 +13,7 @@ impl World {
     pub(super) fn begin(&mut self, index: usize) {
         let item = self.plan.items[index].clone();
         if let Some(kind) = item.kind().filter(|_| !is_counted_when_it_strikes(&item)) {
-            self.count(kind.to_owned());
+            self.count(kind);
         }
         match item {
             Item::Away { lock, .. } => {
@@ -69,7 +69,7 @@ impl World {
             }
             Item::BadSync { .. } => self.bad_sync = true,
             Item::Cut { until, .. } if self.gateway.is_some() => {
-                self.count("power cut for a while".to_owned());
+                self.count("power cut for a while");
                 self.fall_until(Fall::Power, Some(until));
             }
             Item::Cut { .. }
@@ -134,8 +134,8 @@ impl World {
                 if self.plan.locks[lock].capacity.is_some() {
                     return;
                 }
-                // A far slot where a lock shows no digits and may have left us without an answer: in one
-                // that we claimed it then cannot tell ours from others'.
+                // A far slot where a lock shows no digits and may have left us without an answer, or have lost
+                // a code of ours to somebody: in one that we claimed it then cannot tell ours from others'.
                 let slot = (masked && self.is_doubtful(lock)).then_some(Slot(28));
                 let Some(code) = typed else { return };
                 let change = ByHand::Add {
@@ -179,7 +179,7 @@ impl World {
             return;
         }
         if let Some(kind) = self.plan.items[index].kind() {
-            self.count(kind.to_owned());
+            self.count(kind);
         }
         self.note(32, lock as u64, 0, |_| {
             format!("somebody is at lock {lock}: {deed:?}")
@@ -196,10 +196,17 @@ impl World {
         }
     }
 
-    /// Whether a lock may be left with a claim of ours that we never heard about.
+    /// Whether a lock may be left with a claim of ours that we never heard about, or without a code that we
+    /// believe to be there.
     fn is_doubtful(&self, lock: usize) -> bool {
         let troubled = self.plan.items.iter().any(|item| match item {
-            Item::Away { lock: other, .. } | Item::Fault { lock: other, .. } => *other == lock,
+            Item::Away { lock: other, .. }
+            | Item::Fault { lock: other, .. }
+            | Item::Hand {
+                lock: other,
+                deed: Hand::Take(_),
+                ..
+            } => *other == lock,
             Item::BadSync { .. } | Item::Cut { .. } => true,
             _ => false,
         });

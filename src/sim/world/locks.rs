@@ -154,6 +154,7 @@ impl World {
         let Some(open) = self.calls.remove(&call) else {
             return;
         };
+        self.heap.remove(&open.deadline);
         let Some(lock) = self.index(open.exchange.device) else {
             return;
         };
@@ -167,6 +168,10 @@ impl World {
         findings.resize(open.exchange.steps.len(), Finding::Untried);
         let mut claimed = Vec::new();
         for (step, finding) in open.exchange.steps.iter().zip(&findings) {
+            if let (Step::Put { content, .. }, Finding::Unanswered) = (step, finding) {
+                self.oracle
+                    .asked_in_vain(open.exchange.device, content.pin.clone());
+            }
             if let Some((code, generation)) = step.code() {
                 // Another slot is tried at once.
                 let elsewhere = Finding::Refused(Objection::SlotTaken);
@@ -184,7 +189,7 @@ impl World {
         }
         let silent = findings.contains(&Finding::Unanswered);
         if silent && !self.locks[lock].reachable(self.now) {
-            self.count("lock out of reach".to_owned());
+            self.count("lock out of reach");
         }
         self.oracle.hung_up(open.exchange.device, silent, self.now);
         let took = Duration::from_millis(self.now.0 - open.began.0);
@@ -194,7 +199,10 @@ impl World {
             &format!("done {lock}"),
             nth,
         );
-        // What is claimed right after a write is claimed of this write.
+        // What is claimed right after a write is claimed of this write, unless somebody came in between.
+        if self.oracle.was_handled(open.exchange.device, open.began) {
+            claimed.clear();
+        }
         for code in claimed {
             let verdict = self.judge_word(code);
             self.note_verdict(verdict);

@@ -116,6 +116,8 @@ enum Fall {
 struct Call {
     exchange: Exchange,
     began: Mono,
+    /// Its deadline's place in the heap.
+    deadline: (Mono, u64),
     findings: Vec<Finding>,
 }
 
@@ -130,7 +132,8 @@ pub struct World {
     /// Starts of the machine, and the last of them; `None` while it has no power.
     machine: (u64, Option<Mono>),
     gateway: Option<Gateway>,
-    wake: (Mono, u64),
+    /// Where its timer stands in the heap.
+    wake: Option<(Mono, u64)>,
     disk: MemoryStore,
     /// What the gateway's clocks show.
     shown: Shown,
@@ -197,7 +200,7 @@ impl World {
             life: 0,
             machine: (0, None),
             gateway: None,
-            wake: (Mono(u64::MAX), 0),
+            wake: None,
             disk: MemoryStore::new(),
             shown: Shown::default(),
             card_busy_until: Mono(0),
@@ -449,14 +452,17 @@ impl World {
                 0 => (Fall::Kill, "killed"),
                 _ => (Fall::Power, "power cut"),
             };
-            self.count(format!("{word} at {stage:?}"));
+            self.count(&format!("{word} at {stage:?}"));
             self.fall(fall);
         }
         !struck
     }
 
-    fn count(&mut self, what: String) {
-        *self.report.struck.entry(what).or_default() += 1;
+    fn count(&mut self, what: &str) {
+        match self.report.struck.get_mut(what) {
+            Some(times) => *times += 1,
+            None => drop(self.report.struck.insert(what.to_owned(), 1)),
+        }
     }
 
     fn fall(&mut self, fall: Fall) {
@@ -573,7 +579,7 @@ impl World {
         match what {
             What::Boot => self.boot(),
             What::Wake(number) => {
-                if self.wake.1 == number && self.gateway.is_some() {
+                if self.gateway.is_some() {
                     self.tell(Event::Timer, "timer", number);
                 }
             }
@@ -583,7 +589,7 @@ impl World {
                 }
                 if self.bad_sync {
                     // The gateway ends, and is started again on what the card kept.
-                    self.count("card fails a sync".into());
+                    self.count("card fails a sync");
                     return self.fall(Fall::Power);
                 }
                 let _ = self.disk.sync();
@@ -653,13 +659,20 @@ impl World {
             let verdict = self.clock().violation("I11", "the core panicked".into());
             return self.note_verdict(Err(verdict));
         }
-        self.wake = (Mono(u64::MAX), self.pushed + 1);
+        self.forget_wake();
         let life = self.life;
         for effect in effects {
             if life != self.life {
                 break;
             }
             self.carry_out(effect);
+        }
+    }
+
+    /// The gateway has a new timer, or none.
+    fn forget_wake(&mut self) {
+        if let Some(wake) = self.wake.take() {
+            self.heap.remove(&wake);
         }
     }
 
@@ -764,12 +777,14 @@ impl World {
                 let mut rng = stream(self.plan.seed, "latency", call.0 ^ self.life << 40);
                 let latency = Duration::from_millis(rng.random_range(50..600));
                 self.locks[lock].take_time(latency);
-                self.push(self.now + exchange.deadline, What::Deadline(self.life, call));
+                let until = self.now + exchange.deadline;
+                self.push(until, What::Deadline(self.life, call));
                 self.calls.insert(
                     call,
                     Call {
                         exchange,
                         began: self.now,
+                        deadline: (until, self.pushed),
                         findings: Vec::new(),
                     },
                 );
@@ -778,8 +793,10 @@ impl World {
             Effect::Changed(_) => {}
             Effect::Export => {}
             Effect::WakeAt(at) => {
-                self.push(at.max(self.now), What::Wake(self.pushed + 1));
-                self.wake = (at, self.pushed);
+                self.forget_wake();
+                let at = at.max(self.now);
+                self.push(at, What::Wake(self.pushed + 1));
+                self.wake = Some((at, self.pushed));
             }
         }
     }

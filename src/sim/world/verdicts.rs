@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::World;
 use crate::gateway::Phase;
-use crate::gateway::view::{AttemptView, JobMemberView, Progress, Status};
+use crate::gateway::view::{AttemptView, JobMemberView, MemberReceipt, Progress, Status};
 use crate::model::{CodeId, DeviceId, NativeWindow, Pin};
 use crate::sim::oracle::Violation;
 use crate::store::{Store, Tree};
@@ -108,7 +108,8 @@ impl World {
         Ok(())
     }
 
-    /// At the end every job is done whose codes are due or over.
+    /// At the end every job is done whose codes are due or over, but one for which somebody else's code leaves no
+    /// room: a lock that shows no digits says so only when it is asked to take the same.
     pub(super) fn judge_jobs(&self) -> Result<(), Violation> {
         let Some((gateway, now)) = self.gateway() else {
             return Ok(());
@@ -118,7 +119,12 @@ impl World {
                 continue;
             };
             let ahead = |m: &JobMemberView| m.now.as_ref().is_some_and(|r| now.wall < r.code.window.start());
-            if view.phase == Phase::Accepted && !view.members.iter().any(ahead) {
+            let taken = |m: &JobMemberView| {
+                let theirs = |r: &MemberReceipt| self.oracle.is_foreign(m.device, &r.code.pin);
+                m.now.as_ref().is_some_and(theirs)
+            };
+            let may_wait = |m: &JobMemberView| ahead(m) || taken(m);
+            if view.phase == Phase::Accepted && !view.members.iter().any(may_wait) {
                 let seen = format!("job {job} is never done");
                 return Err(Violation {
                     invariant: "I4",
