@@ -27,7 +27,6 @@ use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 #[path = "mqtt/broker.rs"]
-#[allow(dead_code, reason = "shared with the tests of a whole gateway")]
 mod broker;
 mod common;
 #[path = "zwave/net.rs"]

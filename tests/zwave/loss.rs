@@ -16,6 +16,9 @@ fn lost_in_the_middle_of_a_group_of_ten() {
     net.by_hand(12, "add", 1, Some(THEIRS));
     let (_broker, mut listener, mqtt) = broker();
     let mut rig = net.gateway(&DOORS, &[mqtt]);
+    until(&rig, "the stranger's code is known", || {
+        crate::net::device(&rig, &net.id(12))["properties"]["lockbridge"]["unmanaged_codes"] == 1
+    });
     let rounds = if crate::full() { 8 } else { 1 };
     let mut pins = vec![THEIRS.to_owned()];
     for round in 0..rounds {
