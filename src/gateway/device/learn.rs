@@ -351,7 +351,12 @@ impl Device {
         let slot = code.record.slot.filter(|_| !pins.is_empty())?;
         table.iter().find(|e| {
             let here = self.capabilities().addressing == Addressing::GivenByLock || e.slot == slot;
-            here && e.pin.as_ref().is_none_or(|pin| pins.contains(pin))
+            let ours = match &e.pin {
+                Some(pin) => pins.contains(pin),
+                // Where others show their digits, this is a place that somebody else has.
+                None => self.capabilities().read_back == ReadBack::Masked,
+            };
+            here && ours
         })
     }
 
