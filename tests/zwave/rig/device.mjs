@@ -116,6 +116,11 @@ export class Device {
     return dead && pass(dead.ms, createMockZWaveAckFrame({ ack: false }))
   }
 
+  /** Done when all that the node was about to do or to say is done. */
+  async quiet() {
+    for (let turn; turn !== this.#turn; await turn) turn = this.#turn
+  }
+
   /** The driver is gone, or another is there: what was agreed is void, what was under way is off. */
   strangers() {
     this.#inStep = false

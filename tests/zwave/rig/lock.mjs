@@ -101,6 +101,11 @@ export class Lock {
     return this.#codes.list()
   }
 
+  /** Done when it has said all that it was about to say. */
+  quiet() {
+    return this.#device.quiet()
+  }
+
   state() {
     const mode = this.#node.state.get('DoorLock_currentMode')
     return {

@@ -1,6 +1,6 @@
 // The mocked controller behind a serial port, and the nodes that it reaches.
 
-import { MockController, MockNode } from '@zwave-js/testing'
+import { MockController, MockNode, MockZWaveFrameType } from '@zwave-js/testing'
 import { FunctionType } from '@zwave-js/serial'
 import {
   GetBackgroundRSSIRequest,
@@ -36,7 +36,7 @@ const byTheStick = async (controller, locks, message) => {
   return true
 }
 
-/** Puts the nodes on the air; answers them by id. */
+/** Puts the nodes on the air; answers them by id, and to whom frames were sent so far, in their order. */
 export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTimeout }) => {
   const supportedFunctionTypes = [...getDefaultSupportedFunctionTypes(), FunctionType.GetBackgroundRSSI]
   const controller = await MockController.create({
@@ -64,13 +64,17 @@ export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTime
     locks.set(id, new Lock(node, kind, air))
   }
   controller.defineBehavior({ onHostMessage: (_, message) => byTheStick(controller, locks, message) })
+  const sent = []
   const sendToNode = controller.sendToNode.bind(controller)
-  controller.sendToNode = (node, frame) => locks.get(node.id).unheard(frame) ?? sendToNode(node, frame)
+  controller.sendToNode = (node, frame) => {
+    if (frame.type === MockZWaveFrameType.Request) sent.push(node.id)
+    return locks.get(node.id).unheard(frame) ?? sendToNode(node, frame)
+  }
   // What the last driver left half done is none of the next one's business.
   serial.onChange = () => {
     controller.state.clear()
     for (const ack of controller.expectedHostACKs.splice(0)) ack.resolve()
     for (const lock of locks.values()) lock.strangers()
   }
-  return locks
+  return { locks, sent }
 }

@@ -51,7 +51,7 @@ const server = new Server({
 if (!options['no-server']) await server.start(false)
 // The mocks take as long to load as the driver does, so they load beside it.
 const { mesh } = await import('./mesh.mjs')
-const locks = await mesh({
+const { locks, sent } = await mesh({
   serial,
   homeId: HOME_ID,
   securityKeys: Object.fromEntries(
@@ -71,9 +71,10 @@ const CALLS = {
   'POST /server/thaw': () => (server.thaw(), status()),
   'POST /stick/unplug': async () => (await serial.unplug(), status()),
   'POST /stick/plug': async () => (await serial.plug(), status()),
+  'GET /air': () => sent,
   'GET /nodes/ID/codes': (_, lock) => lock.codes(),
   'POST /nodes/ID/code': async (body, lock) => (await lock.changeCode(body), lock.codes()),
-  'GET /nodes/ID/state': (_, lock) => lock.state(),
+  'GET /nodes/ID/state': async (_, lock) => (await lock.quiet(), lock.state()),
   'GET /nodes/ID/frames': (_, lock) => lock.frames(),
   'DELETE /nodes/ID/frames': (_, lock) => (lock.resetFrames(), lock.frames()),
   'POST /nodes/ID/fault': (body, lock) => (lock.setFault(body), lock.state()),
