@@ -1,10 +1,11 @@
-//! What is done with bytes from the air, one function per target. A property that does not hold panics.
+//! What is done with bytes from the air, or from a server, one function per target. A property that does not hold panics.
 //!
 //! The tests run the same functions with a stable toolchain over mutated pieces of the corpus.
 
 use lockbridge::lock::nuki::frame::{self, Joiner};
 use lockbridge::lock::nuki::message::{Answer, Command};
 use lockbridge::lock::nuki::{Applicant, Model, Pairing, SecurityPin, SharedKey, Turn, beacon};
+use lockbridge::lock::zwave;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -18,11 +19,12 @@ pub const KEY: [u8; 32] = [
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("nuki_usdio", usdio),
     ("nuki_gdio", gdio),
     ("nuki_message", message),
     ("nuki_beacon", advertisement),
+    ("zwave_server", server),
 ];
 
 /// Sealed frames, as they come: the first byte says how long the indications are.
@@ -100,4 +102,9 @@ pub fn advertisement(data: &[u8]) {
         return;
     };
     let _ = beacon(u16::from_le_bytes(*company), data);
+}
+
+/// A message of the server of Z-Wave JS: its first words, an answer, or an event.
+pub fn server(data: &[u8]) {
+    zwave::understand(&String::from_utf8_lossy(data));
 }

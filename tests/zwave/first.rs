@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::net::{Net, all_are, book, codes, device, nobody_was_silent, until};
+use crate::net::{
+    Net, all_are, book, broker, codes, device, log_hides, nobody_was_silent, topics_hide, until,
+};
 
 const EARLY: u16 = 4;
 const LATE: u16 = 6;
@@ -17,7 +19,8 @@ fn a_lock_that_is_met_late_keeps_its_codes() {
     net.by_hand(LATE, "add", 1, Some(THEIRS));
     net.fault(LATE, "dead");
     net.post("/server/start", &json!({"wait": false}));
-    let rig = net.gateway(&[EARLY], &[]);
+    let (_broker, mut listener, mqtt) = broker();
+    let rig = net.gateway(&[EARLY], &[mqtt]);
     let late = net.id(LATE);
     until(&rig, "it is there", || !device(&rig, &late).is_null());
     let body = json!({"device_ids": [late], "code": PIN});
@@ -32,19 +35,24 @@ fn a_lock_that_is_met_late_keeps_its_codes() {
     until(&rig, "it has its code", || all_are(&rig, &made, "set"));
     assert_eq!(net.pins(LATE), [THEIRS, PIN]);
     assert_eq!(net.frames(LATE, "clear_alls"), 0);
+    log_hides(&rig, &[THEIRS, PIN]);
+    topics_hide(&rig, &mut listener, &[THEIRS, PIN]);
 }
 
-/// I4: a lock that takes seconds for each slot is slow, and not silent. The long form takes longer than a minute and
+/// I4: a lock that takes long for each slot is slow, and not silent. The long form takes longer than a minute and
 /// a half for thirty slots.
 #[test]
 fn a_slow_table_is_a_table() {
     let net = Net::start(&["--report-timeout", "10000"]);
     net.by_hand(LATE, "add", 1, Some(THEIRS));
-    let ms = if crate::full() { 3500 } else { 500 };
+    let ms = if crate::full() { 3500 } else { 300 };
     net.fault_with(LATE, &json!({"kind": "slow", "ms": ms}));
-    let rig = net.gateway(&[EARLY], &[]);
+    let (_broker, mut listener, mqtt) = broker();
+    let rig = net.gateway(&[EARLY], &[mqtt]);
     until(&rig, "its table is known", || {
         device(&rig, &net.id(LATE))["properties"]["lockbridge"]["unmanaged_codes"] == 1
     });
     nobody_was_silent(&rig);
+    log_hides(&rig, &[THEIRS]);
+    topics_hide(&rig, &mut listener, &[THEIRS]);
 }

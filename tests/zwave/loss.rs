@@ -39,7 +39,8 @@ fn lost_in_the_middle_of_a_group_of_ten() {
 #[test]
 fn a_start_without_the_server() {
     let net = Net::start(&[]);
-    let mut rig = net.gateway(&[DOORS[0]], &[]);
+    let (_broker, mut listener, mqtt) = broker();
+    let mut rig = net.gateway(&[DOORS[0]], &[mqtt]);
     let door = [net.id(DOORS[0])];
     let first = codes(&book(&rig, &door, &json!({"code": "71842860"})));
     until(&rig, "it is set", || all_are(&rig, &first, "set"));
@@ -57,8 +58,11 @@ fn a_start_without_the_server() {
     });
     net.post("/server/start", &json!({}));
     until(&rig, "it is set too", || all_are(&rig, &second, "set"));
-    assert_eq!(net.pins(DOORS[0]), ["71842860", "72842860"]);
+    let pins = ["71842860", "72842860"];
+    assert_eq!(net.pins(DOORS[0]), pins);
     nobody_was_blamed(&rig);
+    log_hides(&rig, &pins);
+    topics_hide(&rig, &mut listener, &pins);
 }
 
 type Loss = fn(&Net, &mut Rig);

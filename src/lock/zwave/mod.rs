@@ -15,6 +15,8 @@
 //! It refuses to keep codes, to choose slots, and to know schedules. No frame is ever logged: they hold PINs.
 
 mod ask;
+#[cfg(feature = "sim")]
+mod fuzz;
 mod hear;
 mod link;
 mod node;
@@ -40,6 +42,8 @@ use link::{Connected, Kept, Line, Trouble, Unanswered};
 use node::{COMMAND_WITHIN, Codes, Parts, Scheme};
 use talk::Talk;
 
+#[cfg(feature = "sim")]
+pub use fuzz::understand;
 pub use link::{Address, Tls};
 pub use node::{Rules, Which, device_id};
 
