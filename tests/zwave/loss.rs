@@ -56,7 +56,7 @@ fn a_start_without_the_server() {
         let door = crate::net::device(&rig, &door[0]);
         door["properties"]["lockbridge"]["waiting"] == "radio_away"
     });
-    net.post("/server/start", &json!({}));
+    net.post("/server/start", &json!({"wait": false}));
     until(&rig, "it is set too", || all_are(&rig, &second, "set"));
     let pins = ["71842860", "72842860"];
     assert_eq!(net.pins(DOORS[0]), pins);
@@ -79,7 +79,7 @@ fn server_killed(net: &Net, rig: &mut Rig) {
     until(rig, "the server is missed", || {
         away(rig, net) == "hub_disconnected"
     });
-    net.post("/server/start", &json!({}));
+    net.post("/server/start", &json!({"wait": false}));
 }
 
 fn stick_pulled(net: &Net, rig: &mut Rig) {
