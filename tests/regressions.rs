@@ -170,3 +170,16 @@ fn a_slot_that_is_taken_is_left_for_another_at_once() {
     assert_eq!(report.violation, None, "{}", report.trace.join("\n"));
     assert!(report.struck["lock refuses to be read"] > 5);
 }
+
+/// Weeks that went red on the way to fifty thousand: of two bugs, which have their own tests above, and of a judge
+/// that did not know what may befall a lock.
+#[test]
+fn weeks_that_were_red_once_come_right() {
+    let seeds = [
+        2918, 2927, 5515, 7313, 10_631, 11_577, 11_985, 25_059, 25_078, 28_155, 30_757, 33_604,
+    ];
+    for seed in seeds {
+        let report = World::new(Plan::usual_week(seed), true).run();
+        assert_eq!(report.violation, None, "seed {seed}\n{}", report.trace.join("\n"));
+    }
+}

@@ -14,7 +14,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(180);
 /// A silent lock without urgent work is asked so seldom (I12).
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// A gateway knows that a code is over so long after it is; its clock may be off by a second.
-const SEEN: Duration = Duration::from_secs(2);
+pub(super) const SEEN: Duration = Duration::from_secs(2);
 /// Most calls of one lock within an hour: every minute while silent, a burst of work, second looks.
 const CALLS_AN_HOUR: usize = 240;
 /// What was over no longer ago is asked for.
