@@ -1,39 +1,37 @@
-//! The world around one gateway: true time, a disk, and the power that fails; its locks
-//! (`locks.rs`), its callers (`callers.rs`), its broker (`broker.rs`), what befalls them all
-//! (`happenings.rs`), and where the judge is asked for more than one of them (`verdicts.rs`).
+//! The world around one gateway: true time and a heap of what is to happen; the gateway's effects (`effects.rs`),
+//! the power that fails (`power.rs`), its locks (`locks.rs`), its callers (`callers.rs`), its broker
+//! (`broker.rs`), what befalls them all (`happenings.rs`), and where the judge is asked for more than one of them
+//! (`verdicts.rs`).
 
 mod broker;
 mod callers;
+mod effects;
 mod happenings;
 mod locks;
+mod power;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use rand::RngExt;
 use uuid::Uuid;
 
-use crate::gateway::{Answer, DeviceSpec, Effect, Event, Gateway, Token};
+use crate::gateway::{Answer, Event, Gateway, Token};
 use crate::lock::sim::{SimLock, Spell};
 use crate::model::{
-    AttemptId, Boot, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now,
-    Outcome, RadioId, Reading, Settings, Step, Timestamp,
+    AttemptId, CallId, CodeId, DeviceId, Exchange, Finding, GroupKey, JobId, Limits, Mono, Now, Outcome,
+    RadioId, Reading, Settings, Timestamp,
 };
 use crate::sim::oracle::{Clock, Oracle, Violation};
-use crate::sim::plan::{Item, Plan, Stage, StepName, fault_word, stream};
-use crate::store::{MemoryStore, SealKey, Store, Ticket, Tree, Vault};
-use broker::{Broker, by_broker};
-use verdicts::code_in;
+use crate::sim::plan::{Item, Plan, Stage, StepName, fault_word};
+use crate::store::{MemoryStore, Store, Ticket};
+use broker::Broker;
+use power::Fall;
 
 /// Wall time at the start of every run: 2027-01-04T00:00:00Z.
 const START: Timestamp = Timestamp(1_799_020_800_000);
 /// Quiet at the end, in which everything must come right: longer than the check of a lock.
 pub const QUIET: Duration = Duration::from_secs(2 * 86_400);
-
-/// Where a clock without a battery begins when the machine starts.
-const YEARS_BACK_MS: i64 = -3 * 365 * 86_400_000;
 
 /// Low enough that a busy week meets them.
 fn limits() -> Limits {
@@ -43,9 +41,6 @@ fn limits() -> Limits {
         ..Limits::default()
     }
 }
-
-/// So long after a stall of the card, exchanges may be those that were chosen before it.
-const AFTER_A_STALL: Duration = Duration::from_secs(30);
 
 /// What the gateway says is held against the locks this often.
 const WORDS_EVERY: Duration = Duration::from_secs(3600);
@@ -102,15 +97,6 @@ struct Shown {
     /// And the machine was started meanwhile: how far time is proven is coarse, and what is late then is no
     /// fault.
     coarse: bool,
-}
-
-/// How a gateway ends that nobody asked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fall {
-    /// With the machine.
-    Power,
-    /// Alone: what it wrote, the system still has, and the machine's clock runs on.
-    Kill,
 }
 
 struct Call {
@@ -355,11 +341,6 @@ impl World {
         self.booked.get(&job).and_then(|(key, _)| key.as_ref())
     }
 
-    /// Cuts the power now; it comes back seconds later.
-    pub fn cut_power(&mut self) {
-        self.fall(Fall::Power);
-    }
-
     /// What was broken so far.
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
@@ -435,144 +416,11 @@ impl World {
         }
     }
 
-    /// Counts a step by its name; `false` if the power is cut right before it.
-    fn step(&mut self, stage: Stage, whom: u32) -> bool {
-        let nth = self.counts.entry((stage, whom)).or_default();
-        *nth += 1;
-        let name = StepName {
-            stage,
-            whom,
-            nth: *nth,
-        };
-        let struck = self.plan.crashes.contains(&name);
-        self.report.steps.push(name);
-        if struck {
-            let mut rng = stream(self.plan.seed, "fall", self.life);
-            let (fall, word) = match rng.random_range(0..3) {
-                0 => (Fall::Kill, "killed"),
-                _ => (Fall::Power, "power cut"),
-            };
-            self.count(&format!("{word} at {stage:?}"));
-            self.fall(fall);
-        }
-        !struck
-    }
-
     fn count(&mut self, what: &str) {
         match self.report.struck.get_mut(what) {
             Some(times) => *times += 1,
             None => drop(self.report.struck.insert(what.to_owned(), 1)),
         }
-    }
-
-    fn fall(&mut self, fall: Fall) {
-        self.fall_until(fall, None);
-    }
-
-    /// The gateway falls, and starts again then, or soon.
-    fn fall_until(&mut self, fall: Fall, back: Option<Mono>) {
-        let under_way = std::mem::take(&mut self.calls).into_iter();
-        self.late
-            .extend(under_way.map(|(call, open)| ((self.life, call), open)));
-        self.life += 1;
-        self.report.crashes += 1;
-        let mut rng = stream(self.plan.seed, "crash", self.life);
-        let kept = match fall {
-            Fall::Power => rng.random_range(0..=self.disk.unsynced()),
-            Fall::Kill => self.disk.unsynced(),
-        };
-        self.disk.crash(kept);
-        self.gateway = None;
-        self.tokens.clear();
-        self.borrowed.clear();
-        self.synced = Ticket(0);
-        self.bad_sync = false;
-        self.oracle.power(false, self.now);
-        self.note(1, self.life, kept as u64, |_| match fall {
-            Fall::Power => "the power fails".to_owned(),
-            Fall::Kill => "the gateway is killed".to_owned(),
-        });
-        let soon = match fall {
-            Fall::Power => {
-                self.machine.1 = None;
-                rng.random_range(2_000..60_000)
-            }
-            Fall::Kill => rng.random_range(100..5_000),
-        };
-        let soon = self.now + Duration::from_millis(soon);
-        self.push(back.unwrap_or(soon), What::Boot);
-        let verdict = self.judge_disk();
-        self.note_verdict(verdict);
-    }
-
-    fn boot(&mut self) {
-        let machine_since = self.machine.1.unwrap_or(self.now);
-        if self.machine.1.is_none() {
-            self.machine = (self.machine.0 + 1, Some(self.now));
-            if self.shown.alone {
-                self.shown.off_ms = YEARS_BACK_MS;
-                if !std::mem::replace(&mut self.shown.coarse, true) {
-                    self.ids
-                        .iter()
-                        .for_each(|lock| self.oracle.trouble(*lock, false, self.now));
-                }
-            }
-        }
-        let key = SealKey::new([7; SealKey::BYTES]);
-        let mut prefix = [0; 16];
-        prefix[..8].copy_from_slice(&self.life.to_be_bytes());
-        let devices = (0..self.locks.len())
-            .filter(|i| !self.left_out.contains(i))
-            .map(|i| DeviceSpec {
-                device: self.ids[i],
-                name: format!("lock {i}"),
-                driver: "sim".into(),
-                radio: radio(self.plan.locks[i].radio),
-                capabilities: self.locks[i].capabilities().clone(),
-                simulated: true,
-            })
-            .collect();
-        let radios = self
-            .plan
-            .links
-            .iter()
-            .enumerate()
-            .map(|(i, links)| (radio(i), *links))
-            .collect();
-        let opened = Vault::open(&mut self.disk, &key, prefix).and_then(|(vault, content)| {
-            Gateway::boot(
-                vault,
-                content,
-                devices,
-                radios,
-                self.settings.clone(),
-                Boot {
-                    id: Uuid::from_u128(self.machine.0.into()),
-                    up: self.now.0 - machine_since.0,
-                    at: self.now,
-                },
-                self.reading(),
-            )
-        });
-        match opened {
-            Ok((gateway, _)) => self.gateway = Some(gateway),
-            Err(fail) => {
-                let seen = format!("the store cannot be opened: {fail}");
-                self.note_verdict(Err(Violation {
-                    invariant: "I1",
-                    at: self.now,
-                    seen,
-                }));
-                return;
-            }
-        }
-        self.oracle.power(true, self.now);
-        self.note(2, self.life, 0, |_| "the gateway starts".to_owned());
-        self.tell(Event::Timer, "start", self.life);
-        if self.full {
-            self.tell(Event::StorageLow(true), "full", self.life);
-        }
-        self.call_courier();
     }
 
     fn happen(&mut self, what: What) {
@@ -643,161 +491,6 @@ impl World {
         {
             self.judge_at = edge.max(self.now);
             self.push(self.judge_at, What::Judge);
-        }
-    }
-
-    /// Hands an event to the gateway and carries its effects out.
-    fn tell(&mut self, event: Event, who: &str, nth: u64) {
-        let mut effects = Vec::new();
-        let reading = self.reading();
-        let mut rng = stream(self.plan.seed, who, nth);
-        let Some(gateway) = &mut self.gateway else { return };
-        let handled = catch_unwind(AssertUnwindSafe(|| {
-            gateway.handle(reading, event, &mut rng, &mut effects);
-        }));
-        if handled.is_err() {
-            let verdict = self.clock().violation("I11", "the core panicked".into());
-            return self.note_verdict(Err(verdict));
-        }
-        self.forget_wake();
-        let life = self.life;
-        for effect in effects {
-            if life != self.life {
-                break;
-            }
-            self.carry_out(effect);
-        }
-    }
-
-    /// The gateway has a new timer, or none.
-    fn forget_wake(&mut self) {
-        if let Some(wake) = self.wake.take() {
-            self.heap.remove(&wake);
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Commit(ticket, batch) => {
-                if !self.step(Stage::Commit, 0) {
-                    return;
-                }
-                if let Some(job) = self.asking {
-                    let codes = &mut self.recorded.entry(job).or_default().1;
-                    let put = batch.iter().filter(|(tree, key, value)| {
-                        *tree == Tree::Codes && key.ends_with(&[0; 4]) && value.is_some()
-                    });
-                    // A turn may write others' records in the same batch.
-                    let new = put.filter_map(|(_, key, _)| code_in(key));
-                    codes.extend(new.filter(|code| self.born.insert(*code)));
-                }
-                if let Err(fail) = self.disk.commit(&batch) {
-                    let seen = format!("a batch was refused: {fail}");
-                    self.note_verdict(Err(Violation {
-                        invariant: "I10",
-                        at: self.now,
-                        seen,
-                    }));
-                }
-                let mut rng = stream(self.plan.seed, "sync", ticket.0 ^ self.life << 40);
-                // Cards stall now and then while they tidy up.
-                let latency = match rng.random_range(0..2_000) {
-                    0 => 20_000,
-                    _ => rng.random_range(2..40),
-                };
-                self.card_busy_until = self
-                    .card_busy_until
-                    .max(self.now + Duration::from_millis(latency));
-                if latency == 20_000 {
-                    self.stalled_until = self.card_busy_until;
-                }
-                self.push(self.card_busy_until, What::Synced(self.life, ticket));
-            }
-            Effect::Reply {
-                token,
-                answer,
-                job: id,
-            } => {
-                if self.borrowed.remove(&token) {
-                    let verdict = self.judge_borrowed(&answer);
-                    return self.note_verdict(verdict);
-                }
-                let Some(job) = self.tokens.remove(&token) else {
-                    return;
-                };
-                if self.step(Stage::Reply, job) && !by_broker(job) {
-                    self.hear(job, &answer);
-                    self.job_ids.insert(job, id.clone());
-                    self.tell(Event::Answered(id), "answered", u64::from(job));
-                }
-            }
-            Effect::Drive(exchange) => {
-                let Some(lock) = self.index(exchange.device) else {
-                    return;
-                };
-                if !self.step(Stage::Drive, lock as u32) {
-                    return;
-                }
-                if let Some(outcome) = exchange.missed(self.now) {
-                    self.push(self.now, What::Missed(self.life, exchange.call, outcome));
-                    return;
-                }
-                if self.left_out.contains(&lock) {
-                    let seen = format!("lock {lock} is asked, which is none of this gateway");
-                    let verdict = self.clock().violation("I6", seen);
-                    return self.note_verdict(Err(verdict));
-                }
-                self.report.calls += 1;
-                let sets = exchange.steps.iter().any(|step| matches!(step, Step::Put { .. }));
-                let rids = exchange
-                    .steps
-                    .iter()
-                    .any(|step| matches!(step, Step::Remove { .. }));
-                // What was decided before the card stalled is carried out after it.
-                if sets && !rids && self.stalled_until + AFTER_A_STALL < self.now {
-                    let verdict = self
-                        .oracle
-                        .judge_order(exchange.device, self.clock(), |lock, pin| self.holds(lock, pin));
-                    self.note_verdict(verdict);
-                }
-                let verdict = self.oracle.called(exchange.device, self.clock());
-                self.note_verdict(verdict);
-                for step in &exchange.steps {
-                    let Some((code, generation)) = step.code() else {
-                        continue;
-                    };
-                    let sets = matches!(step, Step::Put { .. });
-                    let verdict = self.oracle.tries(code, generation, sets, self.clock());
-                    self.note_verdict(verdict);
-                }
-                self.note(14, lock as u64, exchange.steps.len() as u64, |_| {
-                    format!("lock {lock} is asked {} things", exchange.steps.len())
-                });
-                let call = exchange.call;
-                let mut rng = stream(self.plan.seed, "latency", call.0 ^ self.life << 40);
-                let latency = Duration::from_millis(rng.random_range(50..600));
-                self.locks[lock].take_time(latency);
-                let until = self.now + exchange.deadline;
-                self.push(until, What::Deadline(self.life, call));
-                self.calls.insert(
-                    call,
-                    Call {
-                        exchange,
-                        began: self.now,
-                        deadline: (until, self.pushed),
-                        findings: Vec::new(),
-                    },
-                );
-                self.ask_lock(call, 0);
-            }
-            Effect::Changed(_) => {}
-            Effect::Export => {}
-            Effect::WakeAt(at) => {
-                self.forget_wake();
-                let at = at.max(self.now);
-                self.push(at, What::Wake(self.pushed + 1));
-                self.wake = Some((at, self.pushed));
-            }
         }
     }
 }
