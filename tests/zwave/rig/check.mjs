@@ -301,7 +301,7 @@ describe('one server, all nodes', PATIENCE, () => {
     }
     assert.equal((await client.result('node.ping', { nodeId: 6 })).responded, false)
     await client.event((each) => each.event === 'dead' && each.nodeId === 6, from)
-    assert.deepEqual(await rig.get('/nodes/6/frames'), {})
+    assert.deepEqual(await rig.get('/nodes/6/frames'), { unheard: 7 })
     assert.equal(
       (await rig.get('/nodes/6/state')).fault,
       'none',
@@ -420,7 +420,6 @@ describe('one server, all nodes', PATIENCE, () => {
           value,
         })
       await move(UNSECURED)
-      await updated(client, id, 'boltStatus', 'unlocked', from)
       await notified(client, id, 4, from)
       assert.equal((await rig.get(`/nodes/${id}/state`)).locked, false)
       await move(SECURED)
