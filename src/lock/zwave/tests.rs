@@ -545,7 +545,6 @@ mod captured {
     pub const DUMP: &str = include_str!("../../../tests/zwave/captured/dump.json");
     pub const EVENTS: &str = include_str!("../../../tests/zwave/captured/events.json");
     pub const ERRORS: &str = include_str!("../../../tests/zwave/captured/errors.json");
-    pub const RESULTS: &str = include_str!("../../../tests/zwave/captured/results.json");
 }
 
 /// One of several captured messages, by its name.
