@@ -187,9 +187,7 @@ impl Net {
     pub fn tidy(&self, nodes: &[u16]) {
         for node in nodes {
             self.fault(*node, "none");
-            for (slot, _) in self.table(*node) {
-                self.by_hand(*node, "remove", u16::try_from(slot).unwrap(), None);
-            }
+            self.call("DELETE", &format!("/nodes/{node}/codes"), &Value::Null);
             self.call("DELETE", &format!("/nodes/{node}/frames"), &Value::Null);
         }
     }

@@ -348,8 +348,12 @@ describe('one server, all nodes', PATIENCE, () => {
     await updated(client, 8, 1, '4711', from)
   })
 
-  test('duplicate: each event twice', async () => {
-    for (const id of [2, 6, 8]) {
+  test('duplicate: each event twice, unless the encryption tells that it is the same', async () => {
+    for (const [id, times] of [
+      [2, 1],
+      [6, 1],
+      [8, 2],
+    ]) {
       const from = client.events.length
       await rig.fault(id, 'duplicate', { count: 2 })
       await rig.post(`/nodes/${id}/keypad`, { userId: 9 })
@@ -358,7 +362,7 @@ describe('one server, all nodes', PATIENCE, () => {
       const nines = client.events
         .slice(from)
         .filter((each) => each.nodeId === id && each.args?.parameters?.userId === 9)
-      assert.equal(nines.length, 2, `node ${id}`)
+      assert.equal(nines.length, times, `node ${id}`)
     }
   })
 

@@ -2,6 +2,7 @@
 //
 //   list()          the true table, in order of slots
 //   put, remove     change it by hand
+//   clear()         leaves nothing, as the factory did
 //   changeOf(cc)    'set' or 'clear' if this command changes codes
 //   apply(cc)       does what the command says, by the lock's rules; answers as a mock's behaviour does
 //   refuse(cc)      answers as a lock does that will not
@@ -54,8 +55,13 @@ class Table {
     return this.#keys().map((key) => [key, this.node.state.get(key)])
   }
 
-  restore(snapshot) {
+  /** Forgets every code, and every user, with a code or without. */
+  clear() {
     for (const key of this.#keys()) this.node.state.delete(key)
+  }
+
+  restore(snapshot) {
+    this.clear()
     for (const [key, value] of snapshot) this.node.state.set(key, value)
   }
 

@@ -116,6 +116,11 @@ export class Device {
     return dead && pass(dead.ms, createMockZWaveAckFrame({ ack: false }))
   }
 
+  /** Whether the mesh brings this frame of the node a second time, byte for byte. */
+  echoes(cc) {
+    return !isTransport(cc) && this.strike(['duplicate']) !== undefined
+  }
+
   /** Done when all that the node was about to do or to say is done. */
   async quiet() {
     for (let turn; turn !== this.#turn; await turn) turn = this.#turn
@@ -147,10 +152,6 @@ export class Device {
     const late = this.strike(['slow', 'late'])
     if (late) await pass(late.ms)
     await this.#send(await this.#secured(frame))
-    if (this.strike(['duplicate'])) {
-      const again = encapsulated(frame.payload) ? frame.payload.encapsulated : frame.payload
-      await this.#send(await this.#secured({ ...frame, payload: again }))
-    }
   }
 
   // What a node supports only securely it says only securely; the mock does so for plain answers alone.

@@ -85,6 +85,11 @@ export class Lock {
     return this.#device.unheard(frame)
   }
 
+  /** Whether the mesh brings what it says twice. */
+  echoes(cc) {
+    return this.#device.echoes(cc)
+  }
+
   /** Whether the stick refuses to send to it. */
   stalls() {
     return this.#device.strike(['stalled']) !== undefined
@@ -156,6 +161,13 @@ export class Lock {
     if (!notify) return
     for (const cc of this.#codes.reports(held, this.#codes.holds(slot))) await this.#device.say(cc)
     await this.#tell(op === 'remove' ? EVENT.code_deleted : EVENT.code_added, slot)
+  }
+
+  /** Everything is taken out of the lock by hand, users without a code too. */
+  async clear() {
+    insist(this.#codes, 'this node has no codes')
+    for (const { slot } of this.#codes.list()) await this.changeCode({ op: 'remove', slot })
+    this.#codes.clear()
   }
 
   /** Someone stands at the door. Answers whether it opened or closed. */

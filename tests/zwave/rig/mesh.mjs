@@ -1,5 +1,6 @@
 // The mocked controller behind a serial port, and the nodes that it reaches.
 
+import { setTimeout as pass } from 'node:timers/promises'
 import { MockController, MockNode, MockZWaveFrameType } from '@zwave-js/testing'
 import { FunctionType } from '@zwave-js/serial'
 import {
@@ -15,6 +16,9 @@ import { createDefaultMockControllerBehaviors } from 'zwave-js/Testing'
 import { PATIENCE } from './device.mjs'
 import { Lock } from './lock.mjs'
 import { capabilities, network } from './nodes.mjs'
+
+// What a frame takes that comes a second time, by another way through the mesh; in milliseconds.
+const DETOUR = 20
 
 // What the stick says by itself: how loud the air is, and that it cannot send to a node that holds it up.
 const byTheStick = async (controller, locks, message) => {
@@ -64,6 +68,28 @@ export const mesh = async ({ serial, homeId, securityKeys, moreLocks, reportTime
     locks.set(id, new Lock(node, kind, air))
   }
   controller.defineBehavior({ onHostMessage: (_, message) => byTheStick(controller, locks, message) })
+  const sendMessageToHost = controller.sendMessageToHost.bind(controller)
+  const echoed = async (message, node) => {
+    const serialize = message.serialize.bind(message)
+    let bytes
+    // Written down once, since it is encrypted anew each time.
+    message.serialize = async (context) => (bytes = await serialize(context))
+    await sendMessageToHost(message, node)
+    if (!message.command || !locks.get(node.id).echoes(message.command)) return
+    await pass(DETOUR)
+    await controller.sendToHost(bytes)
+  }
+  // What a node says next comes after the echo.
+  const said = new Map()
+  controller.sendMessageToHost = (message, node) => {
+    if (!node) return sendMessageToHost(message)
+    const done = Promise.resolve(said.get(node.id)).then(() => echoed(message, node))
+    said.set(
+      node.id,
+      done.catch(() => {}),
+    )
+    return done
+  }
   const sent = []
   const sendToNode = controller.sendToNode.bind(controller)
   controller.sendToNode = (node, frame) => {

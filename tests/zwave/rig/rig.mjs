@@ -73,6 +73,7 @@ const CALLS = {
   'POST /stick/plug': async () => (await serial.plug(), status()),
   'GET /air': () => sent,
   'GET /nodes/ID/codes': (_, lock) => lock.codes(),
+  'DELETE /nodes/ID/codes': async (_, lock) => (await lock.clear(), lock.codes()),
   'POST /nodes/ID/code': async (body, lock) => (await lock.changeCode(body), lock.codes()),
   'GET /nodes/ID/state': async (_, lock) => (await lock.quiet(), lock.state()),
   'GET /nodes/ID/frames': (_, lock) => lock.frames(),
