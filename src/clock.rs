@@ -56,6 +56,8 @@ struct State {
     moved_ms: i64,
     /// What `set_trusted` said.
     trusted: Option<bool>,
+    /// What `set_counts` said.
+    counts: bool,
     awake: usize,
     /// By deadline, then by order of arrival.
     sleepers: BTreeMap<(Mono, u64), Sleeper>,
@@ -211,6 +213,18 @@ impl Clock {
     /// Says whether the wall clock is to be trusted, whatever vouches for it.
     pub fn set_trusted(&self, trusted: bool) {
         self.state().trusted = Some(trusted);
+    }
+
+    /// Says whether the core goes by the wall clock as it is.
+    pub fn set_counts(&self, counts: bool) {
+        self.state().counts = counts;
+    }
+
+    /// The wall time while the core goes by it, else `None`: what a lock's own clock may be set to.
+    #[must_use]
+    pub fn certain(&self) -> Option<Timestamp> {
+        let counts = self.state().counts;
+        counts.then(|| self.now().wall)
     }
 
     /// Moves all clocks forward, and wakes the sleepers that fell due, earliest first. Work among

@@ -251,10 +251,10 @@ fn mistakes_are_told_with_place_and_cure() {
             "`password_file` in [mqtt]: /nowhere/x",
         ),
         (
-            after("[ble]\nadapter = \"hci0\""),
-            "lockbridge.toml:4: [ble] is not supported yet",
+            after("[ble]\nadapter = \"hci 0\""),
+            "lockbridge.toml:5: `adapter` in [ble]: is no name",
         ),
-        (after("[ble]\nadapter = \"hci0\""), "[ble] is not supported yet"),
+        (after("[ble]\nlinks = 0"), "`links` in [ble]"),
         (
             after("[clock]\nuntrusted = \"maybe\""),
             "unknown variant `maybe`, expected `hold` or `proceed`",

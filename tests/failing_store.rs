@@ -124,6 +124,7 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         site: Site::new("villa", "gw1"),
         keys: Keys::of(dir.path()),
         locks: BTreeMap::new(),
+        household: None,
         time_is_steered: true,
         storage_low: Box::new(|| false),
         randomness: || Box::new(randomness()),

@@ -9,9 +9,9 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt, OneClock,
-    OneCode, OneDevice, OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneWhy,
-    OneWorkspace, Readiness, Streamed,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt,
+    OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock,
+    OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace, Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -19,8 +19,8 @@ use crate::gateway::Verb;
 pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
-    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, QUEUE, RECEIPT, REPORT_CONSTRAINTS, STREAM,
-    UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
+    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, PAIR, QUEUE, RECEIPT, REPORT_CONSTRAINTS,
+    STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -117,6 +117,16 @@ pub enum Call {
     Export,
     /// What happened since a moment.
     Incident,
+    /// Who is heard over Bluetooth.
+    Scan,
+    /// A lock is to be paired.
+    Pair,
+    /// A paired lock is to be forgotten.
+    Unpair,
+    /// A paired lock is to be tested.
+    Test,
+    /// How far a pairing or test is.
+    Errand,
     /// The OpenAPI document.
     Document,
 }
@@ -136,6 +146,7 @@ const CODES: Needs = Needs::OneOf(&[Scope::Codes]);
 const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 /// Whoever may move a bolt may see what came of it.
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
+const ADMIN: Needs = Needs::OneOf(&[Scope::Admin]);
 const SIMULATE: Needs = Needs::OneOf(&[Scope::Operate, Scope::Admin]);
 
 /// Every endpoint: Seam's, then our own.
@@ -441,7 +452,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/lockbridge/v1/clock/accept",
         methods: &[Post],
         call: Call::AcceptClock,
-        needs: Needs::OneOf(&[Scope::Admin]),
+        needs: ADMIN,
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<OneClock>,
         about: "Vouches for a clock that moved as no clock moves by itself.",
@@ -450,7 +461,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/lockbridge/v1/export",
         methods: &[Post],
         call: Call::Export,
-        needs: Needs::OneOf(&[Scope::Admin]),
+        needs: ADMIN,
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<OneExport>,
         about: "Makes an export now, and says where it lies.",
@@ -459,10 +470,55 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/lockbridge/v1/incident",
         methods: &[Get],
         call: Call::Incident,
-        needs: Needs::OneOf(&[Scope::Admin]),
+        needs: ADMIN,
         parameters: INCIDENT,
         answer: SchemaGenerator::subschema_for::<OneIncident>,
         about: "What happened since a moment, without PINs and names, to be played through once more.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/bluetooth",
+        methods: &[Get],
+        call: Call::Scan,
+        needs: ADMIN,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneBluetooth>,
+        about: "Who is heard over Bluetooth, and whether the radio works.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/bluetooth/pair",
+        methods: &[Post],
+        call: Call::Pair,
+        needs: ADMIN,
+        parameters: PAIR,
+        answer: SchemaGenerator::subschema_for::<OneErrand>,
+        about: "Begins to pair with a lock; over the Unix socket alone.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/bluetooth/unpair",
+        methods: &[Post],
+        call: Call::Unpair,
+        needs: ADMIN,
+        parameters: UNPAIR,
+        answer: SchemaGenerator::subschema_for::<OneUnpaired>,
+        about: "Forgets a paired lock, once it was asked to delete this gateway from its users.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/bluetooth/test",
+        methods: &[Post],
+        call: Call::Test,
+        needs: ADMIN,
+        parameters: &[DEVICE_ID],
+        answer: SchemaGenerator::subschema_for::<OneErrand>,
+        about: "Begins to test a paired lock: a code is added and taken off again.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/bluetooth/errand",
+        methods: &[Get],
+        call: Call::Errand,
+        needs: ADMIN,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneErrand>,
+        about: "How far the pairing or test is that was begun last.",
     },
 ];
 

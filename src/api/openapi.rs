@@ -318,9 +318,14 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice
+            | Call::Scan
+            | Call::Pair
+            | Call::Unpair
+            | Call::Test
+            | Call::Errand
             | Call::Job => true,
         },
-        409 => is_change || matches!(endpoint.call, Call::GenerateCode | Call::Export),
+        409 => is_change || matches!(endpoint.call, Call::GenerateCode | Call::Export | Call::Unpair),
         507 => is_change || endpoint.call == Call::Export,
         _ => true,
     }

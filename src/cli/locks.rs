@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Failure;
+use super::{Failure, randomness};
 use crate::clock::Clock;
 use crate::config::{self, Config, Driver};
-use crate::gateway::DeviceSpec;
+use crate::gateway::{DeviceSpec, Gateway};
+use crate::lock::ble;
+use crate::lock::paired::{self, Household};
 use crate::lock::sim::SimDriver;
 use crate::lock::zwave::{self, Network};
 use crate::lock::{Device, Registry, Report};
@@ -53,6 +55,28 @@ pub(super) fn network(config: &Config, clock: &Clock, report: &Report) -> Option
     })
 }
 
+/// The paired locks, if there is Bluetooth, with what let us in at them before.
+pub(super) fn household(
+    config: &Config,
+    clock: &Clock,
+    report: &Report,
+    gateway: &Gateway,
+) -> Option<Household> {
+    let config::Ble { adapter, links } = config.ble.as_ref()?;
+    let options = ble::Options {
+        adapter: adapter.clone(),
+        links: *links,
+    };
+    Some(Household::open(
+        options,
+        paired::applicant(&config.site, &config.gateway),
+        clock.clone(),
+        Arc::clone(report),
+        || Box::new(randomness()),
+        gateway.credentials(),
+    ))
+}
+
 pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Locks, Failure> {
     let mut locks = Locks {
         registry: Registry::new(),
@@ -83,6 +107,9 @@ pub(super) fn open(config: &Config, clock: &Clock, report: &Report) -> Result<Lo
         locks.specs.push(shell::spec(device.id, word, &open));
         locks.radios.insert(device.radio.clone(), links);
         locks.registry.insert(device.id, open);
+    }
+    if let Some(ble) = &config.ble {
+        locks.radios.insert(paired::radio(), ble.links);
     }
     if config.zwave.is_some() {
         locks.radios.insert(zwave::radio(), ZWAVE_LINKS);

@@ -5,6 +5,7 @@
 //! run.rs     the gateway, put together      client.rs    calls to a running gateway
 //! keys.rs    API keys                       show.rs      its answers as tables
 //! rescue.rs  exports, and the way back      incident.rs  what happened, in a file
+//! bluetooth.rs  locks over Bluetooth
 //! demo/      a stay played through before one's eyes
 //! sim.rs     the core in virtual time (feature `sim` only)
 //! ```
@@ -12,6 +13,7 @@
 //! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
 //! configuration need no running gateway. What a command prints holds no PIN unless it is asked to.
 
+mod bluetooth;
 mod client;
 mod demo;
 mod incident;
@@ -102,6 +104,16 @@ enum Command {
     /// What the gateway does with its clock.
     #[command(subcommand)]
     Clock(OfClock),
+    /// Show who is heard over Bluetooth.
+    Scan(bluetooth::Scan),
+    /// Pair with a lock over Bluetooth.
+    #[command(subcommand)]
+    Pair(bluetooth::Pair),
+    /// Forget a paired lock.
+    Unpair(bluetooth::Unpair),
+    /// See whether a paired lock does as it is asked.
+    #[command(subcommand)]
+    Locks(bluetooth::Locks),
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -228,6 +240,10 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
             Ok(config.describe())
         }
         Command::Keys(command) => keys::carry_out(command, &config()?),
+        Command::Scan(command) => bluetooth::scan(command, &config()?),
+        Command::Pair(command) => bluetooth::pair(command, &config()?),
+        Command::Unpair(command) => bluetooth::unpair(command, &config()?),
+        Command::Locks(command) => bluetooth::locks(command, &config()?),
         Command::Devices => client::with(&config()?, show::devices),
         Command::Codes { device, show_pins } => client::with(&config()?, async |gateway| {
             show::codes(gateway, device.as_deref(), *show_pins).await

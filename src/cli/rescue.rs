@@ -14,7 +14,7 @@ use super::{Failure, client, randomness};
 use crate::api::time;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::restored_row;
+use crate::gateway::{is_credential, restored_row};
 use crate::model::{Timestamp, Voucher};
 use crate::store::{self, Earlier, RecoveryKey, Tree, Unsealed, load_key};
 
@@ -108,12 +108,17 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
     let sealed = fs::read(&command.export)
         .map_err(|error| Failure::other(format!("{}: {error}", command.export.display())))?;
     let Unsealed { head, content } = Unsealed::open(&sealed, &key)?;
+    let credentials = content
+        .keys(Tree::Devices)
+        .filter(|key| is_credential(key))
+        .count();
     let counts = [
         words(Tree::Codes, "access codes", &content),
         words(Tree::Queue, "waiting commands", &content),
         words(Tree::Jobs, "jobs", &content),
         words(Tree::Replies, "waiting answers", &content),
-        words(Tree::Devices, "devices", &content),
+        format!("{} devices", content.count(Tree::Devices) - credentials),
+        format!("{credentials} paired locks"),
         words(Tree::Events, "events", &content),
     ];
     let own_key = load_key(&config.data_dir, config.key_file.as_deref())?;

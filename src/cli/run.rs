@@ -30,6 +30,8 @@ use crate::tls;
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// The store gets this long to close. Both together stay below ten seconds.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+/// Links to locks get this long to end, meanwhile.
+const LAST_LINKS: Duration = Duration::from_secs(4);
 
 /// Runs until it is asked to end, or cannot go on.
 pub(super) fn run(config: Config, verbose: bool) -> Result<(), Failure> {
@@ -97,6 +99,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         clock.boot(),
         clock.reading(),
     )?;
+    let household = locks::household(&config, &clock, &report, &gateway).map(Arc::new);
     if repairs != Default::default() {
         tracing::warn!(?repairs, "the store did not agree with itself, and was repaired");
     }
@@ -110,7 +113,11 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         clock: clock.clone(),
         rng: Box::new(rng),
     })?;
-    // It ends with the program: nothing of it outlives the core.
+    let bluetooth = household.clone().map(|household| {
+        let kept = Arc::clone(&household);
+        let running = shell::keep("bluetooth", clock.clone(), move || Arc::clone(&kept).run());
+        (household, running)
+    });
     let _zwave = zwave.map(|network| {
         shell::keep("zwave", clock, move || {
             let network = Arc::clone(&network);
@@ -130,6 +137,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         site: Site::new(&config.site, &config.gateway),
         keys: Keys::of(&config.data_dir),
         locks: locks.registry,
+        household,
         time_is_steered: config.all_simulated(),
         storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
         randomness: || Box::new(randomness()),
@@ -179,7 +187,17 @@ async fn gateway(config: Config) -> Result<(), Failure> {
             tracing::warn!("some callers kept their connections open until the end");
         }
         core.stop().await;
-        ended = tokio::time::timeout(LAST_WRITES, &mut running).await.ok();
+        // Nobody uses a link any more once the core has ended: locks are left in peace beside it.
+        let links = async {
+            if let Some((household, mut running)) = bluetooth {
+                household.end();
+                if tokio::time::timeout(LAST_LINKS, &mut running).await.is_err() {
+                    tracing::warn!("some links to locks may still stand");
+                }
+            }
+        };
+        let writes = tokio::time::timeout(LAST_WRITES, &mut running);
+        ended = tokio::join!(writes, links).0.ok();
     }
     api.save();
     match ended {

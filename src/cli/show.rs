@@ -205,7 +205,7 @@ async fn all_devices(gateway: &Gateway) -> Result<Vec<Value>, Failure> {
 }
 
 /// The device of an id or a name; all if none is named.
-async fn some_devices(gateway: &Gateway, named: Option<&str>) -> Result<Vec<Value>, Failure> {
+pub(super) async fn some_devices(gateway: &Gateway, named: Option<&str>) -> Result<Vec<Value>, Failure> {
     let mut devices = all_devices(gateway).await?;
     if let Some(named) = named {
         devices.retain(|device| device["device_id"] == named || device["display_name"] == named);
@@ -218,7 +218,7 @@ async fn some_devices(gateway: &Gateway, named: Option<&str>) -> Result<Vec<Valu
     Ok(devices)
 }
 
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
@@ -231,7 +231,7 @@ fn pin(code: &Value, show: bool) -> String {
 }
 
 /// A value on one line; control characters from outside stay out of the terminal.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text

@@ -10,7 +10,7 @@ use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{ClientTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span, zwave};
+use super::{Ble, ClientTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span, zwave};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";
@@ -26,6 +26,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 const RESERVE_MB: u64 = 64;
 /// Few, as a Bluetooth adapter does.
 const SIM_LINKS: usize = 3;
+/// The first adapter of a machine.
+const ADAPTER: &str = "hci0";
+/// What adapters bear that are built into small machines.
+const BLE_LINKS: usize = 3;
 /// One million of anything is beyond the memory of the machine that this is for.
 const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 /// Each takes a connection for good: half of those of a door stay for calls.
@@ -39,13 +43,9 @@ type Checked<T> = Result<T, ConfigError>;
 
 pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
     let top = |name| Section::new(source, name, 0);
-    if raw.ble.is_some() {
-        let place = source.find("[ble]", 0, "");
-        return Err(ConfigError::Unsupported { place });
-    }
     let gateway = top("[gateway]");
     let site = level(&gateway, "site", raw.gateway.site)?;
-    let has_network = raw.zwave.is_some();
+    let has_network = raw.zwave.is_some() || raw.ble.is_some();
     let mut devices = Vec::new();
     let mut ids = BTreeSet::new();
     for (nth, typed) in raw.device.into_iter().enumerate() {
@@ -71,6 +71,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
             .map(|typed| mqtt(&top("[mqtt]"), typed, &site))
             .transpose()?,
         zwave: raw.zwave.map(|typed| zwave::check(typed, source)).transpose()?,
+        ble: raw.ble.map(|typed| ble(&top("[ble]"), typed)).transpose()?,
         settings: Settings {
             remote_unlock: raw.locks.remote_unlock.unwrap_or(false),
             untrusted: match raw.clock.untrusted {
@@ -327,6 +328,20 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
         reply_prefix,
         discovery_prefix,
         show_names: typed.names == Some(raw::Names::Show),
+    })
+}
+
+fn ble(section: &Section<'_>, typed: raw::Ble) -> Checked<Ble> {
+    let adapter = typed.adapter.unwrap_or_else(|| ADAPTER.to_owned());
+    if adapter.is_empty() || !adapter.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(section.wrong(
+            "adapter",
+            "is no name of an adapter, such as hci0 (bluetoothctl list)",
+        ));
+    }
+    Ok(Ble {
+        adapter,
+        links: section.number("links", typed.links, BLE_LINKS, &(1..=16))?,
     })
 }
 

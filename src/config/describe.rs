@@ -42,6 +42,10 @@ impl Display for Description<'_> {
         }
         self.mqtt(f)?;
         self.zwave(f)?;
+        match &config.ble {
+            Some(ble) => writeln!(f, "bluetooth    {}, {} links", ble.adapter, ble.links)?,
+            None => writeln!(f, "bluetooth    none")?,
+        }
         self.settings(f)?;
         writeln!(f, "clock        vouched for by: {}", config.clock.word())?;
         let untrusted = match config.settings.untrusted {

@@ -33,15 +33,6 @@ pub enum ConfigError {
         /// The nearest key that exists.
         suggestion: Option<String>,
     },
-    /// A section that a later version will serve.
-    #[error(
-        "{place}: {} is not supported yet: no driver of this version serves it; take it out",
-        .place.section
-    )]
-    Unsupported {
-        /// Where.
-        place: Place,
-    },
     /// A value that cannot be.
     #[error("{place}: `{key}`{}: {problem}", in_section(.place))]
     Invalid {

@@ -44,6 +44,8 @@ pub struct Config {
     pub mqtt: Option<Mqtt>,
     /// The Z-Wave network, if there is one.
     pub zwave: Option<Zwave>,
+    /// The Bluetooth adapter, if one is to be used.
+    pub ble: Option<Ble>,
     /// Times and bounds that the core goes by.
     pub settings: Settings,
     /// What vouches for the clock.
@@ -129,6 +131,15 @@ pub struct Zwave {
     pub locks: Vec<Rules>,
 }
 
+/// The Bluetooth adapter. Locks are paired while the gateway runs, and stand in its store.
+#[derive(Debug, PartialEq)]
+pub struct Ble {
+    /// Its name.
+    pub adapter: String,
+    /// Links at once.
+    pub links: usize,
+}
+
 /// A lock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
@@ -175,7 +186,7 @@ impl Config {
     /// Whether every lock is simulated, so that time may be steered.
     #[must_use]
     pub fn all_simulated(&self) -> bool {
-        self.zwave.is_none() && self.devices.iter().all(Device::is_simulated)
+        self.zwave.is_none() && self.ble.is_none() && self.devices.iter().all(Device::is_simulated)
     }
 }
 

@@ -21,7 +21,7 @@ section! {
         http: Http,
         mqtt: Option<Mqtt>,
         zwave: Option<Zwave>,
-        ble: Option<toml::Table>,
+        ble: Option<Ble>,
         schedule: Schedule,
         clock: Clock,
         locks: Locks,
@@ -84,6 +84,7 @@ section! {
         allow_unsecured: Option<bool>,
     }
 }
+section! { Ble { adapter: Option<String>, links: Option<usize>, } }
 section! {
     Schedule {
         lead: Option<String>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::credentials;
 use super::device::{Device, DeviceSpec};
 use super::doors::Doors;
 use super::exports::Exports;
@@ -17,7 +18,7 @@ use super::timekeeper::{MARK_KEY, Timekeeper};
 use super::view::Away;
 use super::{Gateway, Radio, Subject};
 use crate::model::{
-    Addressing, Alphabet, Boot, CallId, Capabilities, Detail, DeviceId, EventKind, NativeWindow, Now, Outage,
+    Addressing, Alphabet, Boot, CallId, Capabilities, Detail, DeviceId, EventKind, NativeWindow, Now,
     RadioId, ReadBack, Reading, Settings, Timestamp,
 };
 use crate::store::{Content, Fail, Rows, Tree, Vault};
@@ -51,7 +52,9 @@ impl Gateway {
         reading: Reading,
     ) -> Result<(Gateway, Repairs), Fail> {
         let mut device_records: BTreeMap<DeviceId, DeviceRecord> = BTreeMap::new();
-        for (key, value) in content.take(Tree::Devices) {
+        let mut rows = content.take(Tree::Devices);
+        let credentials = credentials::take(&mut rows)?;
+        for (key, value) in rows {
             let id =
                 uuid::Uuid::from_slice(&key).map_err(|_| Fail::Damaged("a device key is no UUID".into()))?;
             device_records.insert(DeviceId(id), decode("devices", &value)?);
@@ -113,6 +116,7 @@ impl Gateway {
                 })
                 .collect(),
             devices: held,
+            credentials,
             owners: BTreeMap::new(),
             groups: BTreeMap::new(),
             jobs: Jobs::default(),
@@ -230,7 +234,7 @@ fn events(content: &mut Content) -> Result<VecDeque<crate::model::Event>, Fail> 
 fn unheard(now: Now) -> Away {
     Away {
         since: now.wall,
-        outage: Outage::Server,
+        outage: None,
     }
 }
 

@@ -42,6 +42,7 @@ impl Waiting {
         Step::Door {
             attempt: self.attempt,
             deed: self.deed,
+            not_after: self.expires(),
         }
     }
 }
@@ -123,15 +124,21 @@ impl Gateway {
     /// What came of the door commands of an exchange.
     pub(super) fn learn_doors(&mut self, now: Now, exchange: &Exchange, outcome: &Outcome) {
         for (step, finding) in exchange.steps.iter().zip(&outcome.findings) {
-            let Step::Door { attempt, deed } = step else {
+            let Step::Door { attempt, deed, .. } = step else {
                 continue;
             };
             let (progress, locked) = match finding {
                 Finding::Proven(_) => (Progress::Done, Some(*deed == Deed::Lock)),
                 Finding::Unanswered => (Progress::Failed(DoorFailure::Silent), None),
-                Finding::Cut => (Progress::Failed(DoorFailure::RadioAway), None),
+                Finding::Cut => {
+                    let failure = match outcome.unanswered() {
+                        true => DoorFailure::Silent,
+                        false => DoorFailure::RadioAway,
+                    };
+                    (Progress::Failed(failure), None)
+                }
                 // Whoever stood at the door tries again, or uses the key.
-                Finding::Untried => {
+                Finding::Unreached | Finding::Untried => {
                     let failure = match outcome.unanswered() {
                         true => DoorFailure::Silent,
                         false => DoorFailure::Expired,

@@ -17,6 +17,7 @@
 mod accept;
 mod boot;
 mod carry_out;
+mod credentials;
 mod device;
 mod doors;
 mod exports;
@@ -39,18 +40,20 @@ use rand::{Rng, RngExt};
 
 pub use accept::{Ask, Door};
 pub use boot::Repairs;
+pub use credentials::is_credential;
 pub use device::DeviceSpec;
 pub use incident::Incident;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};
 pub use restored::restored_row;
 
 use crate::model::{
-    CallId, CodeId, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Mono, Now, Outage, Outcome,
-    RadioId, Reading, Settings, Timestamp, Word,
+    CallId, CodeId, Credential, Detail, DeviceId, EventKind, Exchange, GroupKey, JobId, Logbook, Mono, Now,
+    Outage, Outcome, RadioId, Reading, Settings, Timestamp, Word,
 };
 use crate::sabotage::{self, Sabotage};
 use crate::schedule;
 use crate::store::{Batch, Ticket, Tree};
+use credentials::Credentials;
 use device::Device;
 use doors::Doors;
 use exports::Exports;
@@ -86,6 +89,10 @@ pub enum Event {
     Radio(RadioId, Option<Outage>),
     /// A lock said something by itself.
     Told(DeviceId, Word),
+    /// What a lock wrote down itself.
+    Logged(DeviceId, Logbook),
+    /// What lets a driver in at a lock is to be kept, or forgotten.
+    Keep(DeviceId, Option<Credential>),
     /// An answer over MQTT is with its caller.
     ReplySent(u64),
     /// The broker has every event up to this one. From the first time on its place is kept.
@@ -163,6 +170,7 @@ struct Radio {
 pub struct Gateway {
     settings: Settings,
     devices: BTreeMap<DeviceId, Device>,
+    credentials: Credentials,
     radios: BTreeMap<RadioId, Radio>,
     owners: BTreeMap<CodeId, DeviceId>,
     groups: BTreeMap<GroupKey, Vec<CodeId>>,
@@ -202,6 +210,10 @@ impl Gateway {
             Event::Census(radio, present) => self.take_census(now, &radio, &present),
             Event::Radio(radio, outage) => self.note_radio(now, &radio, outage),
             Event::Told(id, word) => self.note_word(now, id, word),
+            Event::Logged(id, logbook) => {
+                self.with_device(now, id, |device, desk| device.take_logbook(&logbook, desk));
+            }
+            Event::Keep(id, credential) => self.keep_credential(id, credential),
             Event::ReplySent(seq) => self.reply_sent(seq),
             Event::EventsSent(seq) => self.ledger.events_sent(seq),
             Event::Verify(id) => self.with_device(now, id, Device::verify),

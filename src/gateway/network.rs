@@ -13,13 +13,12 @@ use super::records::{Confirmed, DeviceRecord};
 use super::view::Away;
 use super::{Gateway, Radio, Subject};
 use crate::model::{
-    By, CodeId, Detail, DeviceId, EventKind, Exchange, Mono, Now, Outage, RadioId, ReadBack, Slot, Step, Word,
+    BATTERY_LOW, By, CodeId, Detail, DeviceId, EventKind, Exchange, Logbook, Mono, Now, Outage, Pin, RadioId,
+    ReadBack, Slot, Step, Typed, Word,
 };
 
 /// What a lock says so long after we moved its bolt or changed a code is our own work.
 pub(super) const ECHO: Duration = Duration::from_secs(10);
-/// A battery with less than this, in percent, is nearly empty.
-const BATTERY_LOW: u8 = 20;
 
 impl Radio {
     /// One that does one thing at a time.
@@ -65,9 +64,9 @@ impl Gateway {
         let before = radio.away;
         radio.away = outage.map(|outage| Away {
             since: before.map_or(now.wall, |before| before.since),
-            outage,
+            outage: Some(outage),
         });
-        // At a start a radio is away until somebody heard of it, and that is no event.
+        // At a start a radio is away until somebody has heard of it, and that is no event.
         let told = match (outage, std::mem::replace(&mut radio.told_away, outage.is_some())) {
             (Some(outage), false) => Some((EventKind::RadioAway, Detail::Outage(outage))),
             (None, true) => Some((EventKind::RadioBack, Detail::None)),
@@ -131,6 +130,9 @@ impl Device {
             self.describe(spec);
             self.dirty = true;
         }
+        if std::mem::take(&mut self.paired_anew) {
+            self.be_let_in(desk.now.mono);
+        }
     }
 
     /// `moving`: it is being asked to move its bolt.
@@ -181,6 +183,33 @@ impl Device {
         }
     }
 
+    /// What its own logbook tells that was not told yet. When it is read for the first time, or began anew, all of it is from
+    /// before our time.
+    pub fn take_logbook(&mut self, logbook: &Logbook, desk: &mut Desk<'_>) {
+        let seen = self.record.logged.replace(logbook.newest);
+        if seen == Some(logbook.newest) {
+            return;
+        }
+        self.store(desk.ledger);
+        let is_new = |typed: &&Typed| seen.is_some_and(|seen| seen < typed.number);
+        for typed in logbook.entries.iter().filter(is_new) {
+            let kind = match typed.locked {
+                true => EventKind::LockLocked,
+                false => EventKind::LockUnlocked,
+            };
+            let by = By::Keypad(Some(typed.slot));
+            let detail = match typed.at {
+                Some(at) => Detail::Logged {
+                    by,
+                    at: at.min(desk.now.wall),
+                },
+                None => Detail::Moved(by),
+            };
+            let code = typed.pin.as_ref().and_then(|pin| self.code_with(pin));
+            desk.tell(kind, self.spec.device, code, detail);
+        }
+    }
+
     /// Whether we change a code there, or just did; of a change without a slot, any code.
     fn is_writing(&self, slot: Option<Slot>, now: Mono) -> bool {
         let (slots, until) = &self.writes;
@@ -189,6 +218,17 @@ impl Device {
             None => !slots.is_empty(),
         };
         ours && now < *until
+    }
+
+    /// The code of ours that the lock holds with these digits, or held until just now.
+    fn code_with(&self, pin: &Pin) -> Option<CodeId> {
+        let here = self.codes.values().find(|code| code.ours().contains(pin));
+        let gone = || {
+            let mut gone = self.record.gone.iter().rev();
+            gone.find(|gone| gone.record.confirmed.pins().contains(pin))
+        };
+        here.map(|code| code.record.code)
+            .or_else(|| gone().map(|gone| gone.record.code))
     }
 
     /// The code of ours that the lock holds in a slot.

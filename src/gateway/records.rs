@@ -194,6 +194,9 @@ pub(crate) struct DeviceRecord {
     /// It left its network.
     #[serde(default)]
     pub left: bool,
+    /// The newest entry of its own logbook that was read.
+    #[serde(default)]
+    pub logged: Option<u32>,
 }
 
 /// A code that was taken off its lock.

@@ -1,9 +1,11 @@
 //! What callers may see of the gateway's state: plain copies, made when asked.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::records::{Aim, Waiting};
-use std::collections::BTreeMap;
 
 use crate::model::{
     AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Outage, Pin, Slot,
@@ -58,8 +60,29 @@ pub struct CodeView {
 pub struct Away {
     /// Since when.
     pub since: Timestamp,
-    /// Why.
-    pub outage: Outage,
+    /// Why; `None` if nobody has heard of it since the start.
+    pub outage: Option<Outage>,
+}
+
+impl fmt::Display for Away {
+    /// What is not as it should be, as a clause.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outage {
+            Some(outage) => outage.fmt(f),
+            None => f.write_str("the gateway has just started, and has not heard of its radio yet"),
+        }
+    }
+}
+
+impl Away {
+    /// What to do about it, in a sentence.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        self.outage.map_or(
+            "Nothing to do: the gateway is looking for its radio.",
+            Outage::hint,
+        )
+    }
 }
 
 /// A change on the lock that was none of ours.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::answer::Refused;
 use super::params::Params;
 use super::who::Who;
-use super::{Api, attempts, codes, devices, events, ours, stream};
+use super::{Api, attempts, bluetooth, codes, devices, events, ours, stream};
 use crate::api::endpoint::{Call, Endpoint, Needs};
 use crate::api::form::Form;
 use crate::lock::sim::SimDriver;
@@ -60,6 +60,11 @@ pub async fn answer(
         Call::AcceptClock => ours::accept_clock(api, form()?).await,
         Call::Export => ours::export(api, form()?).await,
         Call::Incident => ours::incident(api, form()?).await,
+        Call::Scan => bluetooth::scan(api, form()?),
+        Call::Pair => bluetooth::pair(api, &who, form()?),
+        Call::Unpair => bluetooth::unpair(api, form()?).await,
+        Call::Test => bluetooth::test(api, form()?),
+        Call::Errand => bluetooth::errand(api, form()?),
         Call::Document => return Ok(ours::document(api)),
     };
     told.map(IntoResponse::into_response)

@@ -11,6 +11,7 @@
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections, and which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
+//! bluetooth.rs  who is heard, and pairings
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -20,6 +21,7 @@
 
 mod answer;
 mod attempts;
+mod bluetooth;
 mod calls;
 mod codes;
 mod devices;
@@ -52,6 +54,7 @@ use crate::api::answer::Site;
 use crate::api::endpoint::{ENDPOINTS, Method};
 use crate::clock::Clock;
 use crate::lock::Registry;
+use crate::lock::paired::Household;
 use crate::shell::Core;
 use keys::Keys;
 use wrong::WrongKeys;
@@ -67,8 +70,10 @@ pub struct Parts {
     pub site: Site,
     /// Who may call.
     pub keys: Keys,
-    /// The locks.
+    /// The locks of the configuration.
     pub locks: Registry,
+    /// The paired locks; `None` without Bluetooth.
+    pub household: Option<Arc<Household>>,
     /// Every lock is simulated, so that time may be steered.
     pub time_is_steered: bool,
     /// Tells whether the storage is below its reserve.
@@ -89,6 +94,7 @@ pub struct Api {
     site: Site,
     keys: Keys,
     locks: Registry,
+    household: Option<Arc<Household>>,
     time_is_steered: bool,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
@@ -116,6 +122,7 @@ impl Api {
             site: parts.site,
             keys: parts.keys,
             locks: parts.locks,
+            household: parts.household,
             time_is_steered: parts.time_is_steered,
             storage_low: parts.storage_low,
             randomness: parts.randomness,

@@ -34,7 +34,9 @@ pub fn document(api: &Api) -> Response {
 
 /// The site.
 pub fn workspace(api: &Api) -> Told {
-    let is_sandbox = !api.locks.is_empty() && api.locks.values().all(|device| device.sim.is_some());
+    let is_sandbox = api.household.is_none()
+        && !api.locks.is_empty()
+        && api.locks.values().all(|device| device.sim.is_some());
     told(&OneWorkspace {
         workspace: answer::workspace(&api.site, is_sandbox),
         ok: Always,

@@ -32,6 +32,7 @@ pub struct Who {
     pub caller: Caller,
     scopes: BTreeSet<Scope>,
     key: Option<Key>,
+    is_local: bool,
 }
 
 impl Who {
@@ -42,6 +43,7 @@ impl Who {
             caller: Caller("anybody".into()),
             scopes: BTreeSet::new(),
             key: None,
+            is_local: false,
         }
     }
 
@@ -74,6 +76,12 @@ impl Who {
         self.key.as_ref().is_none_or(|key| keys.has(key))
     }
 
+    /// Whether this is root or the gateway's own user, over the Unix socket.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     /// Whether this caller may see PINs.
     #[must_use]
     pub fn pins(&self) -> Pins {
@@ -102,6 +110,7 @@ fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
             caller: Caller(format!("uid:{uid}")),
             scopes: BTreeSet::from(Scope::ALL),
             key: None,
+            is_local: true,
         }),
         _ => Err(unauthorized("this socket serves root and the gateway's own user")),
     }
@@ -126,6 +135,7 @@ fn by_key(head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
         caller: Caller(format!("key:{}", key.id())),
         scopes: key.scopes.clone(),
         key: Some(key),
+        is_local: false,
     })
 }
 

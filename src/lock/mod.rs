@@ -1,8 +1,9 @@
 //! The abilities over which families of locks plug in, and the register of this gateway's locks.
 //!
-//! One folder per family: [`nuki`], [`sim`], [`zwave`]. A driver is handed a whole exchange, carries it out over one
-//! link, and says what it found; it never retries, never waits for a better moment and keeps no
-//! memory of codes of its own. What each question means, and what proves it, stands at
+//! One folder per family: [`nuki`], [`sim`], [`zwave`]; [`ble`] is the radio that Bluetooth families share,
+//! [`paired`] the locks that are spoken to over it. A driver
+//! is handed a whole exchange, carries it out over one link, and says what it found; it never retries, never waits for
+//! a better moment and keeps no memory of codes of its own. What each question means, and what proves it, stands at
 //! [`Step`] and [`Finding`]. A driver does not fail: trouble is a finding. Deadlines, and the
 //! catching of panics, are the shell's.
 
@@ -10,10 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::clock::Busy;
-use crate::model::{Capabilities, DeviceId, Finding, Outage, RadioId, Step, Word};
+use tokio::sync::oneshot;
 
+use crate::clock::Busy;
+use crate::model::{Capabilities, Credential, DeviceId, Finding, Logbook, Outage, RadioId, Step, Word};
+
+pub mod ble;
 pub mod nuki;
+pub mod paired;
 pub mod sim;
 pub mod zwave;
 
@@ -52,6 +57,11 @@ pub enum Fact {
     Radio(RadioId, Option<Outage>),
     /// A lock said something by itself.
     Told(DeviceId, Word),
+    /// What a lock wrote down since it was asked last.
+    Logged(DeviceId, Logbook),
+    /// What lets the driver in at a lock is to be kept, or forgotten. Answered once that is durable; never, if
+    /// the gateway stops before.
+    Keep(DeviceId, Option<Credential>, oneshot::Sender<()>),
 }
 
 /// A lock of which a network tells.

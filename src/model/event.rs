@@ -14,7 +14,7 @@ use super::word::{By, Outage};
 pub struct Event {
     /// Number per gateway, from 1, without gaps over restarts; a restore leaves one.
     pub seq: u64,
-    /// When.
+    /// When the gateway was told: mostly when it happened, see [`Event::occurred`].
     pub at: Timestamp,
     /// What.
     pub kind: EventKind,
@@ -30,6 +30,17 @@ pub struct Event {
     /// What belongs to it beyond that.
     #[serde(default)]
     pub detail: Detail,
+}
+
+impl Event {
+    /// When it happened.
+    #[must_use]
+    pub fn occurred(&self) -> Timestamp {
+        match self.detail {
+            Detail::Logged { at, .. } => at,
+            _ => self.at,
+        }
+    }
 }
 
 fn trusted() -> bool {
@@ -55,6 +66,13 @@ pub enum Detail {
     Attempt(AttemptId),
     /// What moved the bolt, by the lock's own word.
     Moved(By),
+    /// The same, as the lock's logbook told it later.
+    Logged {
+        /// What moved the bolt.
+        by: By,
+        /// When, by the lock's clock.
+        at: Timestamp,
+    },
     /// What is left of the battery in percent, where the lock says it.
     Battery(Option<u8>),
     /// What keeps a radio away.

@@ -90,6 +90,8 @@ pub enum Step {
         attempt: AttemptId,
         /// What to do.
         deed: Deed,
+        /// Not after this: somebody who stood at the door has gone.
+        not_after: Mono,
     },
     /// Tell the whole table.
     Read,
@@ -130,11 +132,21 @@ pub enum Finding {
     Table(Vec<Entry>),
     /// No answer. The lock may have done it all the same.
     Unanswered,
-    /// The radio went away while the lock was being asked. The lock may have done it all the same, and is
-    /// not to blame.
+    /// No answer, and the lock was not told to change anything: it holds what it held.
+    Unreached,
+    /// Broken off while the lock was being asked, since the radio went away or the exchange was given up. The lock may
+    /// have done it all the same, and is not to blame.
     Cut,
-    /// Not asked, since an earlier step went unanswered, or since the radio is away.
+    /// Not asked, since an earlier step went unanswered, or since the radio is away: the lock holds what it held.
     Untried,
+}
+
+impl Finding {
+    /// Whether nothing was sent that would have changed the lock.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Finding::Unreached | Finding::Untried)
+    }
 }
 
 /// On what word a code counts as proven (I7).
@@ -172,6 +184,12 @@ impl Objection {
     pub fn leaves_nothing(self) -> bool {
         self != Objection::Other
     }
+
+    /// Whether a driver that says so may not have asked the lock at all.
+    #[must_use]
+    pub fn may_be_the_drivers(self) -> bool {
+        matches!(self, Objection::Credential | Objection::Unsecured)
+    }
 }
 
 /// One row of a lock's own table.
@@ -197,10 +215,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The outcome of an exchange in which the lock never answered.
+    /// The outcome of an exchange for which the lock was not reached.
     #[must_use]
     pub fn silence(steps: usize, took: Duration) -> Outcome {
         let mut findings = vec![Finding::Untried; steps];
+        if let Some(first) = findings.first_mut() {
+            *first = Finding::Unreached;
+        }
+        Outcome { findings, took }
+    }
+
+    /// The outcome of an exchange that was given up: nobody knows at which step, and the lock may have done any part of
+    /// it.
+    #[must_use]
+    pub fn given_up(steps: usize, took: Duration) -> Outcome {
+        let mut findings = vec![Finding::Cut; steps];
         if let Some(first) = findings.first_mut() {
             *first = Finding::Unanswered;
         }
@@ -216,16 +245,22 @@ impl Outcome {
         }
     }
 
-    /// Whether it says anything of the lock, be it that it is silent.
+    /// Whether it says anything of the lock, be it that it is silent. What a lock must not be asked its driver refuses
+    /// for it.
     #[must_use]
     pub fn tried(&self) -> bool {
-        let says = |finding: &Finding| !matches!(finding, Finding::Untried | Finding::Cut);
+        let says = |finding: &Finding| match finding {
+            Finding::Untried | Finding::Cut => false,
+            Finding::Refused(objection) => !objection.may_be_the_drivers(),
+            _ => true,
+        };
         self.findings.iter().any(says)
     }
 
     /// Whether the lock fell silent.
     #[must_use]
     pub fn unanswered(&self) -> bool {
-        self.findings.contains(&Finding::Unanswered)
+        let fell = |finding: &Finding| matches!(finding, Finding::Unanswered | Finding::Unreached);
+        self.findings.iter().any(fell)
     }
 }

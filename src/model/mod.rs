@@ -2,6 +2,7 @@
 //! live at the edge, the store's bytes in `gateway::records`.
 
 pub mod capability;
+pub mod credential;
 pub mod event;
 pub mod exchange;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod word;
 pub use capability::{
     Addressing, Alphabet, Capabilities, Closed, NativeWindow, Pattern, ReadBack, Unsuitable,
 };
+pub use credential::Credential;
 pub use event::{Detail, Edit, Event, EventKind};
 pub use exchange::{CallId, Content, Entry, Exchange, Finding, How, Objection, Outcome, Step};
 pub use id::{AttemptId, Caller, CodeId, DeviceId, GroupKey, JobId, RadioId, Slot};
@@ -28,4 +30,4 @@ pub use refusal::{DeviceReason, Reason, Refusal};
 pub use settings::{Limits, Settings, Untrusted, Voucher};
 pub use time::{Boot, Mono, Now, Reading, Timestamp};
 pub use window::Window;
-pub use word::{By, Outage, Word};
+pub use word::{BATTERY_LOW, By, Logbook, Outage, Typed, Word};

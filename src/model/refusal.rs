@@ -65,6 +65,8 @@ reasons! {
     DeviceOffline = "device_offline", true, "Try again later, or allow attempt_for_offline_device.";
     /// The device is no longer part of this gateway.
     DeviceRemoved = "device_removed", false, "Put the device back into the configuration.";
+    /// Codes of the device are not over.
+    DeviceInUse = "device_in_use", false, "Delete its codes first and wait until they are off the lock, or force it.";
     /// The lock holds no more codes at some time of the window.
     NoSpace = "no_space_for_access_code_on_device", true, "Delete codes, or choose another window.";
     /// The id was used for another request.

@@ -1,8 +1,15 @@
 //! What locks and radios say by themselves.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::Slot;
+use super::pin::Pin;
+use super::time::Timestamp;
+
+/// A battery with less than this, in percent, is nearly empty.
+pub const BATTERY_LOW: u8 = 20;
 
 /// What a lock says unasked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,30 @@ pub enum Word {
     CodesErased,
 }
 
+/// What a lock wrote down itself, as it is read when it is asked something anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logbook {
+    /// The number of the newest entry: each has a higher one than those before it.
+    pub newest: u32,
+    /// Who was at the keypad, oldest first, at least since it was read last.
+    pub entries: Vec<Typed>,
+}
+
+/// Somebody moved a bolt at a keypad, and the lock wrote it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// The number of the entry.
+    pub number: u32,
+    /// When, by the lock's clock; `None` if that showed no date.
+    pub at: Option<Timestamp>,
+    /// Whether the bolt is out since.
+    pub locked: bool,
+    /// Where the code stood on the lock.
+    pub slot: Slot,
+    /// Its digits, where the lock's table told them.
+    pub pin: Option<Pin>,
+}
+
 /// What moved a bolt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,8 +82,51 @@ pub enum By {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outage {
-    /// The program that serves the radio cannot be reached.
+    /// The server of a Z-Wave network cannot be reached.
     Server,
-    /// That program can be reached, and its radio does not answer it.
+    /// That server can be reached, and its stick does not answer it.
     Stick,
+    /// The system's message bus, over which Bluetooth is served, does not answer.
+    Bus,
+    /// The bus is there, and the Bluetooth daemon is not.
+    Daemon,
+    /// The daemon has no such Bluetooth adapter.
+    Adapter,
+    /// The Bluetooth adapter is off, and does not let itself be switched on.
+    AdapterOff,
+    /// The Bluetooth daemon does not talk with this user.
+    Denied,
+}
+
+impl fmt::Display for Outage {
+    /// What is not as it should be, as a clause.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outage::Server => "the Z-Wave server cannot be reached",
+            Outage::Stick => "the Z-Wave stick does not answer its server",
+            Outage::Bus => "the D-Bus system bus does not answer",
+            Outage::Daemon => "the Bluetooth daemon does not answer",
+            Outage::Adapter => "there is no such Bluetooth adapter",
+            Outage::AdapterOff => "the Bluetooth adapter stays off",
+            Outage::Denied => "the Bluetooth daemon refuses this user",
+        })
+    }
+}
+
+impl Outage {
+    /// What to do about it, in a sentence.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Outage::Server => "See that the Z-Wave server runs, and that [zwave] url names it.",
+            Outage::Stick => "See that the Z-Wave stick is plugged in, and that its server uses it.",
+            Outage::Bus => "See that dbus runs.",
+            Outage::Daemon => "See that bluetooth.service (bluetoothd) runs.",
+            Outage::Adapter => {
+                "See that the Bluetooth adapter is plugged in, and that [ble] adapter names it (bluetoothctl list)."
+            }
+            Outage::AdapterOff => "See that the Bluetooth adapter is not blocked (rfkill list).",
+            Outage::Denied => "See that the gateway's user is in the group bluetooth.",
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::core::{Core, Parts, ear, start};
+use super::core::{Parts, ear, start};
+use super::handle::Core;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::model::Settings;

@@ -1,4 +1,4 @@
-//! The loop around the core, and the handle that the rest of the program holds on it.
+//! The loop around the core.
 //!
 //! The loop owns the [`Gateway`]. It brings events to it, one at a time, and carries its effects
 //! out: batches go to the committer's thread, exchanges to a task each, answers and news to who
@@ -18,13 +18,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::committer::Committer;
+use super::handle::{AskedFor, Core, Deliver, Incoming, Message};
 use crate::clock::{Busy, Clock};
 use crate::gateway::view::{ClockView, Trust};
-use crate::gateway::{Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb};
+use crate::gateway::{Answer, Ask, DeviceSpec, Effect, Event, Gateway, Subject, Token};
 use crate::lock::{self, Fact, Lock, Met, Registry, Report};
-use crate::model::{
-    CallId, Caller, DeviceId, Exchange, JobId, Mono, Now, Outcome, Reading, Refusal, Request,
-};
+use crate::model::{CallId, DeviceId, Exchange, JobId, Mono, Outcome, Reading};
 use crate::store::{Exported, Exporter, Fail, MemoryStore, Store, Ticket, Unexported};
 
 /// Requests that wait for the core; more are told to come again.
@@ -61,186 +60,6 @@ pub fn ear() -> (Report, mpsc::UnboundedReceiver<Fact>) {
         let _ = say.send(fact);
     });
     (report, hear)
-}
-
-/// A request, before the core gives it a token.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Who asks.
-    pub caller: Caller,
-    /// What for.
-    pub verb: Verb,
-    /// Over which door.
-    pub door: Door,
-    /// Hash of the request as it came.
-    pub hash: [u8; 32],
-    /// The request, or why its form is wrong.
-    pub request: Result<Request, Refusal>,
-}
-
-/// The gateway stops, by itself or because its store failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the gateway is stopping")]
-pub struct Stopping;
-
-/// Why the core gave no answer to a request for a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
-    /// Too many requests wait already. Nothing was changed.
-    #[error("the gateway has too many requests waiting; try again")]
-    Busy,
-    /// The core was not asked. Nothing was changed.
-    #[error(transparent)]
-    Stopping(#[from] Stopping),
-    /// The core was asked, and stopped before it answered: nobody knows whether it is done.
-    #[error("the gateway stopped before it answered")]
-    Unknown,
-}
-
-enum Message {
-    Ask(Box<Incoming>, oneshot::Sender<(JobId, Answer)>),
-    Look(Look),
-    Tell(Event),
-    Export(AskedFor),
-    Advance(Duration, oneshot::Sender<()>),
-    Stop,
-}
-
-/// Who asked for an export, and waits for it.
-type AskedFor = oneshot::Sender<Result<Exported, Unexported>>;
-
-/// Looks, and returns what hands the result over once everything that was seen is durable.
-type Look = Box<dyn FnOnce(&Gateway, Now) -> Deliver + Send>;
-type Deliver = Box<dyn FnOnce() + Send>;
-
-/// A handle on the running core. A clone is the same core.
-#[derive(Clone)]
-pub struct Core {
-    inbox: mpsc::Sender<Message>,
-    /// Without a bound: who marks cannot wait, and a mark that is lost makes a new request a repeat.
-    /// There are no more of them than answers.
-    marks: mpsc::UnboundedSender<JobId>,
-    news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
-    clock: Clock,
-}
-
-impl Core {
-    /// Asks for a change; answered once it is durable (I1).
-    ///
-    /// # Errors
-    /// [`Unanswered`]
-    pub async fn ask(&self, incoming: Incoming) -> Result<(JobId, Answer), Unanswered> {
-        let (answer, answered) = oneshot::channel();
-        self.inbox
-            .try_send(Message::Ask(Box::new(incoming), answer))
-            .map_err(|e| match e {
-                mpsc::error::TrySendError::Full(_) => Unanswered::Busy,
-                mpsc::error::TrySendError::Closed(_) => Unanswered::Stopping(Stopping),
-            })?;
-        answered.await.map_err(|_| Unanswered::Unknown)
-    }
-
-    /// Waits for room in the queue of requests, in the order of the calls: for a caller who cannot
-    /// be told to come again, and holds back what comes after.
-    ///
-    /// # Errors
-    /// [`Stopping`]
-    pub async fn room(&self) -> Result<Room, Stopping> {
-        let permit = self.inbox.clone().reserve_owned().await;
-        permit.map(Room).map_err(|_| Stopping)
-    }
-
-    /// Looks at the core's state. No reader sees what a power cut could still take back: the result
-    /// comes once all that it rests on is durable.
-    ///
-    /// # Errors
-    /// [`Stopping`]
-    pub async fn look<R: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Gateway, Now) -> R + Send + 'static,
-    ) -> Result<R, Stopping> {
-        let (result, looked) = oneshot::channel();
-        let look: Look = Box::new(move |gateway, now| {
-            let seen = look(gateway, now);
-            // The asker may have gone; then nobody needs to know.
-            Box::new(move || drop(result.send(seen)))
-        });
-        self.inbox.send(Message::Look(look)).await.map_err(|_| Stopping)?;
-        looked.await.map_err(|_| Stopping)
-    }
-
-    /// Tells the core of something that happened.
-    ///
-    /// # Errors
-    /// [`Stopping`]
-    pub async fn tell(&self, event: Event) -> Result<(), Stopping> {
-        self.inbox.send(Message::Tell(event)).await.map_err(|_| Stopping)
-    }
-
-    /// Says that an answer went out to a caller who was still there. The core knows of it before any
-    /// request that is made afterwards.
-    pub fn answered(&self, job: JobId) {
-        // Once the loop is gone nobody asks any more.
-        let _ = self.marks.send(job);
-    }
-
-    /// Follows what changes from now on. A follower that lags behind looks at everything again.
-    #[must_use]
-    pub fn news(&self) -> broadcast::Receiver<Arc<BTreeSet<Subject>>> {
-        self.news.subscribe()
-    }
-
-    /// Makes an export now of all that was committed so far; returns once it is durable.
-    ///
-    /// # Errors
-    /// [`Stopping`]; within it, why none was made.
-    pub async fn export(&self) -> Result<Result<Exported, Unexported>, Stopping> {
-        let (answer, answered) = oneshot::channel();
-        let message = Message::Export(answer);
-        self.inbox.send(message).await.map_err(|_| Stopping)?;
-        answered.await.map_err(|_| Stopping)
-    }
-
-    /// Skips time (only where every lock is simulated): all that falls due on the way is done at
-    /// its time. Returns when nothing is left to do.
-    ///
-    /// # Errors
-    /// [`Stopping`]
-    pub async fn advance(&self, span: Duration) -> Result<(), Stopping> {
-        let (done, arrived) = oneshot::channel();
-        self.inbox
-            .send(Message::Advance(span, done))
-            .await
-            .map_err(|_| Stopping)?;
-        arrived.await.map_err(|_| Stopping)
-    }
-
-    /// The gateway's clock.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// Ends the loop. What is not answered yet never will be.
-    pub async fn stop(&self) {
-        // Already gone is as good.
-        let _ = self.inbox.send(Message::Stop).await;
-    }
-}
-
-/// A place in the queue of requests; see [`Core::room`].
-pub struct Room(mpsc::OwnedPermit<Message>);
-
-impl Room {
-    /// Asks for a change; answered once it is durable (I1).
-    ///
-    /// # Errors
-    /// [`Stopping`]
-    pub async fn ask(self, incoming: Incoming) -> Result<(JobId, Answer), Stopping> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Message::Ask(Box::new(incoming), answer));
-        answered.await.map_err(|_| Stopping)
-    }
 }
 
 /// Starts the loop. It ends on [`Core::stop`], or with the failure of the store.
@@ -382,6 +201,14 @@ impl Shell {
             Fact::Census(radio, present) => Event::Census(radio, present),
             Fact::Radio(radio, outage) => Event::Radio(radio, outage),
             Fact::Told(device, word) => Event::Told(device, word),
+            Fact::Logged(device, logbook) => Event::Logged(device, logbook),
+            Fact::Keep(device, credential, kept) => {
+                self.handle(Event::Keep(device, credential));
+                // Who waited for it may have gone.
+                return self.once_durable(Box::new(move || {
+                    let _ = kept.send(());
+                }));
+            }
             Fact::Met(Met { device, driver, open }) => {
                 let spec = spec(device, driver, &open);
                 // In place before the core can ask for it.
@@ -422,17 +249,22 @@ impl Shell {
             Message::Look(look) => {
                 let now = self.gateway.now(self.clock.reading());
                 let deliver = look(&self.gateway, now);
-                let seen = self.gateway.last_ticket();
-                if self.unsynced.contains_key(&seen) {
-                    self.looks.entry(seen).or_default().push(deliver);
-                } else {
-                    deliver();
-                }
+                self.once_durable(deliver);
             }
             Message::Tell(event) => self.handle(event),
             Message::Export(asked) => self.export(Some(asked)),
             Message::Advance(span, done) => self.advance = Some((self.clock.now().mono + span, done)),
             Message::Stop => {}
+        }
+    }
+
+    /// Hands something over as soon as all that was decided so far is durable.
+    fn once_durable(&mut self, deliver: Deliver) {
+        let seen = self.gateway.last_ticket();
+        if self.unsynced.contains_key(&seen) {
+            self.looks.entry(seen).or_default().push(deliver);
+        } else {
+            deliver();
         }
     }
 
@@ -482,6 +314,8 @@ impl Shell {
         self.judged = self.clock.reading();
         self.gateway
             .handle(self.judged, event, &mut *self.rng, &mut effects);
+        self.clock
+            .set_counts(self.gateway.clock().trust == Trust::Trusted);
         for effect in effects {
             self.carry_out(effect);
         }
@@ -637,7 +471,7 @@ async fn drive(
         Some(findings) if findings.len() == exchange.steps.len() => Outcome { findings, took },
         _ => {
             tracing::warn!(device = %exchange.device, ?took, "an exchange ended without an answer");
-            Outcome::silence(exchange.steps.len(), took)
+            Outcome::given_up(exchange.steps.len(), took)
         }
     };
     (exchange.call, outcome, busy)

@@ -6,11 +6,13 @@ mod bare;
 mod committer;
 #[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod core;
+mod handle;
 mod tasks;
 
 #[cfg(test)]
 pub use self::bare::bare;
 pub use self::committer::{Committer, Look};
-pub use self::core::{Core, Incoming, Parts, Room, Stopping, Unanswered, ear, spec, start};
+pub use self::core::{Parts, ear, spec, start};
+pub use self::handle::{Core, Incoming, Room, Stopping, Unanswered};
 pub use self::tasks::{Guests, keep};
 pub use crate::store::{Exported, Unexported};

@@ -74,6 +74,11 @@ impl Content {
         self.0[tree as usize].len()
     }
 
+    /// The keys of one tree, in their order.
+    pub fn keys(&self, tree: Tree) -> impl Iterator<Item = &[u8]> {
+        self.0[tree as usize].iter().map(|(key, _)| key.as_slice())
+    }
+
     /// About how many bytes all keys and values take.
     pub(super) fn bytes(&self) -> usize {
         let rows = self.0.iter().flatten();

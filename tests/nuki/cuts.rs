@@ -159,7 +159,8 @@ async fn a_cut_in_a_batch_keeps_what_was_proven_before_it() {
     };
     let mut clean = House::new(Kind::Classic, 1);
     assert_eq!(clean.ask(&steps(false)).await, [PROVEN, PROVEN, PROVEN]);
-    for at in 0..clean.air.writes {
+    // The last three ask how the lock is, and what it wrote down.
+    for at in 0..clean.air.writes - 3 {
         for cut in [Cut::BeforeWrite(at), Cut::AfterWrite(at)] {
             let mut house = House::new(Kind::Classic, 1);
             house.air.cut = Some(cut);

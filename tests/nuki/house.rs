@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use lockbridge::lock::nuki::{Credentials, Model, NukiDriver, SecurityPin, SharedKey, capabilities};
+use lockbridge::lock::nuki::{Credentials, Model, NukiDriver, SecurityPin, SharedKey, Visited, capabilities};
 use lockbridge::model::{CodeId, Content, Finding, How, Pin, Slot, Step, Timestamp, Window};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -14,6 +14,17 @@ use super::lock::{Kind, SimLock, User};
 
 pub const KINDS: [Kind; 2] = [Kind::Classic, Kind::Ultra];
 pub const PROVEN: Finding = Finding::Proven(How::ReadBack);
+
+/// The driver for a lock that knows us under the number 5.
+pub fn driver_of(kind: Kind, pin: SecurityPin) -> NukiDriver {
+    let credentials = Credentials {
+        model: model(kind),
+        authorization: 5,
+        key: SharedKey::new([0x42; 32]),
+        app_id: 77,
+    };
+    NukiDriver::new(credentials, pin, capabilities())
+}
 
 /// A door with a lock that this gateway is paired with.
 pub struct House {
@@ -28,23 +39,16 @@ pub struct House {
 impl House {
     pub fn new(kind: Kind, seed: u64) -> House {
         let mut lock = SimLock::new(kind, seed);
-        let key = [0x42; 32];
         let user = User {
-            key,
+            key: [0x42; 32],
             app_id: 77,
             name: "lockbridge".to_owned(),
             kind: 0,
         };
         lock.users.insert(5, user);
-        let credentials = Credentials {
-            model: model(kind),
-            authorization: 5,
-            key: SharedKey::new(key),
-            app_id: 77,
-        };
         House {
             lock,
-            driver: NukiDriver::new(credentials, right_pin(kind), capabilities()),
+            driver: driver_of(kind, right_pin(kind)),
             air: Air::clear(),
             trusted: true,
             rng: ChaCha8Rng::seed_from_u64(!seed),
@@ -53,15 +57,24 @@ impl House {
 
     /// One exchange. A link that does not come about is silence.
     pub async fn ask(&mut self, steps: &[Step]) -> Vec<Finding> {
+        match self.visit(steps).await {
+            Some(visited) => visited.findings,
+            None => {
+                let mut findings = vec![Finding::Untried; steps.len()];
+                findings[0] = Finding::Unanswered;
+                findings
+            }
+        }
+    }
+
+    /// One exchange, if a link comes about.
+    pub async fn visit(&mut self, steps: &[Step]) -> Option<Visited> {
         let world = self.lock.world.clone();
         let trusted = self.trusted;
         let time = move || trusted.then(|| Timestamp(world.load(Relaxed)));
-        let Some(mut link) = self.air.link(&mut self.lock) else {
-            let mut findings = vec![Finding::Untried; steps.len()];
-            findings[0] = Finding::Unanswered;
-            return findings;
-        };
-        self.driver.exchange(&mut link, &mut self.rng, &time, steps).await
+        let mut link = self.air.link(&mut self.lock)?;
+        let visiting = self.driver.exchange(&mut link, &mut self.rng, &time, steps);
+        Some(visiting.await)
     }
 
     /// The link and all else that a talk needs.

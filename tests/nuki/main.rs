@@ -6,6 +6,7 @@ mod clock;
 mod cuts;
 mod house;
 mod lock;
+mod logbook;
 mod mutations;
 mod pairing;
 mod properties;

@@ -1,15 +1,15 @@
 //! Pairing with the simulated lock.
 
 use lockbridge::lock::nuki::{
-    Applicant, Characteristic, ErrorCode, LinkLost, NukiDriver, Paired, Pairing, PairingError, SecurityPin,
-    Turn, capabilities, pair,
+    Applicant, Characteristic, Credentials, ErrorCode, Kept, LinkLost, NukiDriver, Paired, Pairing,
+    PairingError, SecurityPin, Trouble, Turn, capabilities, pair,
 };
 use lockbridge::model::{Finding, Step};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use super::air::{Air, Cut, Spoil};
-use super::house::{KINDS, PROVEN, content, model, put, right_pin, stay, wrong_pin};
+use super::house::{House, KINDS, PROVEN, content, driver_of, model, put, right_pin, stay, wrong_pin};
 use super::lock::wire::plain;
 use super::lock::{Kind, SimLock};
 
@@ -24,7 +24,9 @@ async fn try_pairing(
         name: "lockbridge at Villa Sieben, für Gäste".to_owned(),
     };
     let mut link = air.link(lock).expect("nobody else is connected");
-    pair(&mut link, &mut ChaCha8Rng::seed_from_u64(seed), applicant, pin).await
+    let keep = |_: &Credentials| -> Kept<'_> { Box::pin(async { true }) };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    pair(&mut link, &mut rng, applicant, pin, &keep).await
 }
 
 #[tokio::test]
@@ -50,10 +52,31 @@ async fn a_pairing_leaves_credentials_that_work() {
             let mut rng = ChaCha8Rng::seed_from_u64(3);
             let steps = [put(&content(739_185, stay(1, 24)), &[]), Step::Read];
             let mut link = air.link(&mut lock).unwrap();
-            let found = driver.exchange(&mut link, &mut rng, &|| None, &steps).await;
+            let found = driver
+                .exchange(&mut link, &mut rng, &|| None, &steps)
+                .await
+                .findings;
             assert_eq!(found[0], PROVEN);
             assert!(matches!(&found[1], Finding::Table(table) if table.len() == 1));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_deletes_us_answers_nothing_more() {
+    for kind in KINDS {
+        let mut house = House::new(kind, 1);
+        let (driver, mut link, rng) = house.parts();
+        assert_eq!(driver.leave(&mut link, rng).await, Ok(()));
+        assert!(house.lock.users.is_empty());
+        assert_eq!(house.ask(&[Step::Read]).await, [Finding::Unanswered]);
+
+        let mut house = House::new(kind, 1);
+        house.driver = driver_of(kind, wrong_pin(kind));
+        let (driver, mut link, rng) = house.parts();
+        let refused = driver.leave(&mut link, rng).await;
+        assert_eq!(refused, Err(Trouble::Refused(ErrorCode::BAD_PIN)));
+        assert_eq!((house.lock.users.len(), house.driver.has_pin()), (1, false));
     }
 }
 
@@ -117,7 +140,12 @@ async fn a_pairing_over_bad_air_ends_and_is_not_believed() {
             let mut air = Air::clear();
             air.cut = Some(cut);
             let lost = try_pairing(&mut lock, &mut air, right_pin(kind), 2).await;
-            assert_eq!(lost, Err(PairingError::Link(LinkLost)), "{kind:?} {cut:?}");
+            // The fourth write tells an Ultra the security PIN: from there on nobody may try again by himself.
+            let expected = match (kind, air.writes) {
+                (Kind::Ultra, 4..) => PairingError::AnswerLost,
+                _ => PairingError::Link(LinkLost),
+            };
+            assert_eq!(lost, Err(expected), "{kind:?} {cut:?}");
             // The next try finds nothing in its way.
             air.cut = None;
             try_pairing(&mut lock, &mut air, right_pin(kind), 4)

@@ -323,7 +323,6 @@ fn assert_fields(answer: &Answer, fields: &Value) {
                 fields["timezone_offset_minutes"].as_i64()
             );
             assert_eq!(fields["battery_critical"], states.battery_critical);
-            assert_eq!(fields["battery_charging"], states.battery_charging);
             assert_eq!(fields["battery_percent"], states.battery_percent);
             assert_eq!(fields["config_update_count"], states.config_count);
             let keypad = fields["accessory_battery_state"]

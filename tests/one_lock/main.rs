@@ -464,6 +464,69 @@ fn a_new_pin_does_not_make_a_strangers_code_ours() {
     assert_eq!(site.on_lock(), ["456789"]);
 }
 
+/// I6: a lock that holds digits which never went out to it holds a stranger's.
+#[test]
+fn what_was_never_sent_does_not_make_a_strangers_code_ours() {
+    for (profile, slot, stranger) in [
+        ("slots", Some(1), "345678"),
+        ("keypad-6", None, "345678"),
+        ("masked", Some(1), "999111"),
+    ] {
+        for reached in [false, true] {
+            let mut site = Site::with(profile);
+            // Typed in at the lock since it was last read.
+            site.by_hand(slot, stranger);
+            site.create(Some("345678"), until(HOUR), None);
+            let exchange = site.under_way.pop_front().unwrap();
+            let outcome = match reached {
+                false => Outcome::silence(exchange.steps.len(), Duration::from_secs(1)),
+                true => Outcome::untried(exchange.steps.len()),
+            };
+            site.tell(Event::Done(exchange.call, outcome));
+            site.wait(2 * HOUR);
+            assert_eq!(site.on_lock(), [stranger], "{profile}, reached: {reached}");
+        }
+    }
+}
+
+/// I5: of an exchange that was given up nobody knows how far it came.
+#[test]
+fn what_may_have_been_sent_is_ours_whatever_was_not_sent_later() {
+    for profile in ["slots", "keypad-6", "masked"] {
+        let mut setup = Setup::profile(profile).unwrap();
+        setup.capabilities.batch = true;
+        let mut site = Site::of(setup);
+        site.create(Some("345678"), Window::Ongoing, None);
+        site.create(Some("456789"), Window::Ongoing, None);
+        let last = site.create(Some("567891"), Window::Ongoing, None).code;
+        let (call, outcome) = site.perform();
+        site.tell(Event::Done(call, outcome));
+        let steps = site.under_way[0].steps.len();
+        let (call, _) = site.perform();
+        let is_there = |site: &Site| site.on_lock().contains(&"567891".to_owned());
+        assert!(is_there(&site));
+        site.tell(Event::Done(
+            call,
+            Outcome::given_up(steps, Duration::from_secs(1)),
+        ));
+        while site.under_way.is_empty() {
+            let at = site.wake.unwrap();
+            site.pass(Duration::from_millis(at.0 - site.now.mono.0));
+            site.tell(Event::Timer);
+        }
+        let exchange = site.under_way.pop_front().unwrap();
+        let outcome = Outcome::untried(exchange.steps.len());
+        site.tell(Event::Done(exchange.call, outcome));
+        let job = Delete {
+            code: last,
+            device: None,
+        };
+        site.ask(Verb::Delete, None, Request::Delete(job));
+        site.wait(HOUR);
+        assert!(!is_there(&site), "{profile}: it opens for ever");
+    }
+}
+
 #[test]
 fn a_slot_that_was_refused_is_not_ours_whatever_was_asked_meanwhile() {
     for deleted in [false, true] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lockbridge::model::{By, Closed, Detail, Outage, Word};
+use lockbridge::model::{By, Closed, Credential, Detail, Logbook, Outage, Typed, Word};
 
 use super::*;
 
@@ -60,6 +60,29 @@ fn meet(site: &mut Site) {
     site.settle();
 }
 
+/// The same with a lock that lets in whoever has a key.
+fn paired() -> Site {
+    let mut site = network();
+    pair(&mut site, b"a key");
+    site
+}
+
+/// What lets us in is kept, and the lock is told of.
+fn pair(site: &mut Site, key: &[u8]) {
+    site.tell(Event::Keep(DEVICE, Some(Credential::new(key.to_vec()))));
+    meet(site);
+}
+
+/// The lock says no to all that it is being asked.
+fn refuse(site: &mut Site, objection: Objection) {
+    let exchange = site.under_way.pop_front().unwrap();
+    let outcome = Outcome {
+        findings: vec![Finding::Refused(objection); exchange.steps.len()],
+        took: Duration::from_secs(1),
+    };
+    site.tell(Event::Done(exchange.call, outcome));
+}
+
 fn lose(site: &mut Site) {
     site.tell(Event::Radio(radio(), Some(Outage::Stick)));
 }
@@ -81,7 +104,9 @@ fn a_radio_that_is_away_is_asked_nothing_and_blames_no_lock() {
     assert!(site.under_way.is_empty(), "it was asked all the same");
     let view = site.gateway.device(DEVICE, site.now).unwrap();
     assert!(!view.online && view.radio_away.is_some() && view.offline_since.is_none());
-    assert!(matches!(site.reason(code), Some(Waiting::RadioAway(away)) if away.outage == Outage::Stick));
+    assert!(
+        matches!(site.reason(code), Some(Waiting::RadioAway(away)) if away.outage == Some(Outage::Stick))
+    );
     site.tell(Event::Radio(radio(), None));
     assert_eq!(site.under_way.len(), 1, "at once");
     site.settle();
@@ -127,7 +152,10 @@ fn a_lock_that_was_met_is_there_after_a_start_without_its_network() {
         (view.name.as_str(), view.removed, view.online),
         ("Cellar", false, false)
     );
-    assert!(view.radio_away.is_some_and(|away| away.outage == Outage::Server));
+    assert!(
+        view.radio_away.is_some_and(|away| away.outage.is_none()),
+        "nobody has heard of it"
+    );
     assert_eq!(status(&site, set), Status::Set);
     let waiting = site.create(Some("4812"), Window::Ongoing, None).code;
     assert!(site.under_way.is_empty());
@@ -235,6 +263,184 @@ fn what_a_lock_says_is_told_with_the_code_it_belongs_to() {
     assert_eq!(site.under_way.len(), 0);
     site.tell(Event::Told(DEVICE, Word::CodesErased));
     assert!(matches!(site.under_way[0].steps[..], [Step::Read]));
+}
+
+#[test]
+fn a_logbook_is_told_once_with_the_codes_and_the_times_it_belongs_to() {
+    let mut site = network();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    let began = site.now.wall;
+    let typed = |number, digits: &str, locked| Typed {
+        number,
+        at: Some(began + Duration::from_secs(number.into())),
+        locked,
+        slot: Slot(70),
+        pin: Pin::parse(digits),
+    };
+    let tell = |site: &mut Site, entries: Vec<Typed>| {
+        let before = site.newest_event();
+        let newest = entries.last().map_or(0, |typed| typed.number);
+        site.tell(Event::Logged(DEVICE, Logbook { newest, entries }));
+        let events = site.gateway.events().filter(|event| event.seq > before);
+        events.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        tell(&mut site, vec![typed(5, "4711", false)]),
+        [],
+        "from before our time"
+    );
+    site.wait(600);
+    let both = vec![
+        typed(5, "4711", false),
+        typed(8, "4711", false),
+        typed(9, "9999", true),
+    ];
+    let events = tell(&mut site, both.clone());
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.kind, event.code, event.occurred()))
+        .collect();
+    let at = |seconds| began + Duration::from_secs(seconds);
+    assert_eq!(
+        told,
+        [
+            (EventKind::LockUnlocked, Some(code), at(8)),
+            (EventKind::LockLocked, None, at(9)),
+        ]
+    );
+    assert!(events.iter().all(|event| event.at == site.now.wall));
+    assert_eq!(
+        site.gateway.device(DEVICE, site.now).unwrap().locked,
+        None,
+        "that was long ago"
+    );
+    start(&mut site);
+    meet(&mut site);
+    assert_eq!(tell(&mut site, both), [], "after no start either");
+    // One without a date, and one from a clock that is ahead.
+    let odd = Typed {
+        at: None,
+        ..typed(10, "4711", false)
+    };
+    let ahead = Typed {
+        at: Some(Timestamp::MAX),
+        ..typed(11, "4711", false)
+    };
+    let events = tell(&mut site, vec![odd, ahead]);
+    assert!(events.len() == 2 && events.iter().all(|event| event.occurred() == site.now.wall));
+    // It began anew: what it tells may be from before our time.
+    assert_eq!(tell(&mut site, vec![typed(2, "4711", false)]), []);
+    assert_eq!(tell(&mut site, vec![typed(3, "4711", false)]).len(), 1);
+}
+
+#[test]
+fn credentials_are_kept_sealed_over_a_start_and_forgotten_when_told() {
+    let mut site = network();
+    let secret = Credential::new(b"let me in".to_vec());
+    site.tell(Event::Keep(DEVICE, Some(secret.clone())));
+    for (_, row) in site.disk.scan(Tree::Devices, b"", b"", usize::MAX).unwrap() {
+        let shown = row
+            .windows(secret.expose().len())
+            .any(|part| part == secret.expose());
+        assert!(!shown, "it lies there for everybody to read");
+    }
+    let kept = |site: &Site| -> Vec<(DeviceId, Credential)> {
+        let credentials = site.gateway.credentials();
+        credentials
+            .map(|(device, credential)| (device, credential.clone()))
+            .collect()
+    };
+    start(&mut site);
+    assert_eq!(kept(&site), [(DEVICE, secret)]);
+    site.tell(Event::Keep(DEVICE, None));
+    start(&mut site);
+    assert_eq!(kept(&site), []);
+    assert!(
+        site.gateway.device(DEVICE, site.now).is_some(),
+        "the device is another matter"
+    );
+}
+
+#[test]
+fn a_lock_that_lets_us_in_again_is_asked_at_once() {
+    let mut site = paired();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    refuse(&mut site, Objection::Credential);
+    assert_eq!(site.reason(code), Some(Waiting::Refused(Objection::Credential)));
+    assert!(site.under_way.is_empty());
+    pair(&mut site, b"another key");
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn a_lock_that_was_reset_and_paired_again_gets_its_codes_back() {
+    let mut site = paired();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.settle();
+    site.wait(600);
+    site.lock = SimLock::new(site.lock.setup().clone(), Memory::default());
+    // A radio that comes back tells of it as it was: not every lock is read for that.
+    let before = site.exchanges;
+    meet(&mut site);
+    assert_eq!(site.exchanges, before);
+    pair(&mut site, b"another key");
+    assert!(site.has_told(EventKind::CodeLost));
+    assert_eq!(status(&site, code), Status::Setting);
+    // Like any code that a lock has lost.
+    site.wait(120);
+    assert_eq!(site.on_lock(), ["4711"]);
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn a_table_that_was_put_off_is_asked_for_once_the_lock_is_paired_again() {
+    let mut site = paired();
+    site.wait(600);
+    // The lock does not accept us, again and again.
+    site.tell(Event::Verify(DEVICE));
+    for _ in 0..4 {
+        refuse(&mut site, Objection::Credential);
+        site.pass(Duration::from_secs(HOUR));
+        site.tell(Event::Timer);
+    }
+    refuse(&mut site, Objection::Credential);
+    site.by_hand(Some(2), "9090");
+    pair(&mut site, b"another key");
+    assert_eq!(site.gateway.device(DEVICE, site.now).unwrap().unmanaged, 1);
+
+    // The same of one that was silent for long.
+    let mut site = paired();
+    site.wait(600);
+    site.lock.disconnect();
+    let code = site.create(Some("4711"), Window::Ongoing, None).code;
+    site.wait(HOUR);
+    assert!(site.under_way.is_empty());
+    site.lock.connect();
+    pair(&mut site, b"another key");
+    assert_eq!(status(&site, code), Status::Set);
+}
+
+#[test]
+fn a_driver_that_must_not_ask_says_nothing_of_reach() {
+    for objection in [Objection::Credential, Objection::Unsecured] {
+        let mut site = network();
+        site.wait(600);
+        let seen = |site: &Site| site.gateway.device(DEVICE, site.now).unwrap().last_seen;
+        let before = seen(&site);
+        site.create(Some("4711"), Window::Ongoing, None);
+        refuse(&mut site, objection);
+        assert_eq!(seen(&site), before, "{objection:?}");
+        // One that is out of reach stays so.
+        site.tell(Event::Lost(DEVICE));
+        for _ in 0..3 {
+            site.pass(Duration::from_secs(HOUR));
+            site.tell(Event::Timer);
+            refuse(&mut site, objection);
+        }
+        let view = site.gateway.device(DEVICE, site.now).unwrap();
+        assert!(!view.online && view.last_seen == before, "{objection:?}");
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bundle, Cause, Device, Event, Job, Pins, Queue, Receipt, Site, Workspace,
-    access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt, Site,
+    Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -39,6 +39,21 @@ bodies! {
     OneExport {
         /// The export.
         export: Export,
+    }
+    /// What the Bluetooth radio hears.
+    OneBluetooth {
+        /// The radio, and who is heard.
+        bluetooth: Bluetooth,
+    }
+    /// A pairing or a test of a lock.
+    OneErrand {
+        /// How far it is.
+        errand: Errand,
+    }
+    /// A lock that was forgotten.
+    OneUnpaired {
+        /// What the lock said to that.
+        unpaired: Unpaired,
     }
     /// What happened since a moment.
     OneIncident {

@@ -25,7 +25,7 @@ pub struct Event {
     workspace_id: Uuid,
     /// The gateway.
     connected_account_id: Uuid,
-    /// The same as `occurred_at`.
+    /// When the gateway was told.
     created_at: Moment,
     /// When it happened.
     occurred_at: Moment,
@@ -147,7 +147,7 @@ struct More {
     /// What is left of the battery, from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     battery_level: Option<f32>,
-    /// What cannot be reached: the server of the radio, or from there its stick.
+    /// What cannot be reached: the server of a Z-Wave network or its stick; the bus, the daemon or the adapter of Bluetooth.
     #[serde(skip_serializing_if = "Option::is_none")]
     outage: Option<Outage>,
     /// The last moment at which the gateway is known to have run before.
@@ -204,6 +204,20 @@ enum MovedBy {
 enum Outage {
     Server,
     Stick,
+    Bus,
+    Daemon,
+    Adapter,
+    AdapterOff,
+    Denied,
+}
+
+fn moved_by(by: By) -> MovedBy {
+    match by {
+        By::Keypad(_) => MovedBy::Keycode,
+        By::Hand => MovedBy::Manual,
+        By::Radio => MovedBy::Remote,
+        By::Itself => MovedBy::Automatic,
+    }
 }
 
 /// The id of an event: the same whenever it is told.
@@ -220,9 +234,15 @@ pub fn event_code(event: &model::Event) -> Option<Uuid> {
         return event.code.map(|code| code.0);
     }
     match (&event.detail, event.device) {
-        (Detail::Slot(slot) | Detail::Moved(By::Keypad(Some(slot))), Some(device)) => {
-            Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes()))
-        }
+        (
+            Detail::Slot(slot)
+            | Detail::Moved(By::Keypad(Some(slot)))
+            | Detail::Logged {
+                by: By::Keypad(Some(slot)),
+                ..
+            },
+            Some(device),
+        ) => Some(Uuid::new_v5(&device.0, slot.0.to_string().as_bytes())),
         _ => None,
     }
 }
@@ -248,7 +268,7 @@ pub fn event(site: &Site, event: &model::Event, pins: Pins) -> Event {
         workspace_id: site.workspace,
         connected_account_id: site.account,
         created_at: Moment(event.at),
-        occurred_at: Moment(event.at),
+        occurred_at: Moment(event.occurred()),
         clock_trusted: event.clock_trusted,
         device_id: event.device.map(|device| device.0),
         access_code_id: event_code(event),
@@ -307,9 +327,7 @@ fn more(event: &model::Event, pins: Pins) -> More {
         },
         EventKind::LockLocked | EventKind::LockUnlocked => {
             let (method, attempt) = match &event.detail {
-                Detail::Moved(By::Keypad(_)) => (MovedBy::Keycode, None),
-                Detail::Moved(By::Hand) => (MovedBy::Manual, None),
-                Detail::Moved(By::Itself) => (MovedBy::Automatic, None),
+                Detail::Moved(by) | Detail::Logged { by, .. } => (moved_by(*by), None),
                 Detail::Attempt(attempt) => (MovedBy::Remote, Some(attempt.0)),
                 _ => (MovedBy::Remote, None),
             };
@@ -331,6 +349,11 @@ fn more(event: &model::Event, pins: Pins) -> More {
                 Detail::Outage(outage) => Some(match outage {
                     model::Outage::Server => Outage::Server,
                     model::Outage::Stick => Outage::Stick,
+                    model::Outage::Bus => Outage::Bus,
+                    model::Outage::Daemon => Outage::Daemon,
+                    model::Outage::Adapter => Outage::Adapter,
+                    model::Outage::AdapterOff => Outage::AdapterOff,
+                    model::Outage::Denied => Outage::Denied,
                 }),
                 _ => None,
             },

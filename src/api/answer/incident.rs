@@ -428,7 +428,7 @@ fn happening(event: &Event, job: Option<u32>) -> Happening {
             Detail::Failure(Some(objection)) => Some(More::Refused(*objection)),
             Detail::Failure(None) => Some(More::Denied),
             Detail::Slot(slot) => Some(More::Slot(slot.0)),
-            Detail::Moved(by) => Some(More::Moved(*by)),
+            Detail::Moved(by) | Detail::Logged { by, .. } => Some(More::Moved(*by)),
             Detail::Battery(percent) => Some(More::Battery(*percent)),
             Detail::Outage(outage) => Some(More::Outage(*outage)),
             Detail::RanUntil(at) => Some(More::RanUntil(Moment(*at))),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! body.rs     bodies of answers        event.rs      an event           trouble.rs  errors, warnings
+//! bluetooth.rs  who is heard, pairings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
@@ -10,6 +11,7 @@
 //! Shapes have no `Debug`: they may hold PINs.
 
 mod attempt;
+mod bluetooth;
 mod body;
 mod code;
 mod device;
@@ -29,11 +31,12 @@ use uuid::Uuid;
 use crate::model::Pin;
 
 pub use attempt::{Attempt, attempt};
+pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
-    GeneratedCode, Locks, OneAttempt, OneClock, OneCode, OneDevice, OneEvent, OneExport, OneIncident, OneJob,
-    OneLock, OneQueue, OneReceipt, OneWhy, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told,
-    answer, clock,
+    GeneratedCode, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent,
+    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace,
+    Pagination, Readiness, Seen, StoreState, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};

@@ -10,7 +10,7 @@ use super::refusal::{DeviceReason, reasons};
 use super::word::{Moment, Nothing};
 use crate::gateway::view::{CodeView, JobMemberView, JobView, MemberReceipt, Pending, QueueView};
 use crate::gateway::{self, Answer, Waiting};
-use crate::model::{self, DeviceId, Objection, Outage};
+use crate::model::{self, DeviceId, Objection};
 
 /// The receipt of a group: proven, how and when; or why not yet, and the next try.
 #[derive(Serialize, JsonSchema)]
@@ -210,10 +210,7 @@ pub fn waiting_hint(reason: Waiting) -> &'static str {
     match reason {
         Waiting::InLine => "Nothing to do: its turn comes.",
         Waiting::Silent => "Check the lock's batteries, move the gateway nearer, or add one.",
-        Waiting::RadioAway(away) => match away.outage {
-            Outage::Server => "See that the Z-Wave server runs, and that [zwave] url names it.",
-            Outage::Stick => "See that the Z-Wave stick is plugged in, and that its server uses it.",
-        },
+        Waiting::RadioAway(away) => away.hint(),
         Waiting::NoSlot => "Nothing to do: a place gets free when another code is taken off.",
         Waiting::Refused(Objection::Full) => "Delete codes that nobody needs from the lock.",
         Waiting::Refused(Objection::Duplicate) => {

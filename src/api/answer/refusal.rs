@@ -159,6 +159,7 @@ pub fn status_of(reason: Reason) -> u16 {
         Reason::DuplicateAccessCode
         | Reason::DeviceOffline
         | Reason::DeviceRemoved
+        | Reason::DeviceInUse
         | Reason::NoSpace
         | Reason::NoRecoveryKey
         | Reason::JobIdReused => 409,

@@ -113,9 +113,18 @@ impl Error {
 
     /// What speaks to the lock is away, and the lock is not to blame.
     pub fn radio_away(away: Away) -> Error {
-        let message = match away.outage {
+        let Some(outage) = away.outage else {
+            let message = "The gateway has just started, and has not heard of the lock's radio yet.";
+            return Error::on_device(ErrorCode::HubDisconnected, message, away.since);
+        };
+        let message = match outage {
             Outage::Server => "The Z-Wave server cannot be reached. The gateway keeps trying.",
             Outage::Stick => "The Z-Wave stick does not answer its server. The gateway keeps trying.",
+            Outage::Bus => "The D-Bus system bus does not answer. The gateway keeps trying.",
+            Outage::Daemon => "The Bluetooth daemon does not answer. The gateway keeps trying.",
+            Outage::Adapter => "There is no such Bluetooth adapter. The gateway keeps trying.",
+            Outage::AdapterOff => "The Bluetooth adapter stays off. The gateway keeps trying.",
+            Outage::Denied => "The Bluetooth daemon refuses the gateway's user. The gateway keeps trying.",
         };
         Error::on_device(ErrorCode::HubDisconnected, message, away.since)
     }

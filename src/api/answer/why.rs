@@ -10,7 +10,7 @@ use crate::api::time;
 use crate::gateway::view::{Away, ExternalChange};
 use crate::gateway::why::{CodeCause, DeviceCause, Doubt, DoubtKind, Next, Obstacle, Silence, Wait, Why};
 use crate::gateway::{Aim, Waiting};
-use crate::model::{CodeId, How, Objection, Outage, Reason, Timestamp};
+use crate::model::{CodeId, How, Objection, Reason, Timestamp};
 
 /// Why an access code or a device is as it is.
 #[derive(Serialize, JsonSchema)]
@@ -245,11 +245,7 @@ fn hint(obstacle: &Obstacle) -> &'static str {
 
 /// What keeps a radio away, and since when.
 fn outage(away: Away) -> String {
-    let what = match away.outage {
-        Outage::Server => "the Z-Wave server cannot be reached",
-        Outage::Stick => "the Z-Wave stick does not answer its server",
-    };
-    format!("{what} (since {})", moment(away.since))
+    format!("{away} (since {})", moment(away.since))
 }
 
 /// When a silent lock was last heard, and whether it is alone with that.

@@ -1,192 +1,16 @@
-//! What each endpoint takes: its parameters, one list a call, and those that several calls share.
+//! What each endpoint takes: its parameters, one list a call.
 
-use crate::api::parameter::Effect::{Heeded, Ignored, MatchesNothing};
-use crate::api::parameter::{Effect, Kind, MOST_ITEMS, Parameter};
+mod shared;
 
-const fn required(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
-    Parameter {
-        name,
-        kind,
-        required: true,
-        effect: Heeded,
-        about,
-    }
-}
-
-const fn optional(name: &'static str, kind: Kind, effect: Effect, about: &'static str) -> Parameter {
-    Parameter {
-        name,
-        kind,
-        required: false,
-        effect,
-        about,
-    }
-}
-
-/// A text of a person, such as a name; Seam states no bound, locks store far fewer characters.
-const NAME: Kind = Kind::Line { least: 0, most: 100 };
-const KEY: Kind = Kind::Line { least: 1, most: 255 };
-const SEARCH: Kind = Kind::Text { least: 1, most: 255 };
-const LIMIT: Kind = Kind::Whole { least: 1, most: MANY };
-/// More than there can ever be.
-const MANY: u64 = 1_000_000_000;
-/// The largest number that every reader of JSON takes for what it is; events after a restore are
-/// numbered from the milliseconds since 1970.
-const LARGEST: u64 = (1 << 53) - 1;
-const PREFERRED_LENGTH: Kind = Kind::Whole { least: 4, most: 12 };
-/// Seam's bounds for the lengths that somebody reports.
-const LENGTH: Kind = Kind::Whole { least: 4, most: 20 };
-/// Ids of one list. Seam states no bound.
-const SOME_UUIDS: Kind = Kind::List {
-    of: &Kind::Uuid,
-    least: 1,
-    most: MOST_ITEMS,
+use crate::api::parameter::Effect::{Heeded, Ignored};
+use crate::api::parameter::{Kind, MOST_ITEMS, Parameter};
+pub use shared::BEHAVIORS;
+pub(super) use shared::DEVICE_ID;
+use shared::{
+    ATTEMPT, BACKUP, CODE, CURSOR, ENDS_AT, EXTERNAL, EXTERNAL_OLD, FEW_UUIDS, FLAGS, KEY, LARGEST, LENGTH,
+    LENGTH_WISH, LIMIT, LIMIT_OF_500, MANY, MAX_ROUNDING, NAME, NATIVE, NEW_NAME, OFFLINE, OFFLINE_OLD,
+    ONE_TIME, PREFERRED_LENGTH, SEARCH, SOME_UUIDS, STARTS_AT, SYNC, TYPES, optional, required, unknowable,
 };
-/// Ids that nothing here is called by.
-const FEW_UUIDS: Kind = Kind::List {
-    of: &Kind::Uuid,
-    least: 0,
-    most: 50,
-};
-const ROUNDING: Kind = Kind::Word(&["1hour", "1day", "1h", "1d"]);
-const TYPES: Kind = Kind::Word(&["ongoing", "time_bound"]);
-/// `behavior_when_code_cannot_be_shared`: refuse, or give PINs of their own.
-pub const BEHAVIORS: [&str; 2] = ["throw", "create_random_code"];
-/// Seam's capability flags that lists can be filtered by; a lock has some of them.
-const FLAGS: Kind = Kind::List {
-    of: &Kind::Word(&[
-        "can_configure_auto_lock",
-        "can_hvac_cool",
-        "can_hvac_heat",
-        "can_hvac_heat_cool",
-        "can_program_offline_access_codes",
-        "can_program_online_access_codes",
-        "can_program_thermostat_programs_as_different_each_day",
-        "can_program_thermostat_programs_as_same_each_day",
-        "can_program_thermostat_programs_as_weekday_weekend",
-        "can_remotely_lock",
-        "can_remotely_unlock",
-        "can_run_thermostat_programs",
-        "can_simulate_connection",
-        "can_simulate_disconnection",
-        "can_simulate_hub_connection",
-        "can_simulate_hub_disconnection",
-        "can_simulate_paid_subscription",
-        "can_simulate_removal",
-        "can_turn_off_hvac",
-        "can_unlock_with_code",
-    ]),
-    least: 0,
-    most: MOST_ITEMS,
-};
-
-pub(super) const DEVICE_ID: Parameter = required("device_id", Kind::Uuid, "The device.");
-const CODE: Parameter = optional(
-    "code",
-    Kind::Pin,
-    Heeded,
-    "The PIN. Without it, a random one that suits is drawn.",
-);
-const NEW_NAME: Parameter = optional("name", NAME, Heeded, "Name of the guest or the stay.");
-const STARTS_AT: Parameter = optional(
-    "starts_at",
-    Kind::Time,
-    Heeded,
-    "From when on the code opens. Goes together with `ends_at`; without both, the code is ongoing.",
-);
-const ENDS_AT: Parameter = optional(
-    "ends_at",
-    Kind::Time,
-    Heeded,
-    "From when on the code opens no more; after `starts_at`, and in the future.",
-);
-const LENGTH_WISH: Parameter = optional(
-    "preferred_code_length",
-    PREFERRED_LENGTH,
-    Heeded,
-    "Digits of the PIN to draw, where the device takes so many; without effect beside `code`.",
-);
-const ATTEMPT: Parameter = optional(
-    "attempt_for_offline_device",
-    Kind::Flag,
-    Heeded,
-    "Accept the call although a device does not answer at present. Default: true.",
-);
-const NATIVE: Parameter = optional(
-    "prefer_native_scheduling",
-    Kind::Flag,
-    Heeded,
-    "Let a lock that can enforce the times itself do so. Default: true.",
-);
-const EXTERNAL: Parameter = optional(
-    "is_external_modification_allowed",
-    Kind::Flag,
-    Ignored,
-    "Without effect: what others change on a lock is set again.",
-);
-const EXTERNAL_OLD: Parameter = optional(
-    "allow_external_modification",
-    Kind::Flag,
-    Ignored,
-    "Older word for `is_external_modification_allowed`.",
-);
-const BACKUP: Parameter = optional(
-    "use_backup_access_code_pool",
-    Kind::Flag,
-    Ignored,
-    "Without effect: there are no backup codes.",
-);
-const OFFLINE: Parameter = optional(
-    "is_offline_access_code",
-    Kind::Only(false),
-    Heeded,
-    "Must not be true: locks here make no codes by themselves.",
-);
-const OFFLINE_OLD: Parameter = optional(
-    "use_offline_access_code",
-    Kind::Only(false),
-    Heeded,
-    "Older word for `is_offline_access_code`; must not be true.",
-);
-const ONE_TIME: Parameter = optional(
-    "is_one_time_use",
-    Kind::Only(false),
-    Heeded,
-    "Must not be true: no lock here takes a code away after its first use.",
-);
-const MAX_ROUNDING: Parameter = optional(
-    "max_time_rounding",
-    ROUNDING,
-    Ignored,
-    "Without effect: times are not rounded, but to what a lock's own clock can tell.",
-);
-const SYNC: Parameter = optional(
-    "sync",
-    Kind::Flag,
-    Ignored,
-    "Without effect: every answer comes once what it tells is on record.",
-);
-const LIMIT_OF_500: Parameter = optional(
-    "limit",
-    LIMIT,
-    Heeded,
-    "So many at most. Default, and most that is given: 500.",
-);
-const CURSOR: Parameter = optional(
-    "page_cursor",
-    Kind::Uuid,
-    Heeded,
-    "Where to go on: `next_page_cursor` of the page before.",
-);
-
-const fn unknowable(name: &'static str, kind: Kind) -> Parameter {
-    optional(
-        name,
-        kind,
-        MatchesNothing,
-        "Nothing matches: this gateway does not know of it.",
-    )
-}
 
 pub(super) const CREATE: &[Parameter] = &[
     DEVICE_ID,
@@ -612,6 +436,33 @@ pub(super) const INCIDENT: &[Parameter] = &[
         Kind::Whole { least: 0, most: MANY },
         Heeded,
         "From so many seconds ago on, as the gateway's clock goes. With `since`: from the later of both on.",
+    ),
+];
+pub(super) const PAIR: &[Parameter] = &[
+    required(
+        "address",
+        Kind::Line { least: 17, most: 17 },
+        "The lock's address on the air, such as `54:D2:72:AA:BB:CC`.",
+    ),
+    required(
+        "security_pin",
+        Kind::Pin,
+        "The lock's security PIN from its app: four digits, six for an Ultra. It comes back in no answer.",
+    ),
+    optional(
+        "name",
+        NAME,
+        Heeded,
+        "What the lock is to be called here. Default: as in its app.",
+    ),
+];
+pub(super) const UNPAIR: &[Parameter] = &[
+    DEVICE_ID,
+    optional(
+        "force",
+        Kind::Flag,
+        Heeded,
+        "Forget it although codes of it are not over, which then stay on the lock. Default: false.",
     ),
 ];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];

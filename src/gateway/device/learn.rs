@@ -55,7 +55,7 @@ impl Device {
                         goal = true;
                         touched.extend(self.learn_table(table, desk));
                     }
-                    Finding::Unanswered | Finding::Cut | Finding::Untried => {}
+                    Finding::Unanswered | Finding::Unreached | Finding::Cut | Finding::Untried => {}
                     Finding::Proven(_) | Finding::Denied | Finding::Refused(_) => {
                         self.put_reads_off(desk.now)
                     }
@@ -124,6 +124,23 @@ impl Device {
         self.silence.try_now();
     }
 
+    /// It was paired again: nothing that it did not answer or refused before counts, and its table may be empty, for
+    /// most likely it was reset.
+    pub fn be_let_in(&mut self, now: Mono) {
+        self.try_now();
+        self.reads_refused = 0;
+        self.reads_from = now;
+        self.changed_meanwhile = self.flight.is_some();
+        self.check_soon(now);
+        for code in self.codes.values_mut() {
+            let row = code.row.as_mut();
+            if let Some(row) = row.filter(|row| row.reason == Waiting::Refused(Objection::Credential)) {
+                row.refusals = 0;
+                code.next_try = Some(now);
+            }
+        }
+    }
+
     /// Its driver hears the lock no more.
     pub fn lost(&mut self, desk: &mut Desk<'_>) {
         self.set_online(false, desk);
@@ -158,14 +175,15 @@ impl Device {
             return;
         };
         let first = stale.is_empty();
-        if let Finding::Refused(objection) = finding {
-            // A no to these digits: nothing of ours is there with them, whatever became of the code meanwhile.
-            if objection.leaves_nothing() && !stale.contains(&content.pin) {
-                code.sent.retain(|pin| *pin != content.pin);
-            }
-            if *objection == Objection::SlotTaken {
-                code.not_there = code.record.slot;
-            }
+        // A no to these digits, or a word that never went out: nothing of ours is there with them, whatever became of the
+        // code meanwhile, unless an earlier exchange carried them too.
+        let leaves_nothing = matches!(finding, Finding::Refused(objection) if objection.leaves_nothing())
+            || finding.is_unsent();
+        if leaves_nothing && !stale.contains(&content.pin) {
+            code.sent.retain(|pin| *pin != content.pin);
+        }
+        if *finding == Finding::Refused(Objection::SlotTaken) {
+            code.not_there = code.record.slot;
         }
         let believed = Finding::Proven(How::Acknowledged);
         let finding = match finding {
@@ -180,7 +198,7 @@ impl Device {
         // A lock that shows no digits is emptied before it is written.
         let emptied = read_back == ReadBack::Masked && !first;
         if *finding == Finding::Denied
-            || (emptied && !matches!(finding, Finding::Proven(_) | Finding::Untried))
+            || (emptied && !finding.is_unsent() && !matches!(finding, Finding::Proven(_)))
         {
             code.record.confirmed.forget_last();
             code.store(desk.ledger);
@@ -221,7 +239,7 @@ impl Device {
                     self.next_check = Some(desk.now.mono);
                 }
             }
-            Finding::Unanswered => code.note_silence(desk),
+            Finding::Unanswered | Finding::Unreached => code.note_silence(desk),
             Finding::Cut | Finding::Untried | Finding::Table(_) => {}
         }
     }
@@ -256,7 +274,7 @@ impl Device {
                 let why = Detail::Failure(why);
                 desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);
             }
-            Finding::Unanswered => code.note_silence(desk),
+            Finding::Unanswered | Finding::Unreached => code.note_silence(desk),
             Finding::Cut | Finding::Untried | Finding::Table(_) => {}
         }
     }

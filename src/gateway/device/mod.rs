@@ -76,6 +76,8 @@ pub(crate) struct Device {
     pub record: DeviceRecord,
     pub flight: Option<CallId>,
     silence: Silence,
+    /// What lets its driver in was kept since it was last met.
+    pub paired_anew: bool,
     pub next_check: Option<Mono>,
     /// A code was changed while the lock was being asked, so that a table of then may not tell of it.
     pub changed_meanwhile: bool,
@@ -130,6 +132,7 @@ impl Device {
             record,
             flight: None,
             silence: Silence::default(),
+            paired_anew: false,
             next_check,
             changed_meanwhile: false,
             writes: (Vec::new(), Mono(0)),

@@ -7,11 +7,20 @@ use rand::CryptoRng;
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::message::{Answer, Config, LogEntry, Request, States};
-use super::secret::{Credentials, SecurityPin};
+use super::message::{Answer, Config, Request, States};
+use super::secret::{Credentials, PinState, SecurityPin};
 use super::talk::{Talk, Trouble};
 use super::visit::Visit;
-use crate::model::{Addressing, Alphabet, Capabilities, Finding, NativeWindow, ReadBack, Step, Timestamp};
+use crate::model::{
+    Addressing, Alphabet, Capabilities, Finding, Logbook, NativeWindow, ReadBack, Step, Timestamp,
+};
+
+/// For a look at how the lock is, which is no part of what was asked.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// For a look at its logbook, which is none either, and may be long.
+const LOGBOOK_WITHIN: Duration = Duration::from_secs(20);
+/// What an exchange takes at most beyond its steps.
+pub const LOOKS_WITHIN: Duration = LOOK_WITHIN.saturating_add(LOGBOOK_WITHIN);
 
 /// What a lock with a keypad takes, holds and tells.
 #[must_use]
@@ -39,9 +48,23 @@ pub fn capabilities() -> Capabilities {
 /// One lock, whatever link leads to it. It keeps no memory of codes.
 pub struct NukiDriver {
     credentials: Credentials,
-    /// `None` once the lock refused it: each wrong try brings a lockout nearer.
-    pin: Option<SecurityPin>,
+    /// Each wrong try brings a lockout nearer.
+    pin: PinState,
     capabilities: Capabilities,
+    /// The newest entry of its logbook that was read.
+    logged: Option<u32>,
+}
+
+/// What an exchange brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visited {
+    /// One per step.
+    pub findings: Vec<Finding>,
+    /// How the lock is; `None` if it did not say.
+    pub states: Option<States>,
+    /// What it wrote down since the exchange before; `None` if it did not say, or if that could not be understood without a
+    /// table, which no step asked for.
+    pub logbook: Option<Logbook>,
 }
 
 /// What a look at a lock told that is about to be taken into service.
@@ -57,12 +80,34 @@ impl NukiDriver {
     /// The lock that credentials are for, with the security PIN as far as anybody knows, and with rules
     /// of which [`capabilities`] are the default.
     #[must_use]
-    pub fn new(credentials: Credentials, pin: SecurityPin, capabilities: Capabilities) -> NukiDriver {
+    pub fn new(
+        credentials: Credentials,
+        pin: impl Into<Option<SecurityPin>>,
+        capabilities: Capabilities,
+    ) -> NukiDriver {
         NukiDriver {
             credentials,
-            pin: Some(pin),
+            pin: pin.into().map_or(PinState::Refused, PinState::Usable),
             capabilities,
+            logged: None,
         }
+    }
+
+    /// Whether there is a security PIN that the lock has not refused.
+    #[must_use]
+    pub fn has_pin(&self) -> bool {
+        !matches!(self.pin, PinState::Refused)
+    }
+
+    /// Whether the lock takes no security PIN, after too many wrong ones. It is told none until [`NukiDriver::let_in`].
+    #[must_use]
+    pub fn is_locked_out(&self) -> bool {
+        matches!(self.pin, PinState::LockedOut(_))
+    }
+
+    /// The pause after too many wrong security PINs is over.
+    pub fn let_in(&mut self) {
+        self.pin.let_in();
     }
 
     /// What it takes, holds and tells.
@@ -71,14 +116,9 @@ impl NukiDriver {
         &self.capabilities
     }
 
-    /// Somebody looked at the security PIN again: from here on this one is used.
-    pub fn renew_pin(&mut self, pin: SecurityPin) {
-        self.pin = Some(pin);
-    }
-
-    /// Asks the lock each step in order over a link that has just come about; one finding per step. A step
-    /// for which the lock takes longer than [`Capabilities::patience`] goes unanswered, and the steps after an
-    /// unanswered one stay untried. The link has then served its time.
+    /// Asks the lock each step in order over a link that has just come about, then how it is (bolt, clock, battery), and what it
+    /// wrote down. All of it is one talk, for what the lock says late must not be taken for the beginning of something else. A step for which the lock takes longer than [`Capabilities::patience`] goes unanswered,
+    /// and the steps after an unanswered one stay untried. The link has then served its time.
     ///
     /// `time` tells the wall time while it is trusted, else `None`: then the lock's clock is left as it is.
     pub async fn exchange<L: Link, R: CryptoRng>(
@@ -87,24 +127,44 @@ impl NukiDriver {
         rng: &mut R,
         time: &impl Fn() -> Option<Timestamp>,
         steps: &[Step],
-    ) -> Vec<Finding> {
-        let mut visit = Visit {
+    ) -> Visited {
+        let read = self.logged;
+        let mut visit = self.visit(link, rng, time);
+        let had_pin = visit.talk.has_pin();
+        let findings = visit.carry_out_all(steps).await;
+        // A refused security PIN is to be remembered before anything else.
+        let is_over = findings.contains(&Finding::Unanswered) || had_pin && !visit.talk.has_pin();
+        let states = match is_over {
+            true => None,
+            false => timeout(LOOK_WITHIN, visit.states()).await.ok().flatten(),
+        };
+        let logbook = match states {
+            None => None,
+            Some(_) => timeout(LOGBOOK_WITHIN, visit.logbook(read)).await.ok().flatten(),
+        };
+        self.logged = logbook.as_ref().map(|logbook| logbook.newest).or(read);
+        Visited {
+            findings,
+            states,
+            logbook,
+        }
+    }
+
+    fn visit<'a, L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>>(
+        &'a mut self,
+        link: &'a mut L,
+        rng: &'a mut R,
+        time: &'a T,
+    ) -> Visit<'a, L, R, T> {
+        Visit {
             talk: Talk::new(link, rng, &self.credentials, &mut self.pin),
             rules: &self.capabilities,
             time,
             app_id: self.credentials.app_id,
             table: None,
+            digits: None,
             clock_is_right: false,
-        };
-        let mut findings = vec![Finding::Untried; steps.len()];
-        for (step, finding) in steps.iter().zip(&mut findings) {
-            let told = timeout(self.capabilities.patience, visit.carry_out(step)).await;
-            *finding = told.unwrap_or(Finding::Unanswered);
-            if *finding == Finding::Unanswered {
-                break;
-            }
         }
-        findings
     }
 
     /// Looks whether the security PIN is right, how the lock is set up, and how it is.
@@ -132,18 +192,13 @@ impl NukiDriver {
         })
     }
 
-    /// The newest entries of the lock's log, the newest first: who opened, among them.
+    /// Has the lock delete us from its users: from then on it answers nothing more.
     ///
     /// # Errors
-    /// The lock refuses, or did not answer as it must.
-    pub async fn log<L: Link, R: CryptoRng>(
-        &mut self,
-        link: &mut L,
-        rng: &mut R,
-        count: u16,
-    ) -> Result<Vec<LogEntry>, Trouble> {
-        Talk::new(link, rng, &self.credentials, &mut self.pin)
-            .log(count)
-            .await
+    /// The lock refuses, or did not answer as it must: then it may have deleted us all the same.
+    pub async fn leave<L: Link, R: CryptoRng>(&mut self, link: &mut L, rng: &mut R) -> Result<(), Trouble> {
+        let authorization = self.credentials.authorization;
+        let mut talk = Talk::new(link, rng, &self.credentials, &mut self.pin);
+        talk.complete(&Request::RemoveUser { authorization }).await
     }
 }

@@ -28,6 +28,12 @@ pub enum Class {
 impl ErrorCode {
     /// Not in pairing mode.
     pub const NOT_PAIRING: ErrorCode = ErrorCode(0x10);
+    /// It does not know us, or the key is another.
+    pub const NOT_AUTHORIZED: ErrorCode = ErrorCode(0x20);
+    /// It knows no user of that number.
+    pub const INVALID_AUTHORIZATION: ErrorCode = ErrorCode(0x24);
+    /// It takes no security PIN for a while, after too many wrong ones: each further one may prolong that.
+    pub const TOO_MANY_PINS: ErrorCode = ErrorCode(0x28);
     /// The security PIN is wrong: another try would bring a lockout nearer.
     pub const BAD_PIN: ErrorCode = ErrorCode(0x21);
 

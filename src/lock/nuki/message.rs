@@ -22,6 +22,7 @@ impl Command {
     pub const AUTHORIZATION_AUTHENTICATOR: Command = Command(0x0005);
     pub const AUTHORIZATION_DATA: Command = Command(0x0006);
     pub const AUTHORIZATION_ID: Command = Command(0x0007);
+    pub const REMOVE_AUTHORIZATION_ENTRY: Command = Command(0x0008);
     pub const KEYTURNER_STATES: Command = Command(0x000c);
     pub const LOCK_ACTION: Command = Command(0x000d);
     pub const STATUS: Command = Command(0x000e);
@@ -90,6 +91,11 @@ pub enum Request<'a> {
     RemoveCode {
         /// The id that the lock gave.
         id: u16,
+    },
+    /// Know a user no more.
+    RemoveUser {
+        /// Under which number the lock knows it.
+        authorization: u32,
     },
     /// Move the bolt.
     Bolt {
@@ -166,6 +172,7 @@ impl Request<'_> {
             Request::ListCodes { .. } => Command::REQUEST_KEYPAD_CODES,
             Request::UpdateCode { .. } => Command::UPDATE_KEYPAD_CODE,
             Request::RemoveCode { .. } => Command::REMOVE_KEYPAD_CODE,
+            Request::RemoveUser { .. } => Command::REMOVE_AUTHORIZATION_ENTRY,
             Request::Bolt { .. } => Command::LOCK_ACTION,
         }
     }
@@ -217,6 +224,7 @@ impl Request<'_> {
                 code.write_limit(&mut bytes);
             }
             Request::RemoveCode { id } => bytes.extend(id.to_le_bytes()),
+            Request::RemoveUser { authorization } => bytes.extend(authorization.to_le_bytes()),
             Request::Bolt {
                 action,
                 app_id,
@@ -373,8 +381,6 @@ pub struct States {
     pub offset_minutes: i16,
     /// Its battery is nearly empty.
     pub battery_critical: bool,
-    /// Its battery is being charged.
-    pub battery_charging: bool,
     /// Charge of its battery in percent.
     pub battery_percent: u8,
     /// Changes with its configuration.
@@ -447,17 +453,25 @@ pub enum Happened {
 }
 
 impl Happened {
-    /// The id of the code that opened or closed the door, if that is what happened.
+    /// The id of the code that moved the bolt, and whether the bolt is out since; `None` if no code did.
     #[must_use]
-    pub fn opened_by(self) -> Option<u16> {
-        match self {
-            Happened::Keypad {
-                completion: 0,
-                code: code @ 1..,
-                ..
-            } => Some(code),
-            _ => None,
-        }
+    pub fn moved_by(self) -> Option<(u16, bool)> {
+        let Happened::Keypad {
+            action,
+            completion: 0,
+            code: code @ 1..,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        // Unlocked, unlatched, for a while with either; locked, locked fully.
+        let locked = match action {
+            1 | 3 | 4 | 5 => false,
+            2 | 6 => true,
+            _ => return None,
+        };
+        Some((code, locked))
     }
 }
 
@@ -573,7 +587,6 @@ impl States {
             time,
             offset_minutes,
             battery_critical: battery & 1 != 0,
-            battery_charging: battery & 2 != 0,
             battery_percent: (battery >> 2) * 2,
             config_count,
             keypad_battery_critical: keypad.filter(|state| state & 1 != 0).map(|state| state & 2 != 0),

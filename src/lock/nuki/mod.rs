@@ -30,10 +30,11 @@ mod visit;
 
 pub use beacon::{Beacon, beacon, pairable};
 pub use bytes::Date;
-pub use driver::{NukiDriver, Survey, capabilities};
+pub use driver::{LOOKS_WITHIN, NukiDriver, Survey, Visited, capabilities};
 pub use error::{Class, ErrorCode};
 pub use link::{Characteristic, Link, LinkLost, Model};
-pub use pairing::{Applicant, Paired, Pairing, PairingError, Turn, pair};
+pub use pairing::{Applicant, Keep, Kept, Paired, Pairing, PairingError, Turn, pair};
 pub use seal::{PrivateKey, PublicKey, authenticator};
 pub use secret::{Credentials, SecurityPin, SharedKey};
 pub use talk::Trouble;
+pub use visit::probe;

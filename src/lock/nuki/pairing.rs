@@ -10,7 +10,11 @@
 //!
 //! It pairs as an app, never as a bridge: a lock knows one bridge only, and another one would throw that out.
 
+use std::future::Future;
+use std::time::Duration;
+
 use rand::CryptoRng;
+use tokio::time::timeout;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -26,6 +30,9 @@ use super::secret::{Credentials, SecurityPin, SharedKey};
 const APP: u8 = 0;
 /// In the place of an authorization id before there is one: what a client sends that Ultras in the field take.
 const NO_AUTHORIZATION: u32 = u32::from_le_bytes([0x7f, 0xff, 0xff, 0xff]);
+
+/// For a pairing, from its first word to its last.
+const PAIR_WITHIN: Duration = Duration::from_secs(30);
 
 /// How this gateway introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +73,15 @@ pub enum PairingError {
     /// What came has no place in a pairing, or not now.
     #[error("the lock said something that has no place in a pairing")]
     OutOfTurn,
-    /// The link was lost.
+    /// What it leaves behind could not be kept.
+    #[error("the store did not keep the lock's key, so that the lock was not told that we have it")]
+    NotKept,
+    /// The link was lost, or the lock fell silent. It knows nothing of us.
     #[error(transparent)]
     Link(#[from] LinkLost),
+    /// It was told the security PIN, and what it said to that was lost. It may know us, and may count a wrong PIN.
+    #[error("what the lock said to the security PIN was lost: nobody knows whether it is paired")]
+    AnswerLost,
 }
 
 impl From<Short> for PairingError {
@@ -131,6 +144,22 @@ impl Pairing {
         };
         let ask = frame::plain(Command::REQUEST_DATA, &Command::PUBLIC_KEY.0.to_le_bytes());
         (pairing, ask)
+    }
+
+    /// What the pairing leaves behind, once the lock has said it: before it is told that we have it, where it
+    /// is told at all.
+    #[must_use]
+    pub fn granted(&self) -> Option<&Paired> {
+        match &self.awaits {
+            Awaits::Status(paired) => Some(paired),
+            _ => None,
+        }
+    }
+
+    /// Whether what is said next tells the lock the security PIN: from there on it may know us, whatever is heard.
+    #[must_use]
+    pub fn tells_pin(&self) -> bool {
+        matches!(self.awaits, Awaits::SealedAuthorizationId(_))
     }
 
     /// Takes in an indication.
@@ -262,17 +291,56 @@ fn refusal(report: &[u8]) -> PairingError {
     }
 }
 
-/// Pairs with the lock at the other end of a link. It waits as long as the link does: pairing mode ends by itself,
-/// and the caller has a deadline.
+/// Keeps what a pairing leaves behind, and says whether it did.
+pub type Keep<'a> = &'a (dyn Fn(&Credentials) -> Kept<'a> + Send + Sync);
+
+/// Whether something was kept, sooner or later.
+pub type Kept<'a> = std::pin::Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// Pairs with the lock at the other end of a link, within half a minute. What the pairing leaves behind is kept before the
+/// lock is told that we have it, so that no lock counts on a key that is lost. (An Ultra is told nothing more once it has said
+/// it.)
 ///
 /// # Errors
-/// The lock refuses, what came must not be believed, or the link was lost.
+/// The lock refuses, what came must not be believed, or the link was lost. Only after [`PairingError::NotPairing`] and
+/// [`PairingError::Link`] may it be tried again without asking anybody: no security PIN was told, and the lock knows nothing of
+/// us unless `keep` was called.
 pub async fn pair<L: Link, R: CryptoRng>(
     link: &mut L,
     rng: &mut R,
     applicant: Applicant,
     pin: SecurityPin,
+    keep: Keep<'_>,
 ) -> Result<Paired, PairingError> {
+    let mut pin_told = false;
+    let talk = shake_hands(link, rng, applicant, pin, keep, &mut pin_told);
+    match timeout(PAIR_WITHIN, talk).await {
+        Ok(Err(error)) if pin_told && !error.is_a_word_of_the_lock() => Err(PairingError::AnswerLost),
+        Err(_) if pin_told => Err(PairingError::AnswerLost),
+        Err(_) => Err(PairingError::Link(LinkLost)),
+        Ok(shaken) => shaken,
+    }
+}
+
+impl PairingError {
+    /// Whether it says what became of the security PIN.
+    fn is_a_word_of_the_lock(self) -> bool {
+        matches!(self, PairingError::Refused(_) | PairingError::NotKept)
+    }
+}
+
+async fn shake_hands<L: Link, R: CryptoRng>(
+    link: &mut L,
+    rng: &mut R,
+    applicant: Applicant,
+    pin: SecurityPin,
+    keep: Keep<'_>,
+    pin_told: &mut bool,
+) -> Result<Paired, PairingError> {
+    let kept = async |paired: &Paired| match keep(&paired.credentials).await {
+        true => Ok(()),
+        false => Err(PairingError::NotKept),
+    };
     let to = Characteristic::Pairing(pin.model());
     let (mut pairing, ask) = Pairing::begin(applicant, pin, rng);
     link.write(to, &ask).await?;
@@ -280,10 +348,20 @@ pub async fn pair<L: Link, R: CryptoRng>(
         pairing = match pairing.hear(&link.next().await?, rng)? {
             Turn::Listen(pairing) => pairing,
             Turn::Say(pairing, message) => {
+                if let Some(paired) = pairing.granted() {
+                    kept(paired).await?;
+                }
+                // A write that failed may have arrived.
+                *pin_told = pairing.tells_pin();
                 link.write(to, &message).await?;
                 pairing
             }
-            Turn::Done(paired) => return Ok(paired),
+            Turn::Done(paired) => {
+                if paired.credentials.model == Model::Ultra {
+                    kept(&paired).await?;
+                }
+                return Ok(paired);
+            }
         };
     }
 }

@@ -67,6 +67,15 @@ impl SecurityPin {
         self.model
     }
 
+    /// Its digits, in the clear: for the sealed store alone.
+    #[must_use]
+    pub fn digits(&self) -> Zeroizing<String> {
+        Zeroizing::new(match self.model {
+            Model::Classic => format!("{:04}", *self.number),
+            Model::Ultra => format!("{:06}", *self.number),
+        })
+    }
+
     /// The PIN as it goes to the lock: two bytes, four on an Ultra.
     pub(super) fn expose(&self) -> Zeroizing<Vec<u8>> {
         let all = Zeroizing::new(self.number.to_le_bytes());
@@ -80,6 +89,42 @@ impl SecurityPin {
 impl fmt::Debug for SecurityPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecurityPin(hidden)")
+    }
+}
+
+/// What may be done with the security PIN of a lock.
+pub(super) enum PinState {
+    /// Nobody knows that it is wrong.
+    Usable(SecurityPin),
+    /// The lock takes none for a while, after too many wrong ones.
+    LockedOut(SecurityPin),
+    /// The lock refused it: it must not be tried again.
+    Refused,
+}
+
+impl PinState {
+    /// It, if it may be used.
+    pub fn usable(&self) -> Option<&SecurityPin> {
+        match self {
+            PinState::Usable(pin) => Some(pin),
+            PinState::LockedOut(_) | PinState::Refused => None,
+        }
+    }
+
+    /// The lock takes none for a while.
+    pub fn lock_out(&mut self) {
+        *self = match std::mem::replace(self, PinState::Refused) {
+            PinState::Usable(pin) => PinState::LockedOut(pin),
+            other => other,
+        };
+    }
+
+    /// That while is over.
+    pub fn let_in(&mut self) {
+        *self = match std::mem::replace(self, PinState::Refused) {
+            PinState::LockedOut(pin) => PinState::Usable(pin),
+            other => other,
+        };
     }
 }
 
@@ -130,5 +175,7 @@ mod tests {
         }
         let pin = SecurityPin::parse(Model::Classic, "1234").unwrap();
         assert_eq!(**pin.expose(), [0xd2, 0x04]);
+        let zeros = SecurityPin::parse(Model::Classic, "0007").unwrap();
+        assert_eq!(*zeros.digits(), "0007");
     }
 }

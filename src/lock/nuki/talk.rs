@@ -8,7 +8,7 @@ use super::error::ErrorCode;
 use super::frame::{self, FrameError, Joiner};
 use super::link::{Characteristic, Link, LinkLost};
 use super::message::{Answer, Challenge, Command, LogEntry, LogRange, MessageError, Request};
-use super::secret::{Credentials, SecurityPin};
+use super::secret::{Credentials, PinState};
 use crate::model::{Entry, Finding};
 
 /// Most messages of one link. A whole table of 200 codes, read twenty times, fits in.
@@ -22,8 +22,8 @@ pub enum Trouble {
     /// The lock said no.
     #[error("the lock refuses: {0}")]
     Refused(ErrorCode),
-    /// It would need a security PIN, and the only one that was known is wrong.
-    #[error("the lock refused the security PIN: correct it in the gateway's configuration")]
+    /// It would need a security PIN, and the only one that was known is wrong, or must not be used for a while.
+    #[error("the lock refused the security PIN, and is not told it again")]
     NoPin,
     /// The link was lost.
     #[error(transparent)]
@@ -63,8 +63,7 @@ pub(super) struct Talk<'a, L, R> {
     link: &'a mut L,
     rng: &'a mut R,
     credentials: &'a Credentials,
-    /// `None` once the lock refused it: it must not be tried again.
-    pin: &'a mut Option<SecurityPin>,
+    pin: &'a mut PinState,
     joiner: Joiner,
     /// Nonces of the lock's messages. What comes a second time is no news, whoever sends it.
     heard: BTreeSet<[u8; 24]>,
@@ -75,7 +74,7 @@ impl<'a, L: Link, R: CryptoRng> Talk<'a, L, R> {
         link: &'a mut L,
         rng: &'a mut R,
         credentials: &'a Credentials,
-        pin: &'a mut Option<SecurityPin>,
+        pin: &'a mut PinState,
     ) -> Talk<'a, L, R> {
         Talk {
             link,
@@ -178,7 +177,7 @@ impl<'a, L: Link, R: CryptoRng> Talk<'a, L, R> {
     }
 
     async fn send(&mut self, request: &Request<'_>) -> Result<(), Trouble> {
-        if request.needs_pin() && self.pin.is_none() {
+        if request.needs_pin() && self.pin.usable().is_none() {
             return Err(Trouble::NoPin);
         }
         let challenge = match request.needs_challenge() {
@@ -208,7 +207,7 @@ impl<'a, L: Link, R: CryptoRng> Talk<'a, L, R> {
             self.credentials.authorization,
             &nonce,
             request.command(),
-            &request.payload(challenge, self.pin.as_ref()),
+            &request.payload(challenge, self.pin.usable()),
         );
         Ok(self.link.write(Characteristic::Everyday, &frame).await?)
     }
@@ -243,9 +242,16 @@ impl<'a, L: Link, R: CryptoRng> Talk<'a, L, R> {
         }
     }
 
+    /// Whether the security PIN may be used, as far as anybody knows.
+    pub fn has_pin(&self) -> bool {
+        self.pin.usable().is_some()
+    }
+
     fn refused(&mut self, code: ErrorCode) -> Trouble {
-        if code == ErrorCode::BAD_PIN {
-            *self.pin = None;
+        match code {
+            ErrorCode::BAD_PIN => *self.pin = PinState::Refused,
+            ErrorCode::TOO_MANY_PINS => self.pin.lock_out(),
+            _ => {}
         }
         Trouble::Refused(code)
     }

@@ -3,20 +3,55 @@
 //! A change is never asked for twice. Where its answer is lost the finding is [`Finding::Unanswered`], and the next
 //! exchange begins with the lock's own table.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::CryptoRng;
+use tokio::time::timeout;
 
 use super::bytes::Date;
 use super::link::Link;
-use super::message::{Action, Answer, KeypadCode, Limit, Request};
+use super::message::{Action, Answer, KeypadCode, Limit, LogEntry, Request, States};
 use super::talk::{Talk, Trouble};
 use crate::model::{
-    Capabilities, Content, Deed, Entry, Finding, How, Objection, Pin, Slot, Step, Timestamp, Window,
+    Capabilities, Content, Deed, Entry, Finding, How, Logbook, Objection, Pin, Slot, Step, Timestamp, Typed,
+    Window,
 };
 
 /// The lock's clock may be off by so much: its windows open and end by it.
 const CLOCK_MAY_BE_OFF: Duration = Duration::from_secs(30);
+
+/// Entries of a lock's logbook that are read at once: of a busy weekend without the gateway, and it takes some seconds.
+const MOST_ENTRIES: u16 = 50;
+
+/// The name of the code with which a lock is tested.
+const PROBE: &str = "lockbridge-probe";
+/// How long it would open if it were left behind. Nobody's stay is so short and so odd, so that a code of that name which
+/// somebody else made is told from it.
+const PROBE_OPENS: Duration = Duration::from_secs(301);
+
+/// What a lock is tested with: a code that soon opens nothing any more.
+#[must_use]
+pub fn probe(pin: Pin, now: Timestamp) -> Content {
+    let starts_at = Timestamp(now.0 - now.0.rem_euclid(1000));
+    Content {
+        pin,
+        name: Some(PROBE.to_owned()),
+        window: Window::Bound {
+            starts_at,
+            ends_at: starts_at + PROBE_OPENS,
+        },
+    }
+}
+
+/// Whether a code was left behind by a test.
+fn is_probe(entry: &Entry) -> bool {
+    let odd = |window: Window| match window {
+        Window::Bound { starts_at, ends_at } => ends_at == starts_at + PROBE_OPENS,
+        Window::Ongoing => false,
+    };
+    entry.name.as_deref() == Some(PROBE) && odd(entry.window)
+}
 
 /// What an operation brought, or the finding that ends the step.
 type Told<T> = Result<T, Finding>;
@@ -30,12 +65,71 @@ pub(super) struct Visit<'a, L, R, T> {
     pub app_id: u32,
     /// What was read since the last change.
     pub table: Option<Vec<Entry>>,
+    /// Whose place is whose, as far as it was read at all: a code may be gone when it turns up in the logbook.
+    pub digits: Option<BTreeMap<Slot, Pin>>,
     /// The lock's clock is known to be right.
     pub clock_is_right: bool,
 }
 
 impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
-    pub async fn carry_out(&mut self, step: &Step) -> Finding {
+    /// Each step in order, until one goes unanswered.
+    pub async fn carry_out_all(&mut self, steps: &[Step]) -> Vec<Finding> {
+        let mut findings = vec![Finding::Untried; steps.len()];
+        for (step, finding) in steps.iter().zip(&mut findings) {
+            let told = timeout(self.rules.patience, self.carry_out(step)).await;
+            *finding = told.unwrap_or(Finding::Unanswered);
+            if *finding == Finding::Unanswered {
+                break;
+            }
+        }
+        findings
+    }
+
+    /// How the lock is; `None` if it does not say.
+    pub async fn states(&mut self) -> Option<States> {
+        let states = |answer| match answer {
+            Answer::States(states) => Some(states),
+            _ => None,
+        };
+        self.talk.ask(&Request::States, states).await.ok()
+    }
+
+    /// What it wrote down after one of its entries; `None` if it does not say, or if no table was read, without which nobody
+    /// knows whose code it speaks of.
+    pub async fn logbook(&mut self, after: Option<u32>) -> Option<Logbook> {
+        let digits = self.digits.as_ref()?;
+        let newest = self.talk.log(1).await.ok()?.pop()?;
+        let number = newest.index;
+        let new = match after {
+            Some(after) if after <= number => number - after,
+            // It is read for the first time, or began anew.
+            _ => u32::MAX,
+        };
+        let entries = match new {
+            0 => Vec::new(),
+            1 => vec![newest],
+            more => {
+                let most = u16::try_from(more).unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+                self.talk.log(most).await.ok()?
+            }
+        };
+        let typed = |entry: &LogEntry| {
+            let (id, locked) = entry.what.moved_by()?;
+            Some(Typed {
+                number: entry.index,
+                at: entry.at.instant(),
+                locked,
+                slot: Slot(id),
+                pin: digits.get(&Slot(id)).cloned(),
+            })
+        };
+        Some(Logbook {
+            newest: number,
+            entries: entries.iter().rev().filter_map(typed).collect(),
+        })
+    }
+
+    async fn carry_out(&mut self, step: &Step) -> Finding {
         let told = match step {
             Step::Put { content, stale, .. } => self.put(content, stale).await.map(Finding::Proven),
             Step::Remove { pins, .. } => self.remove(pins).await.map(Finding::Proven),
@@ -115,6 +209,8 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
     }
 
     async fn read(&mut self) -> Told<Vec<Entry>> {
+        self.look().await?;
+        self.clear_probes().await?;
         let table = self.look().await?.to_vec();
         // What stands on the lock opens and ends by its clock, too.
         if table.iter().any(|entry| entry.window != Window::Ongoing)
@@ -123,6 +219,19 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
             return Err(Finding::Unanswered);
         }
         Ok(table)
+    }
+
+    /// Takes off what a test of the lock left behind, when its link was lost at the wrong moment.
+    async fn clear_probes(&mut self) -> Told<()> {
+        let table = self.table.iter().flatten();
+        let left: Vec<Slot> = table
+            .filter(|entry| is_probe(entry))
+            .map(|entry| entry.slot)
+            .collect();
+        for slot in left {
+            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+        }
+        Ok(())
     }
 
     /// The code as it shall stand on the lock; `None` if the lock could not hold it so.
@@ -143,7 +252,12 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
 
     async fn look(&mut self) -> Told<&[Entry]> {
         if self.table.is_none() {
-            self.table = Some(told(self.talk.table().await)?);
+            let table = told(self.talk.table().await)?;
+            let shown = table
+                .iter()
+                .filter_map(|entry| Some((entry.slot, entry.pin.clone()?)));
+            self.digits.get_or_insert_default().extend(shown);
+            self.table = Some(table);
         }
         Ok(self.table.as_deref().unwrap_or_default())
     }

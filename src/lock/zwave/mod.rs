@@ -93,8 +93,6 @@ impl Network {
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut failures = 0_u32;
         let mut known = Known::new();
-        // What was met before this start is not asked until it is met again.
-        (self.report)(Fact::Radio(radio(), Some(Outage::Server)));
         loop {
             let began = self.clock.now().mono;
             let Trouble { outage, why } = self.last(&mut known).await;

@@ -7,6 +7,7 @@ const BAD_LENGTH: u8 = 0xfe;
 const BAD_PIN: u8 = 0x21;
 const BAD_NONCE: u8 = 0x22;
 const BAD_PARAMETER: u8 = 0x23;
+const INVALID_AUTH_ID: u8 = 0x24;
 const TOO_MANY_PIN_ATTEMPTS: u8 = 0x28;
 const TOO_MANY_ENTRIES: u8 = 0x29;
 const CODE_ALREADY_EXISTS: u8 = 0x2a;
@@ -66,6 +67,7 @@ impl SimLock {
         self.done.push(command);
         // What is asked; the challenge; the security PIN.
         let (asked, has_pin) = match command {
+            0x08 => (4, true),
             0x0d => (payload.len().saturating_sub(32), false),
             0x14 => (0, false),
             0x20 => (0, true),
@@ -95,6 +97,12 @@ impl SimLock {
             return Err(BAD_NONCE);
         }
         if has_pin {
+            if self
+                .forgets_pin_after
+                .is_some_and(|commands| self.done.len() > commands)
+            {
+                (self.security_pin, self.forgets_pin_after) = (self.security_pin ^ 1, None);
+            }
             if self.wrong_pins >= LOCKOUT {
                 return Err(TOO_MANY_PIN_ATTEMPTS);
             }
@@ -107,6 +115,11 @@ impl SimLock {
             return Err(BUSY);
         }
         match command {
+            0x08 => {
+                let user = u32::from_le_bytes(asked.try_into().unwrap());
+                self.users.remove(&user).ok_or(INVALID_AUTH_ID)?;
+                Ok(complete())
+            }
             0x0d => Ok(self.move_bolt(asked)),
             0x14 => Ok(vec![(0x15, self.config())]),
             0x21 if self.refuses_time => Err(BAD_PARAMETER),
@@ -249,9 +262,9 @@ impl SimLock {
             0 => entries.take(count).collect(),
             _ => entries.rev().take(count).collect(),
         };
-        for (index, (code, completion)) in entries {
+        for (index, (code, completion, at)) in entries {
             let mut entry = u32::try_from(index).unwrap().to_le_bytes().to_vec();
-            entry.extend(date(self.clock_ms()));
+            entry.extend(date(*at));
             entry.extend([0; 4]);
             entry.extend(*b"Guest\0rubbish\xff\xfe");
             entry.resize(47, 0);

@@ -117,12 +117,14 @@ pub struct SimLock {
     pub chatty: bool,
     /// So many commands, and it is busy.
     pub busy_after: Option<usize>,
+    /// So many commands, and its security PIN is another.
+    pub forgets_pin_after: Option<usize>,
     /// Tells the window of a code also where there is none.
     pub wide_rows: bool,
     /// Commands that it carried out or refused, in their order.
     pub done: Vec<u16>,
-    /// Newest last: code id and completion.
-    pub log: Vec<(u16, u8)>,
+    /// Newest last: code id, completion, and when by its clock.
+    pub log: Vec<(u16, u8, i64)>,
     next_id: u16,
     next_user: u32,
     rng: ChaCha8Rng,
@@ -157,6 +159,7 @@ impl SimLock {
             says_end: true,
             chatty: false,
             busy_after: None,
+            forgets_pin_after: None,
             wide_rows: false,
             done: Vec::new(),
             log: Vec::new(),
@@ -220,7 +223,8 @@ impl SimLock {
 
     /// Somebody types digits at the keypad: whether the door opens. It goes by the lock's own clock.
     pub fn keypad(&mut self, digits: u32) -> bool {
-        let now = date(self.clock_ms());
+        let clock_ms = self.clock_ms();
+        let now = date(clock_ms);
         let sortable = |date: [u8; 7]| {
             let [low, high, rest @ ..] = date;
             ([high, low], rest)
@@ -234,12 +238,12 @@ impl SimLock {
         match opens {
             Some(code) => {
                 code.uses += 1;
-                self.log.push((code.id, 0));
+                self.log.push((code.id, 0, clock_ms));
                 self.locked = false;
                 true
             }
             None => {
-                self.log.push((0, 0xe0));
+                self.log.push((0, 0xe0, clock_ms));
                 false
             }
         }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::lock::sim::Setup;
-use crate::model::{AttemptId, CodeId};
+use crate::model::{AttemptId, CodeId, Mono};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
@@ -342,6 +342,7 @@ async fn a_door_is_believed_once_its_bolt_has_moved() {
     let step = Step::Door {
         attempt: AttemptId(Uuid::nil()),
         deed: Deed::Lock,
+        not_after: Mono(0),
     };
     let at = |locked| Line::At(Some(locked));
     let (finding, asked) = talk(&lock(), &step, vec![YES, at(false), Line::At(None), at(true)]).await;
