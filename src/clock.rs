@@ -15,6 +15,7 @@
 //! fail; a time beyond what a number holds is the last that it holds.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +32,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(500);
 /// What adjtimex(2) returns while nothing has synchronised the clock.
 const TIME_ERROR: i32 = 5;
+/// systemd-timesyncd touches it at each answer of a time server: systemd-timesyncd(8).
+const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
+/// So long after the last answer the kernel no longer calls its clock synchronised: it counts an error of 500 ppm up to
+/// 16 s.
+const GOOD_FOR: Duration = Duration::from_secs(32_000);
 
 /// Wall time and time since the start. A clone is the same clock.
 #[derive(Clone)]
@@ -101,7 +107,7 @@ impl Clock {
             wall: Timestamp(ms.saturating_add(state.moved_ms)),
             mono: self.mono(&state),
             trusted: state.trusted.unwrap_or_else(|| match self.shared.source {
-                Voucher::Kernel => kernel_vouches(),
+                Voucher::Kernel => is_synchronised(),
                 Voucher::System => true,
                 Voucher::None => false,
             }),
@@ -357,9 +363,22 @@ impl Drop for Nap<'_> {
     }
 }
 
-/// Whether something has synchronised the kernel's clock, and not too long ago.
-fn kernel_vouches() -> bool {
-    matches!(adjtimex(&mut Timex::new()), Ok(state) if state != TIME_ERROR)
+/// Whether something has synchronised the machine's clock, and not too long ago. A sandbox may forbid asking the
+/// kernel, since the same call sets its clock.
+fn is_synchronised() -> bool {
+    match adjtimex(&mut Timex::new()) {
+        Ok(state) => state != TIME_ERROR,
+        Err(_) => touched_lately(Path::new(TIMESYNCD)),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
+fn touched_lately(path: &Path) -> bool {
+    let touched = path.metadata().and_then(|file| file.modified());
+    let age = touched
+        .ok()
+        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_some_and(|age| age < GOOD_FOR)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
@@ -391,6 +410,25 @@ mod tests {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a file's age is told by the system's clock"
+    )]
+    fn an_answer_of_a_time_server_is_good_for_nine_hours() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let touched = |at: SystemTime| {
+            file.as_file().set_modified(at).unwrap();
+            touched_lately(file.path())
+        };
+        let now = SystemTime::now();
+        assert!(touched(now - HOUR * 8));
+        assert!(!touched(now - HOUR * 9));
+        // The clock was set back since.
+        assert!(!touched(now + HOUR));
+        assert!(!touched_lately(Path::new("/nonexistent/synchronized")));
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@
 //! run.rs     the gateway, put together      client.rs    calls to a running gateway
 //! keys.rs    API keys                       show.rs      its answers as tables
 //! rescue.rs  exports, and the way back      incident.rs  what happened, in a file
-//! bluetooth.rs  locks over Bluetooth
+//! bluetooth.rs  locks over Bluetooth        supervisor.rs  what systemd is told
+//! hangup.rs  what SIGHUP asks for           selftest.rs  whether all is fit for work
 //! demo/      a stay played through before one's eyes
 //! sim.rs     the core in virtual time (feature `sim` only)
 //! ```
@@ -16,14 +17,17 @@
 mod bluetooth;
 mod client;
 mod demo;
+mod hangup;
 mod incident;
 mod keys;
 mod locks;
 mod rescue;
 mod run;
+mod selftest;
 mod show;
 #[cfg(feature = "sim")]
 mod sim;
+mod supervisor;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -101,6 +105,8 @@ enum Command {
     },
     /// Write down what happened since a moment, without PINs and names, for somebody who was not there.
     Incident(incident::Incident),
+    /// See whether this machine and the gateway on it are fit for work.
+    Selftest,
     /// What the gateway does with its clock.
     #[command(subcommand)]
     Clock(OfClock),
@@ -226,7 +232,7 @@ pub fn main() -> ExitCode {
 fn carry_out(cli: &Cli) -> Result<String, Failure> {
     let config = || Config::load(&cli.config);
     match &cli.command {
-        Command::Run => run::run(config()?, cli.verbose).map(|()| String::new()),
+        Command::Run => run::run(&cli.config, cli.verbose).map(|()| String::new()),
         Command::Init(command) => rescue::init(command, &config()?),
         Command::Export(command) => rescue::export(command, &config()?),
         Command::Incident(command) => incident::incident(command, &config()?),
@@ -252,6 +258,12 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
             show::queue(gateway, device.as_deref()).await
         }),
         Command::Why { what } => client::with(&config()?, async |gateway| show::why(gateway, what).await),
+        Command::Selftest => {
+            let config = config()?;
+            client::with(&config, async |gateway| {
+                selftest::selftest(&config, gateway).await
+            })
+        }
         Command::Clock(OfClock::Accept) => client::with(&config()?, show::accept_clock),
         Command::Receipt { key, show_pins } => client::with(&config()?, async |gateway| {
             show::receipt(gateway, key, *show_pins).await

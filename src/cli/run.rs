@@ -1,20 +1,25 @@
 //! `lockbridge run`: the whole gateway, put together in one place.
 //!
 //! It starts from the inside out, store, locks, core, doors, and says that it is ready when the
-//! doors are open. It ends from the outside in, so that nobody's answer is lost: doors first, then
+//! doors are open. With a changed configuration it ends and starts anew, in one process. It ends from the outside in, so that nobody's answer is lost: doors first, then
 //! the core, then the store.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use super::{Failure, locks, randomness, runtime_dir};
+use super::{Failure, hangup, locks, randomness, runtime_dir, supervisor};
 use crate::api::answer::Site;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -33,30 +38,41 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Links to locks get this long to end, meanwhile.
 const LAST_LINKS: Duration = Duration::from_secs(4);
 
-/// Runs until it is asked to end, or cannot go on.
-pub(super) fn run(config: Config, verbose: bool) -> Result<(), Failure> {
-    log(verbose);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(gateway(config));
-    // A lock that hangs must not hold up the end.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    ended
+/// Why a gateway ended.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// It is to go on with this configuration.
+    Anew(Box<Config>),
 }
 
-fn log(verbose: bool) {
-    let level = match verbose {
-        true => tracing::Level::DEBUG,
-        false => tracing::Level::INFO,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+/// Runs with the configuration of a file until it is asked to end, or cannot go on.
+pub(super) fn run(path: &Path, verbose: bool) -> Result<(), Failure> {
+    let mut config = Config::load(path)?;
+    let (level, log) = reload::Layer::new(LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+        .with_writer(io::stderr);
+    tracing_subscriber::registry().with(level).with(lines).init();
+    loop {
+        let level = match verbose {
+            true => Level::DEBUG,
+            false => config.log,
+        };
+        log.reload(level).map_err(Failure::other)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = runtime.block_on(gateway(path, config));
+        // A lock that hangs must not hold up the end.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        match ended? {
+            End::Asked => return Ok(()),
+            End::Anew(changed) => config = *changed,
+        }
+    }
 }
 
-async fn gateway(config: Config) -> Result<(), Failure> {
-    // Whoever says "read your certificate again" means no harm to a gateway that has none.
+async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
+    // Whoever says "read your files again" means no harm to a gateway that has nothing to read.
     let hangup = signal(SignalKind::hangup())?;
     let clock = Clock::real(config.clock);
     let https = tls_files(&config, &clock)?;
@@ -119,7 +135,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         (household, running)
     });
     let _zwave = zwave.map(|network| {
-        shell::keep("zwave", clock, move || {
+        shell::keep("zwave", clock.clone(), move || {
             let network = Arc::clone(&network);
             async move { network.run(seed).await }
         })
@@ -163,16 +179,22 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         "lockbridge is ready: {scheme}://{address} and {}",
         socket.path().display()
     );
+    supervisor::ready();
 
     let mut ended = None;
     let mut is_second = false;
+    let mut changed = None;
     tokio::select! {
         told = told_to_end() => tracing::info!("{} came: ending", told?),
         result = &mut running => ended = Some(result),
         () = displaced(mqtt.as_mut()) => is_second = true,
         // They close only when they are told to, which is further down.
         _ = &mut doors => {}
-        () = renew(hangup, https.as_deref()) => {}
+        new = hangup::changed(hangup, path, &config, https.as_deref(), &clock) => changed = Some(Box::new(new)),
+        () = supervisor::watch(socket.path(), &clock) => {}
+    }
+    if changed.is_none() {
+        supervisor::stopping();
     }
     // Nobody is listening any more only if the doors are closed already.
     let _ = stop.send(true);
@@ -205,7 +227,7 @@ async fn gateway(config: Config) -> Result<(), Failure> {
         Some(Err(panic)) => Err(Failure::other(format!("the core failed: {panic}"))),
         Some(Ok(Err(fail))) => Err(fail.into()),
         Some(Ok(Ok(()))) if is_second => Err(Failure::second_at_broker(&config)),
-        Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Ok(()))) => Ok(changed.map_or(End::Asked, End::Anew)),
     }
 }
 
@@ -231,18 +253,6 @@ pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<htt
     }
     let own = own.map(|identity| http::Tls::new(identity.clone(), clock.clone()));
     Ok(own.transpose()?.map(Arc::new))
-}
-
-/// Reads certificate and key again whenever SIGHUP comes. Never ends.
-async fn renew(mut hangup: Signal, tls: Option<&http::Tls>) {
-    while hangup.recv().await.is_some() {
-        match tls.map(http::Tls::renew) {
-            Some(Ok(())) => tracing::info!("SIGHUP came: new callers see the certificate as it is now"),
-            Some(Err(why)) => tracing::error!(%why, "SIGHUP came, and the old certificate stays"),
-            None => tracing::info!("SIGHUP came: without TLS it changes nothing"),
-        }
-    }
-    std::future::pending().await
 }
 
 /// Waits until the broker gives our place to a gateway of the same name; for ever without a broker.

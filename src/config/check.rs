@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing::Level;
+
 use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
@@ -95,6 +97,12 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
         reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
             << 20,
         export_dir: raw.export.dir.map(PathBuf::from),
+        log: match raw.log.level {
+            Some(raw::Level::Error) => Level::ERROR,
+            Some(raw::Level::Warn) => Level::WARN,
+            Some(raw::Level::Info) | None => Level::INFO,
+            Some(raw::Level::Debug) => Level::DEBUG,
+        },
         sim_links: top("[sim]").number("links", raw.sim.links, SIM_LINKS, &(1..=64))?,
         site,
         devices,

@@ -29,6 +29,7 @@ impl Display for Description<'_> {
             Some(dir) => writeln!(f, "exports      {}", dir.display())?,
             None => writeln!(f, "exports      in the data directory")?,
         }
+        writeln!(f, "log          {}", config.log.as_str().to_lowercase())?;
         let http = &config.http;
         let timeout = span::print(http.timeout);
         match &http.identity {

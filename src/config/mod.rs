@@ -56,6 +56,8 @@ pub struct Config {
     pub reserve: u64,
     /// Where exports go; `None` for the data directory.
     pub export_dir: Option<PathBuf>,
+    /// How much the log says.
+    pub log: tracing::Level,
     /// How many simulated locks one simulated radio speaks to at once.
     pub sim_links: usize,
     /// The locks, in the order of the file.

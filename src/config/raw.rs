@@ -27,6 +27,7 @@ section! {
         locks: Locks,
         store: Store,
         export: Export,
+        log: Log,
         limits: Limits,
         sim: Sim,
         device: Vec<Device>,
@@ -98,6 +99,7 @@ section! { Clock { source: Option<Source>, untrusted: Option<Untrusted>, } }
 section! { Locks { remote_unlock: Option<bool>, } }
 section! { Store { key_file: Option<String>, reserve_mb: Option<u64>, } }
 section! { Export { dir: Option<String>, } }
+section! { Log { level: Option<Level>, } }
 section! {
     Limits {
         codes: Option<usize>,
@@ -149,6 +151,16 @@ pub(super) enum Source {
     Kernel,
     System,
     None,
+}
+
+/// How much the log says.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

@@ -216,9 +216,7 @@ impl Rig {
         let Some(ready) = ready else {
             return Err(process.wait().unwrap());
         };
-        let addresses = ready.split("://").nth(1).unwrap();
-        let nth = usize::from(!self.inside.is_empty());
-        self.address = addresses.split(" and ").nth(nth).unwrap().to_owned();
+        self.is_at(&ready);
         self.process = Some(process);
         let (at_work, over) = channel();
         self.over = over;
@@ -233,6 +231,19 @@ impl Rig {
             }
         });
         Ok(())
+    }
+
+    fn is_at(&mut self, ready: &str) {
+        let addresses = ready.split("://").nth(1).unwrap();
+        let nth = usize::from(!self.inside.is_empty());
+        self.address = addresses.split(" and ").nth(nth).unwrap().to_owned();
+    }
+
+    /// Waits until the gateway is ready for the nth time since this rig was made.
+    #[track_caller]
+    pub fn is_ready_again(&mut self, times: usize) {
+        let ready = self.says(times, "lockbridge is ready");
+        self.is_at(&ready);
     }
 
     /// Starts the gateway, and `kill -9` at a moment that need not find it ready. What it says

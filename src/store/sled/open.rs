@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 /// sled's default is a gigabyte.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 1 << 20;
 
 /// Bytes of sled's settings file, the last four of them a checksum.
 const CONF_BYTES: usize = 62;
