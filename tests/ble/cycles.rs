@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 
 use super::rig::Rig;
 use super::stage;
+use super::storm::full;
 
 /// Memory of this process in KiB.
 pub fn resident() -> u64 {
@@ -39,9 +40,9 @@ async fn in_peace(rig: &Rig) {
 fn many_links_leave_nothing_behind() {
     stage("cycles::many_links_leave_nothing_behind", async || {
         // After so many links one is looked at what is left.
-        let looks = match std::env::var_os("LOCKBRIDGE_FULL") {
-            Some(_) => vec![0, 100, 600],
-            None => vec![0, 30, 60],
+        let looks = match full() {
+            true => [0, 100, 600],
+            false => [0, 30, 60],
         };
         let rig = Rig::new(3).await;
         let door = Characteristic::Everyday.uuid();

@@ -16,7 +16,8 @@ use super::stage;
 /// For all of it to come right, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-fn full() -> bool {
+/// The long form is wanted.
+pub fn full() -> bool {
     std::env::var_os("LOCKBRIDGE_FULL").is_some()
 }
 

@@ -473,8 +473,8 @@ mod tests {
         assert!(matches!(said.first(), Some(Fact::Met(_))) && said.iter().any(census));
     }
 
-    #[test]
-    fn whoever_stops_waiting_for_a_lock_to_be_forgotten_leaves_no_half_of_it() {
+    #[tokio::test]
+    async fn whoever_stops_waiting_for_a_lock_to_be_forgotten_leaves_no_half_of_it() {
         let (household, said) = household(&Clock::real(Voucher::System));
         {
             let unpairing = std::pin::pin!(household.unpair(device_id(LOCK)));
