@@ -28,6 +28,8 @@ const ADVERTISES_EVERY: Duration = Duration::from_millis(40);
 const TEMPORARY: Duration = Duration::from_secs(30);
 /// When the kernel gives up a connect.
 const KERNEL_GIVES_UP: Duration = Duration::from_secs(41);
+/// Longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(3600);
 /// For the daemon's own work between two signals.
 const SHORTLY: Duration = Duration::from_millis(2);
 
@@ -62,6 +64,8 @@ pub struct Device {
     pub spared: usize,
     /// Before each answer of the lock.
     pub slow: Duration,
+    /// After so many writes more the next one does not arrive before the link ends.
+    pub stalls_after: Option<usize>,
     /// The daemon says that it is linked, and it is not.
     pub phantom: bool,
     pub connected: bool,
@@ -96,6 +100,7 @@ impl Device {
             cut: None,
             spared: 0,
             slow: Duration::ZERO,
+            stalls_after: None,
             phantom: false,
             connected: false,
             connects: 0,
@@ -642,8 +647,10 @@ impl World {
                     return Some(Err(failed("Invalid Length")));
                 }
                 let due = Due::Written(kept(message), address, device.link, path.to_owned(), bytes);
-                let at = Instant::now() + device.slow;
-                self.due.push((at, due));
+                let stalls = device.stalls_after == Some(0);
+                device.stalls_after = device.stalls_after.map(|left| left.saturating_sub(1));
+                let wait = if stalls { NEVER } else { device.slow };
+                self.due.push((Instant::now() + wait, due));
                 None
             }
             _ => panic!("nobody asks a characteristic to {member}"),

@@ -449,23 +449,17 @@ fn who_opened_is_told_when_the_lock_is_asked_something_anyway() {
                 );
             }
             // Nor is anything told a second time.
+            let before = [1, 2].map(|number| logs(&site, number));
             site.rig.kill();
             site.rig.run();
-            for number in 1..=2 {
+            for (number, before) in (1..=2).zip(before) {
                 let found = site
                     .rig
                     .post("/devices/get", json!({"name": format!("Lock {number}")}))
                     .ok();
                 let device = found["device"]["device_id"].as_str().unwrap();
-                let lists = || {
-                    site.bluez.with(address(number), |lock| {
-                        let done = lock.lock.done.iter();
-                        done.filter(|command| **command == LOG).count()
-                    })
-                };
-                let before = lists();
                 site.until("its logbook was read", || {
-                    lists() > before && site.cause(device) == "at_rest"
+                    logs(&site, number) > before && site.cause(device) == "at_rest"
                 });
                 assert_eq!(opened(&site, device).len(), 3);
             }
@@ -475,6 +469,14 @@ fn who_opened_is_told_when_the_lock_is_asked_something_anyway() {
 
 /// The command that reads a logbook.
 const LOG: u16 = 0x31;
+
+/// How often a lock's logbook was read.
+fn logs(site: &Site, number: u8) -> usize {
+    site.bluez.with(address(number), |lock| {
+        let done = lock.lock.done.iter();
+        done.filter(|command| **command == LOG).count()
+    })
+}
 
 /// Who opened, oldest first.
 fn opened(site: &Site, device: &str) -> Vec<Value> {

@@ -101,8 +101,8 @@ fn pair_anew(site: &Site, meanwhile: impl FnOnce()) -> Output {
 
 /// Begins to pair with a lock, and kills the gateway once the key is kept and before the lock is told so.
 fn kill_before_the_last_word(site: &mut Site) {
-    site.bluez
-        .with(address(1), |lock| lock.slow = Duration::from_secs(3));
+    // The fifth write of a pairing tells the lock that its key is kept.
+    site.bluez.with(address(1), |lock| lock.stalls_after = Some(4));
     let output = pair_anew(site, || {
         site.until("its key is kept", || site.has_reached("kept"));
         site.rig.signal("KILL");
@@ -111,7 +111,7 @@ fn kill_before_the_last_word(site: &mut Site) {
     });
     assert!(!output.status.success());
     site.rig.kill();
-    site.bluez.with(address(1), |lock| lock.slow = Duration::ZERO);
+    site.bluez.with(address(1), |lock| lock.stalls_after = None);
     site.rig.run();
 }
 

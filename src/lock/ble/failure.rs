@@ -21,7 +21,7 @@ pub enum NoLink {
     #[error("the radio did not get round to the lock")]
     Untried,
     /// There is no radio.
-    #[error("{0}: {hint}", hint = .0.hint())]
+    #[error("{0}")]
     Radio(Outage),
     /// The gateway ends.
     #[error("the gateway ends")]
