@@ -197,6 +197,22 @@ fn a_lost_answer_is_given_again() {
 }
 
 #[test]
+fn an_answer_that_did_not_get_there_after_all_is_given_again() {
+    let mut site = Site::new();
+    let first = site.book();
+    site.tell(Event::Answered(first.0.clone()));
+    site.tell(Event::AnswerLost(first.0.clone()));
+    assert_eq!(site.book(), first);
+    assert_eq!(site.groups(), 1);
+    // What comes too late does not stand in the way of a later booking's own answer.
+    site.tell(Event::Answered(first.0.clone()));
+    let second = site.book();
+    site.tell(Event::AnswerLost(first.0.clone()));
+    assert_eq!(site.book(), second);
+    assert_eq!(site.groups(), 2);
+}
+
+#[test]
 fn after_two_minutes_it_is_a_new_request() {
     let mut site = Site::new();
     let first = site.book();

@@ -20,7 +20,7 @@ pub(crate) struct Jobs {
     /// By what was asked, the latest job whose answer is not known to have arrived. Judged by time
     /// when it is looked up, so that a clock that was moved is judged rightly too.
     unanswered: BTreeMap<(Caller, [u8; 32]), JobId>,
-    /// Answered since the last batch. Not worth a sync of its own: a mark that is lost lets a
+    /// Answered, or not after all, since the last batch. Not worth a sync of its own: a mark that is lost lets a
     /// request that is soon made again be taken for a repeat.
     unsaved: BTreeSet<JobId>,
     /// Jobs that are not done, by the codes that they wait for.
@@ -94,6 +94,17 @@ impl Jobs {
             job.answered = true;
             self.unsaved.insert(id.clone());
         }
+    }
+
+    /// An answer that seemed to be with its caller is not. A later job of the same request stays the one
+    /// that is repeated.
+    pub fn answer_lost(&mut self, id: &JobId) {
+        let Some(job) = self.all.get_mut(id).filter(|job| job.answered) else {
+            return;
+        };
+        job.answered = false;
+        self.unsaved.insert(id.clone());
+        self.unanswered.entry(job.asked()).or_insert_with(|| id.clone());
     }
 
     /// Stores which answers arrived, with a batch that is made anyway.

@@ -124,6 +124,7 @@ impl Gateway {
             online: device.is_online(),
             radio_away: device.away,
             battery: device.battery,
+            advertised: device.advertised,
             removed: device.removed,
             simulated: device.spec.simulated,
             last_seen: device.last_seen,

@@ -99,8 +99,10 @@ pub enum Event {
     EventsSent(u64),
     /// Somebody wants the codes of a lock checked now.
     Verify(DeviceId),
-    /// The answer to a request over HTTP went out to a caller who was still there.
+    /// The answer to a request over HTTP goes out to a caller who is still there.
     Answered(JobId),
+    /// It did not get there after all.
+    AnswerLost(JobId),
     /// The operator vouches for a clock that made a wild step.
     AcceptClock,
     /// The export that was asked for last was not made.
@@ -218,6 +220,7 @@ impl Gateway {
             Event::EventsSent(seq) => self.ledger.events_sent(seq),
             Event::Verify(id) => self.with_device(now, id, Device::verify),
             Event::Answered(job) => self.jobs.answered(&job),
+            Event::AnswerLost(job) => self.jobs.answer_lost(&job),
             Event::ExportFailed => self.exports.want(now.mono),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer | Event::AcceptClock => {}

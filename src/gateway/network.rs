@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::device::{Device, DeviceSpec};
 use super::ledger::Desk;
 use super::records::{Confirmed, DeviceRecord};
-use super::view::Away;
+use super::view::{Advertised, Away};
 use super::{Gateway, Radio, Subject};
 use crate::model::{
     BATTERY_LOW, By, CodeId, Detail, DeviceId, EventKind, Exchange, Logbook, Mono, Now, Outage, Pin, RadioId,
@@ -173,6 +173,12 @@ impl Device {
             Word::BatteryLow => {
                 let left = Detail::Battery(self.battery);
                 desk.tell(EventKind::DeviceLowBattery, device, None, left);
+            }
+            Word::Advertised(rssi) => {
+                self.advertised = Some(Advertised {
+                    at: desk.now.wall,
+                    rssi,
+                });
             }
             // Its word for what we just did there is no news.
             Word::CodeChanged(slot) if self.is_writing(slot, desk.now.mono) => {}

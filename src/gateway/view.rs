@@ -227,6 +227,15 @@ pub struct Proven {
     pub at: Timestamp,
 }
 
+/// A lock was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// When, to within the few minutes in which it is told once.
+    pub at: Timestamp,
+    /// How loud, in dBm.
+    pub rssi: i16,
+}
+
 /// A device as a caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceView {
@@ -252,6 +261,8 @@ pub struct DeviceView {
     pub radio_away: Option<Away>,
     /// What is left of its battery, in percent.
     pub battery: Option<u8>,
+    /// When and how loud it advertised last; `None` if not since the start, and where locks do not.
+    pub advertised: Option<Advertised>,
     /// It is no longer part of this gateway.
     pub removed: bool,
     /// Its simulated lock can be steered.

@@ -5,6 +5,7 @@
 //! serve ──> Listener ──> attend: one task, one connection, over TLS where there is a certificate
 //!                          Answer  says which job's answer was taken whole  ─┐
 //!                          Line    looks for the caller, and writes it out  <┘──> Core::answered
+//!                                                                                 Core::answer_lost
 //! ```
 //!
 //! There is a place for so many and no more (I10): the others wait at the door, where they cost
@@ -15,9 +16,11 @@
 //! here.
 //!
 //! An answer *arrived* if all of it was handed to the socket and the caller was still there when its last
-//! part was about to be: not afterwards, for who has read all of it may close at once. That is as far
-//! as a server can see: what is lost further on counts as arrived. A caller who closes only its own
-//! half of the connection counts as gone.
+//! part was about to be: not afterwards, for who has read all of it may close at once. It is said at that
+//! moment, and taken back if not all of it can be handed over: said afterwards, it would race with the
+//! next request of a caller that has heard it, on another connection. That is as far as a server can see:
+//! what is lost further on counts as arrived. A caller who closes only its own half of the connection
+//! counts as gone.
 
 use std::future::Future;
 use std::io;
@@ -104,7 +107,10 @@ pub async fn serve(
         router: super::routes(api),
         timeout,
         tls,
-        answered: Arc::new(move |job| core.answered(job)),
+        mark: Arc::new(move |job, way| match way {
+            Way::Open => core.answered(job),
+            Way::Lost => core.answer_lost(job),
+        }),
         stop,
     };
     host.receive(listener).await;
@@ -121,8 +127,20 @@ struct Host {
     router: Router,
     timeout: Duration,
     tls: Option<Arc<Tls>>,
-    answered: Arc<dyn Fn(JobId) + Send + Sync>,
+    mark: Mark,
     stop: watch::Receiver<bool>,
+}
+
+/// Says how an answer fares.
+type Mark = Arc<dyn Fn(JobId, Way) + Send + Sync>;
+
+/// How an answer fares on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All that is left of it is about to be handed over, and its caller is there.
+    Open,
+    /// Its caller, or the connection, is gone.
+    Lost,
 }
 
 impl Host {
@@ -181,8 +199,8 @@ impl Host {
             stream,
             taken,
             under_way: Vec::new(),
-            is_there: false,
-            answered: self.answered,
+            way: Way::Lost,
+            mark: self.mark,
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -271,10 +289,32 @@ struct Line<S> {
     stream: S,
     /// Whose answers hyper has taken whole. Before it flushes the next time all of them are written.
     taken: Receiver<JobId>,
-    /// Those of them that are being written, and whether their caller was there before the last part.
+    /// Those of them that are being written.
     under_way: Vec<JobId>,
-    is_there: bool,
-    answered: Arc<dyn Fn(JobId) + Send + Sync>,
+    /// What was last said of those.
+    way: Way,
+    mark: Mark,
+}
+
+impl<S: Stream> Line<S> {
+    /// Says whether the caller is there to take what is under way.
+    fn look(&mut self) {
+        if !self.under_way.is_empty() {
+            let way = if self.stream.is_open() {
+                Way::Open
+            } else {
+                Way::Lost
+            };
+            self.say(way);
+        }
+    }
+
+    fn say(&mut self, way: Way) {
+        self.way = way;
+        for job in &self.under_way {
+            (self.mark)(job.clone(), way);
+        }
+    }
 }
 
 impl<S: Stream> AsyncRead for Line<S> {
@@ -295,19 +335,26 @@ impl<S: Stream> AsyncWrite for Line<S> {
     ) -> Poll<io::Result<usize>> {
         let line = &mut *self;
         line.under_way.extend(line.taken.try_iter());
-        if !line.under_way.is_empty() {
-            line.is_there = line.stream.is_open();
+        line.look();
+        let handed = Pin::new(&mut line.stream).poll_write(context, bytes);
+        if !matches!(handed, Poll::Ready(Ok(count)) if count == bytes.len()) {
+            line.say(Way::Lost);
         }
-        Pin::new(&mut line.stream).poll_write(context, bytes)
+        handed
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         let line = &mut *self;
-        for job in line.under_way.drain(..).filter(|_| line.is_there) {
-            (line.answered)(job);
+        // Who is known to have been there may have read all of it by now, and left.
+        if line.way == Way::Lost {
+            line.look();
         }
-        Poll::Ready(Ok(()))
+        let flushed = Pin::new(&mut line.stream).poll_flush(context);
+        match flushed {
+            Poll::Ready(Ok(())) => line.under_way.clear(),
+            _ => line.say(Way::Lost),
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -330,7 +377,7 @@ mod tests {
     const PEER: Peer = Peer::Local(None);
 
     /// A host of its own, with what it holds for answered, and what tells it to stop.
-    fn host(router: Router, timeout: Duration) -> (Host, Receiver<JobId>, watch::Sender<bool>) {
+    fn host(router: Router, timeout: Duration) -> (Host, Receiver<(JobId, Way)>, watch::Sender<bool>) {
         let (say, marked) = mpsc::channel();
         let say = Mutex::new(say);
         let (stopper, stop) = watch::channel(false);
@@ -338,7 +385,7 @@ mod tests {
             router,
             timeout,
             tls: None,
-            answered: Arc::new(move |job| say.lock().unwrap().send(job).unwrap()),
+            mark: Arc::new(move |job, way| say.lock().unwrap().send((job, way)).unwrap()),
             stop,
         };
         (host, marked, stopper)
@@ -369,64 +416,137 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    async fn line() -> (
-        Line<Impatient<UnixStream>>,
-        UnixStream,
-        Sender<JobId>,
-        Receiver<JobId>,
-    ) {
-        let (stream, caller) = UnixStream::pair().unwrap();
+    type Marks = Receiver<(JobId, Way)>;
+
+    fn line_over<S: Stream>(stream: S) -> (Line<S>, Sender<JobId>, Marks) {
         let (host, marked, _) = host(Router::new(), LONG);
         let (say_taken, taken) = mpsc::channel();
         let line = Line {
-            stream: Impatient::new(stream, LONG),
+            stream,
             taken,
             under_way: Vec::new(),
-            is_there: false,
-            answered: host.answered,
+            way: Way::Lost,
+            mark: host.mark,
         };
+        (line, say_taken, marked)
+    }
+
+    fn line() -> (Line<Impatient<UnixStream>>, UnixStream, Sender<JobId>, Marks) {
+        let (stream, caller) = UnixStream::pair().unwrap();
+        let (line, say_taken, marked) = line_over(Impatient::new(stream, LONG));
         (line, caller, say_taken, marked)
+    }
+
+    /// A stream that looks at what was said by the time that something is written to it.
+    struct Watched<F>(F);
+
+    impl<F: FnMut() + Unpin + Send + 'static> Stream for Watched<F> {
+        fn is_open(&mut self) -> bool {
+            true
+        }
+    }
+
+    impl<F: Unpin> AsyncRead for Watched<F> {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl<F: FnMut() + Unpin> AsyncWrite for Watched<F> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            (self.0)();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn said(marked: &Receiver<(JobId, Way)>) -> Vec<(JobId, Way)> {
+        marked.try_iter().collect()
+    }
+
+    fn last(marked: &Receiver<(JobId, Way)>) -> (JobId, Way) {
+        marked.try_iter().last().expect("nothing was said")
     }
 
     #[tokio::test]
     async fn an_answer_arrives_only_where_somebody_is_left() {
-        let (mut line, caller, taken, marked) = line().await;
+        let (mut line, caller, taken, marked) = line();
         line.write_all(b"one").await.unwrap();
         line.flush().await.unwrap();
         assert!(marked.try_recv().is_err(), "no answer was taken yet");
         taken.send(job("one")).unwrap();
         line.write_all(b"two").await.unwrap();
-        assert!(marked.try_recv().is_err(), "it may not be out yet");
         line.flush().await.unwrap();
-        assert_eq!(marked.try_recv(), Ok(job("one")));
+        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
 
         drop(caller);
         taken.send(job("two")).unwrap();
         // The system may say so, or take it all the same.
         let _ = line.write_all(b"three").await;
         line.flush().await.unwrap();
-        assert!(marked.try_recv().is_err());
+        assert_eq!(last(&marked), (job("two"), Way::Lost));
     }
 
     #[tokio::test]
     async fn who_has_read_all_of_it_may_close_at_once() {
-        let (mut line, mut caller, taken, marked) = line().await;
+        let (mut line, mut caller, taken, marked) = line();
         taken.send(job("one")).unwrap();
         line.write_all(b"an answer").await.unwrap();
         caller.read_exact(&mut [0; 9]).await.unwrap();
         drop(caller);
         line.flush().await.unwrap();
-        assert_eq!(marked.try_recv(), Ok(job("one")));
+        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
+    }
+
+    /// A caller that hears an answer may ask the next thing on another connection, at once.
+    #[tokio::test]
+    async fn it_is_said_before_anybody_can_have_heard_it() {
+        let (inner, taken, marked) = line_over(Watched(|| {}));
+        let mut line = Line {
+            stream: Watched(move || assert_eq!(said(&marked), [(job("one"), Way::Open)])),
+            taken: inner.taken,
+            under_way: inner.under_way,
+            way: inner.way,
+            mark: inner.mark,
+        };
+        taken.send(job("one")).unwrap();
+        line.write_all(b"an answer").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_nobody_takes_is_lost_until_it_is_taken() {
+        let (mut line, mut caller, taken, marked) = line();
+        let large = vec![b'x'; 1 << 20];
+        taken.send(job("one")).unwrap();
+        let mut writing = Box::pin(line.write_all(&large));
+        assert!(futures_util::poll!(&mut writing).is_pending());
+        assert_eq!(last(&marked), (job("one"), Way::Lost));
+        let mut heard = vec![0; large.len()];
+        let (written, read) = tokio::join!(writing, caller.read_exact(&mut heard));
+        written.unwrap();
+        read.unwrap();
+        assert_eq!(last(&marked), (job("one"), Way::Open));
     }
 
     #[tokio::test]
     async fn looking_for_the_caller_takes_nothing_of_what_it_sent() {
-        let (mut line, mut caller, taken, marked) = line().await;
+        let (mut line, mut caller, taken, marked) = line();
         caller.write_all(b"the next request").await.unwrap();
         taken.send(job("one")).unwrap();
         line.write_all(b"an answer").await.unwrap();
         line.flush().await.unwrap();
-        assert_eq!(marked.try_recv(), Ok(job("one")));
+        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
         caller.read_exact(&mut [0; 9]).await.unwrap();
         drop(caller);
         assert_eq!(rest(line).await, "the next request");
@@ -452,8 +572,8 @@ mod tests {
             "{told}"
         );
         assert_eq!(
-            marked.try_iter().collect::<Vec<_>>(),
-            [job("first"), job("second")]
+            said(&marked),
+            [(job("first"), Way::Open), (job("second"), Way::Open)]
         );
     }
 
@@ -536,7 +656,7 @@ mod tests {
                 panic!("on purpose")
             }
         });
-        let (host, _, stopper) = host(jobs().route("/panic", panics), LONG);
+        let (host, _marked, stopper) = host(jobs().route("/panic", panics), LONG);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = async {

@@ -33,6 +33,8 @@ pub enum Word {
     Battery(u8),
     /// Its battery is nearly empty.
     BatteryLow,
+    /// It advertised, so loud, in dBm. Told every few minutes at most.
+    Advertised(i16),
     /// A code was changed, in this slot if it says which.
     CodeChanged(Option<Slot>),
     /// All its codes were erased.

@@ -137,7 +137,7 @@ impl Shell {
     async fn run(
         mut self,
         mut messages: mpsc::Receiver<Message>,
-        mut marked: mpsc::UnboundedReceiver<JobId>,
+        mut marked: mpsc::UnboundedReceiver<Event>,
         mut synced: mpsc::UnboundedReceiver<(Ticket, Result<(), Fail>)>,
         mut facts: mpsc::UnboundedReceiver<Fact>,
     ) -> Result<(), Fail> {
@@ -170,13 +170,13 @@ impl Shell {
                     }
                 },
                 Some(fact) = facts.recv() => self.hear(fact),
-                Some(job) = marked.recv() => self.handle(Event::Answered(job)),
+                Some(mark) = marked.recv() => self.handle(mark),
                 // Before the messages: looks among them tell the core nothing of the time.
                 () = clock.changed(self.judged) => self.handle(Event::Timer),
                 message = messages.recv() => {
                     // A mark may have come after that arm was looked at, and before this message.
-                    while let Ok(job) = marked.try_recv() {
-                        self.handle(Event::Answered(job));
+                    while let Ok(mark) = marked.try_recv() {
+                        self.handle(mark);
                     }
                     match message {
                         Some(Message::Stop) | None => break,

@@ -67,8 +67,8 @@ pub(super) type Deliver = Box<dyn FnOnce() + Send>;
 pub struct Core {
     pub(super) inbox: mpsc::Sender<Message>,
     /// Without a bound: who marks cannot wait, and a mark that is lost makes a new request a repeat.
-    /// There are no more of them than answers.
-    pub(super) marks: mpsc::UnboundedSender<JobId>,
+    /// There are a few of them for each answer.
+    pub(super) marks: mpsc::UnboundedSender<Event>,
     pub(super) news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
     pub(super) clock: Clock,
 }
@@ -126,11 +126,20 @@ impl Core {
         self.inbox.send(Message::Tell(event)).await.map_err(|_| Stopping)
     }
 
-    /// Says that an answer went out to a caller who was still there. The core knows of it before any
-    /// request that is made afterwards.
+    /// Says that an answer goes out to a caller who is still there. Said before its last bytes are handed
+    /// over, so that the core knows of it before any request that its caller makes on hearing it.
     pub fn answered(&self, job: JobId) {
+        self.mark(Event::Answered(job));
+    }
+
+    /// Says that such an answer did not get there after all.
+    pub fn answer_lost(&self, job: JobId) {
+        self.mark(Event::AnswerLost(job));
+    }
+
+    fn mark(&self, event: Event) {
         // Once the loop is gone nobody asks any more.
-        let _ = self.marks.send(job);
+        let _ = self.marks.send(event);
     }
 
     /// Follows what changes from now on. A follower that lags behind looks at everything again.

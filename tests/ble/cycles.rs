@@ -41,7 +41,7 @@ fn many_links_leave_nothing_behind() {
     stage("cycles::many_links_leave_nothing_behind", async || {
         // After so many links one is looked at what is left.
         let looks = match full() {
-            true => [0, 100, 600],
+            true => [0_u32, 100, 600],
             false => [0, 30, 60],
         };
         let rig = Rig::new(3).await;
@@ -68,7 +68,10 @@ fn many_links_leave_nothing_behind() {
             rig.until("what ends by itself has ended", || {
                 now = left(&rig);
                 let ((tasks, files, rules), _) = before;
-                now.0 <= tasks && now.1 <= files && now.2 <= rules + 20
+                // btleplug's library loses a rule where a signal crosses the end of its stream: now and then, and
+                // often only on a machine that is very busy. What each link left would be twice as many.
+                let lost = 20 + links / 2;
+                now.0 <= tasks && now.1 <= files && now.2 <= rules + lost
             })
             .await;
             let memory = resident();

@@ -10,6 +10,7 @@ use lockbridge::model::Timestamp;
 use serde_json::{Value, json};
 
 use super::bluez::{Bluez, Cut};
+use super::broker::Broker;
 use super::bus::Bus;
 use super::common::{BACK, Rig, device};
 use super::lock::{Kind, SimLock};
@@ -210,6 +211,30 @@ pub fn at(seconds_from_now: i64) -> (i64, String) {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let second = i64::try_from(since.unwrap().as_secs()).unwrap() + seconds_from_now;
     (second * 1000, time::text(Timestamp(second * 1000)).unwrap())
+}
+
+#[test]
+fn a_dashboard_shows_how_well_a_lock_is_heard() {
+    stage(
+        "gateway::a_dashboard_shows_how_well_a_lock_is_heard",
+        async || {
+            let broker = Broker::start("");
+            let mut ear = broker.listen("lockbridge/#");
+            let site = Site::with(
+                1,
+                &format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n", broker.port),
+            );
+            let lock = site.pair(1);
+            let shown = ear.find(|heard| {
+                heard.topic.ends_with(&format!("/device/{lock}/state")) && heard.json()["rssi"] == -60
+            });
+            let shown = shown.json();
+            assert!(
+                time::parse(shown["last_heard"].as_str().unwrap()).is_ok(),
+                "{shown}"
+            );
+        },
+    );
 }
 
 #[test]

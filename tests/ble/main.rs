@@ -5,6 +5,8 @@
 
 mod blame;
 mod bluez;
+#[path = "../mqtt/broker.rs"]
+mod broker;
 mod bus;
 #[path = "../common/mod.rs"]
 mod common;

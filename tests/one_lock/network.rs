@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lockbridge::gateway::view::Advertised;
 use lockbridge::model::{By, Closed, Credential, Detail, Logbook, Outage, Typed, Word};
 
 use super::*;
@@ -263,6 +264,20 @@ fn what_a_lock_says_is_told_with_the_code_it_belongs_to() {
     assert_eq!(site.under_way.len(), 0);
     site.tell(Event::Told(DEVICE, Word::CodesErased));
     assert!(matches!(site.under_way[0].steps[..], [Step::Read]));
+}
+
+#[test]
+fn how_loud_a_lock_is_heard_is_shown_with_its_time_and_is_no_proof_that_it_answers() {
+    let mut site = network();
+    site.settle();
+    let before = site.gateway.device(DEVICE, site.now).unwrap();
+    assert_eq!(before.advertised, None);
+    site.wait(60);
+    site.tell(Event::Told(DEVICE, Word::Advertised(-77)));
+    let at = site.now.wall;
+    let after = site.gateway.device(DEVICE, site.now).unwrap();
+    assert_eq!(after.advertised, Some(Advertised { at, rssi: -77 }));
+    assert_eq!(after.last_seen, before.last_seen);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::doors;
 use super::ledger::{Desk, Ledger};
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
-use super::view::Away;
+use super::view::{Advertised, Away};
 use crate::model::{
     CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Slot,
     Timestamp,
@@ -67,6 +67,8 @@ pub(crate) struct Device {
     pub moved_at: Option<Mono>,
     /// What is left of its battery, in percent, as it last said.
     pub battery: Option<u8>,
+    /// When it was last told that it advertised, and how loud.
+    pub advertised: Option<Advertised>,
     /// Door commands that it was not asked for yet, oldest first.
     pub doors: VecDeque<doors::Waiting>,
     /// Numbers of digits that it takes by its driver's word.
@@ -125,6 +127,7 @@ impl Device {
             locked: None,
             moved_at: None,
             battery: None,
+            advertised: None,
             doors: VecDeque::new(),
             own_lengths: BTreeSet::new(),
             last_seen: None,

@@ -10,6 +10,8 @@ use crate::model::Mono;
 
 /// One that is heard after so long is news.
 const SILENCE: Duration = Duration::from_secs(20);
+/// How loud one is, is news as seldom: it ends at a broker that keeps it, once for each lock.
+const RESTRAINT: Duration = Duration::from_secs(5 * 60);
 /// Neighbours' watches and lamps advertise too, many under ever new addresses.
 const MOST: usize = 512;
 /// The standard's battery service.
@@ -30,6 +32,8 @@ pub struct Sighting {
     pub services: BTreeMap<Uuid, Vec<u8>>,
     /// When that was told last.
     pub services_at: Mono,
+    /// When it was last news how loud it is.
+    pub loud_at: Option<Mono>,
 }
 
 /// What one advertisement told.
@@ -42,6 +46,15 @@ pub(super) enum Advert {
     Services(BTreeMap<Uuid, Vec<u8>>),
 }
 
+/// What is news in one advertisement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Notice {
+    /// It is there, after silence.
+    pub appeared: bool,
+    /// How loud it is, in dBm.
+    pub rssi: Option<i16>,
+}
+
 #[derive(Default)]
 pub(super) struct Heard {
     all: BTreeMap<Address, Sighting>,
@@ -51,6 +64,12 @@ pub(super) struct Heard {
 
 impl Heard {
     pub fn set_ours(&mut self, ours: BTreeSet<Address>) {
+        for new in ours.difference(&self.ours) {
+            if let Some(sighting) = self.all.get_mut(new) {
+                // What was told of a stranger reached nobody.
+                sighting.loud_at = None;
+            }
+        }
         self.ours = ours;
     }
 
@@ -58,8 +77,8 @@ impl Heard {
         &self.ours
     }
 
-    /// Takes note of an advertisement, and whether it is news that this one is there.
-    pub fn note(&mut self, address: Address, now: Mono, advert: Advert) -> bool {
+    /// Takes note of an advertisement, and returns what is news in it.
+    pub fn note(&mut self, address: Address, now: Mono, advert: Advert) -> Notice {
         let known = self.all.get(&address).map(|sighting| sighting.at);
         if known.is_none() && self.all.len() >= MOST {
             let strangers = self.all.iter().filter(|(one, _)| !self.ours.contains(one));
@@ -70,9 +89,19 @@ impl Heard {
         }
         let sighting = self.all.entry(address).or_default();
         sighting.at = now;
+        let mut notice = Notice {
+            appeared: known.is_none_or(|then| now >= then + SILENCE),
+            rssi: None,
+        };
         match advert {
             Advert::Found => {}
-            Advert::Rssi(rssi) => sighting.rssi = Some(rssi),
+            Advert::Rssi(rssi) => {
+                sighting.rssi = Some(rssi);
+                if sighting.loud_at.is_none_or(|then| now >= then + RESTRAINT) {
+                    sighting.loud_at = Some(now);
+                    notice.rssi = Some(rssi);
+                }
+            }
             Advert::Manufacturer(data) => sighting.manufacturer = data,
             Advert::Services(data) => {
                 if let Some([percent @ 0..=100]) = data.get(&BATTERY).map(Vec::as_slice) {
@@ -82,7 +111,7 @@ impl Heard {
                 sighting.services_at = now;
             }
         }
-        known.is_none_or(|then| now >= then + SILENCE)
+        notice
     }
 
     pub fn of(&self, address: Address) -> Option<&Sighting> {
@@ -104,10 +133,26 @@ mod tests {
     fn only_the_first_sign_after_silence_is_news() {
         let mut heard = Heard::default();
         let start = Mono(5);
-        assert!(heard.note(LOCK, start, Advert::Rssi(-60)));
-        assert!(!heard.note(LOCK, start + SILENCE / 2, Advert::Rssi(-61)));
-        assert!(heard.note(LOCK, start + SILENCE * 2, Advert::Rssi(-62)));
+        assert!(heard.note(LOCK, start, Advert::Rssi(-60)).appeared);
+        assert!(!heard.note(LOCK, start + SILENCE / 2, Advert::Rssi(-61)).appeared);
+        assert!(heard.note(LOCK, start + SILENCE * 2, Advert::Rssi(-62)).appeared);
         assert_eq!(heard.of(LOCK).unwrap().rssi, Some(-62));
+    }
+
+    #[test]
+    fn how_loud_it_is_is_seldom_news() {
+        let mut heard = Heard::default();
+        let start = Mono(5);
+        assert_eq!(heard.note(LOCK, start, Advert::Found).rssi, None);
+        let mut news = Vec::new();
+        for second in 0..=600 {
+            let at = start + Duration::from_secs(second);
+            news.extend(heard.note(LOCK, at, Advert::Rssi(-60)).rssi.map(|_| second));
+        }
+        assert_eq!(news, [0, 300, 600]);
+        heard.set_ours(BTreeSet::from([LOCK]));
+        let after = start + Duration::from_secs(601);
+        assert_eq!(heard.note(LOCK, after, Advert::Rssi(-61)).rssi, Some(-61));
     }
 
     #[test]

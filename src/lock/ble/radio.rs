@@ -48,6 +48,8 @@ pub struct Options {
 pub enum News {
     /// Somebody is heard for the first time, or after twenty seconds of silence.
     Heard(Address),
+    /// How loud somebody is heard, in dBm; every five minutes at most.
+    Rssi(Address, i16),
     /// The radio works: it listens.
     Up,
     /// All links ended, and the radio goes on.
@@ -454,8 +456,12 @@ impl Runner {
             Coming::Air(Air::Heard(address, advert)) => {
                 let now = self.now();
                 self.desk.heard(address, now);
-                if lock(&self.heard).note(address, now, advert) {
+                let notice = lock(&self.heard).note(address, now, advert);
+                if notice.appeared {
                     (self.report)(News::Heard(address));
+                }
+                if let Some(rssi) = notice.rssi {
+                    (self.report)(News::Rssi(address, rssi));
                 }
             }
             Coming::Air(Air::Unlinked(address)) => {

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::lock::ble::{self, Address, News, Options, Sighting};
 use crate::lock::nuki::{self, Applicant, SecurityPin};
 use crate::lock::{Device, Fact, Met, Report};
-use crate::model::{Credential, DeviceId, Mono, Outage, RadioId, Timestamp};
+use crate::model::{Credential, DeviceId, Mono, Outage, RadioId, Timestamp, Word};
 use air::Air;
 use bond::Bond;
 use chores::Order;
@@ -317,6 +317,11 @@ impl Household {
             News::Heard(address) => {
                 if self.locks().contains_key(&address) {
                     self.say(Fact::Heard(device_id(address)));
+                }
+            }
+            News::Rssi(address, rssi) => {
+                if self.locks().contains_key(&address) {
+                    self.say(Fact::Told(device_id(address), Word::Advertised(rssi)));
                 }
             }
             News::Up => {
