@@ -82,6 +82,10 @@ fn a_broker_that_comes_back_has_all_its_gateways_again() {
         memory(broker.pid())
     );
 
+    // As after months.
+    for rig in &gateways {
+        rig.advance(120);
+    }
     broker.kill();
     for rig in &gateways {
         rig.says(1, "no connection to the MQTT broker");

@@ -137,9 +137,10 @@ impl Gateway {
     /// The PIN that the members of a group share. The next guest does not get that of the last one: members
     /// that are over do not count.
     fn shared_pin(&self, group: &[CodeId], now: Now) -> Option<Pin> {
-        let codes = group.iter().filter_map(|code| self.owner(*code)?.codes.get(code));
-        let sharing = |code: &&Code| !code.record.over(now.wall) && !code.record.own_pin;
-        codes.filter(sharing).map(|code| code.record.pin.clone()).next()
+        let record = |code: &CodeId| Some(&self.owner(*code)?.codes.get(code)?.record);
+        let mut records = group.iter().filter_map(record);
+        let shared = records.find(|record| !record.over(now.wall) && !record.own_pin)?;
+        Some(shared.pin.clone())
     }
 
     fn create_multiple(
@@ -238,7 +239,7 @@ impl Gateway {
         self.tell_of(now, EventKind::CodeCreated, &record, job, Detail::None);
         self.owners.insert(code, device);
         if let Some(device) = self.devices.get_mut(&device) {
-            device.codes.insert(code, Code::new(record));
+            device.codes.insert(code, Box::new(Code::new(record)));
             device.dirty = true;
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct Jobs {
     /// Answered, or not after all, since the last batch. Not worth a sync of its own: a mark that is lost lets a
     /// request that is soon made again be taken for a repeat.
     unsaved: BTreeSet<JobId>,
-    /// Jobs that are not done, by the codes that they wait for.
-    watching: BTreeMap<CodeId, BTreeSet<JobId>>,
+    /// Jobs that are not done, in order, by the codes that they wait for: nearly always one.
+    watching: BTreeMap<CodeId, Vec<JobId>>,
     /// Done, and without a name of their caller's: the first that go when there is no room.
     spare: VecDeque<JobId>,
     /// Those without members, oldest first: refused ones, and what was asked of doors and devices under a
@@ -149,8 +149,11 @@ impl Jobs {
         }
         if job.phase() == Phase::Accepted {
             for member in job.members.iter().filter(|m| !m.settled) {
-                let watchers = self.watching.entry(member.code).or_default();
-                watchers.insert(job.id.clone());
+                let one = || Vec::with_capacity(1);
+                let watchers = self.watching.entry(member.code).or_insert_with(one);
+                if let Err(place) = watchers.binary_search(&job.id) {
+                    watchers.insert(place, job.id.clone());
+                }
             }
         }
         self.all.insert(job.id.clone(), job);
@@ -213,7 +216,7 @@ impl Jobs {
             }
             job.store(ledger);
             if let Some(watchers) = self.watching.get_mut(&code) {
-                watchers.remove(&id);
+                watchers.retain(|watcher| *watcher != id);
                 if watchers.is_empty() {
                     self.watching.remove(&code);
                     break;

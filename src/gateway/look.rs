@@ -168,13 +168,9 @@ impl Gateway {
     ) -> Option<impl Iterator<Item = CodeView>> {
         let device = self.devices.get(&device)?;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let listed = move |code: &&Code| !is_past(code, now);
-        let codes = device.codes.range((from, Bound::Unbounded)).map(|(_, code)| code);
-        Some(
-            codes
-                .filter(listed)
-                .map(move |code| self.code_view(device, code, now)),
-        )
+        let codes = device.codes.range((from, Bound::Unbounded));
+        let listed = codes.filter(move |(_, code)| !is_past(code, now));
+        Some(listed.map(move |(_, code)| self.code_view(device, code, now)))
     }
 
     /// Every event that is remembered, oldest first.

@@ -64,6 +64,8 @@ const SESSION: u32 = 7 * 86_400;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that held so long was a good one.
 const STABLE: Duration = Duration::from_secs(60);
+/// A broker that goes is lost to all its gateways at the same moment: they come back one by one.
+const SPREAD: Duration = Duration::from_secs(5);
 /// How often the clock is looked at while a certificate waits for it to be set right.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 /// The largest subscription identifier that there is in MQTT.
@@ -372,9 +374,12 @@ impl Poller {
     }
 }
 
-/// Doubles from a second to the longest; the second half of it is left to chance, so that many
-/// gateways do not come back to a broker at the same moment.
+/// After a connection that had stood, anything up to [`SPREAD`]. In vain it doubles from a second to the longest; the second half
+/// of it is left to chance.
 fn pause(failures: u32, longest: Duration, chance: f64) -> Duration {
+    if failures == 0 {
+        return SPREAD.min(longest).mul_f64(chance);
+    }
     let whole = Duration::from_secs(1_u64 << failures.saturating_sub(1).min(12)).min(longest);
     whole.mul_f64(0.5 + chance / 2.0)
 }

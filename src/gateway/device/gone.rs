@@ -101,7 +101,7 @@ impl Device {
             ..Code::new(record)
         };
         code.store(desk.ledger);
-        self.codes.insert(id, code);
+        self.codes.insert(id, Box::new(code));
         if over {
             let why = Detail::Failure(None);
             desk.tell(EventKind::CodeNotRemoved, self.spec.device, Some(id), why);

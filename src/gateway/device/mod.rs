@@ -74,7 +74,8 @@ pub(crate) struct Device {
     /// Numbers of digits that it takes by its driver's word.
     own_lengths: BTreeSet<u8>,
     pub last_seen: Option<Timestamp>,
-    pub codes: BTreeMap<CodeId, Code>,
+    /// Each on its own: the map's nodes are half empty.
+    pub codes: BTreeMap<CodeId, Box<Code>>,
     pub record: DeviceRecord,
     pub flight: Option<CallId>,
     silence: Silence,
@@ -169,14 +170,12 @@ impl Device {
         };
         // Whether it was asked before the power failed, nobody can know.
         let sent = record.confirmed.pins();
-        self.codes.insert(
-            record.code,
-            Code {
-                look,
-                sent,
-                ..Code::new(record)
-            },
-        );
+        let code = Code {
+            look,
+            sent,
+            ..Code::new(record)
+        };
+        self.codes.insert(code.record.code, Box::new(code));
     }
 
     /// Takes a queue row up from the store; `false` if no record wants it.
@@ -192,11 +191,10 @@ impl Device {
 
     /// Codes in doubt without a queue row; the next turn gives them one.
     pub fn missing_rows(&self) -> usize {
-        let in_doubt = |code: &&Code| matches!(code.record.confirmed, Confirmed::Unknown { .. });
+        let in_doubt = |record: &Record| matches!(record.confirmed, Confirmed::Unknown { .. });
         self.codes
             .values()
-            .filter(in_doubt)
-            .filter(|code| code.row.is_none())
+            .filter(|code| in_doubt(&code.record) && code.row.is_none())
             .count()
     }
 

@@ -527,7 +527,9 @@ async fn beyond_the_room_for_messages_the_broker_waits_and_nothing_is_lost() {
 
 #[test]
 fn pauses_grow_to_a_minute_and_are_spread() {
-    assert_eq!(pause(0, LONGEST, 1.0), Duration::from_secs(1));
+    assert_eq!(pause(0, LONGEST, 0.0), Duration::ZERO);
+    assert_eq!(pause(0, LONGEST, 1.0), SPREAD);
+    assert_eq!(pause(0, Duration::from_secs(1), 1.0), Duration::from_secs(1));
     assert_eq!(pause(1, LONGEST, 0.0), Duration::from_millis(500));
     assert_eq!(pause(3, LONGEST, 1.0), Duration::from_secs(4));
     assert_eq!(pause(1000, LONGEST, 1.0), LONGEST);
