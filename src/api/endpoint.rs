@@ -125,7 +125,7 @@ pub enum Call {
     Unpair,
     /// A paired lock is to be tested.
     Test,
-    /// How far a pairing or test is.
+    /// How far a pairing, test or unpairing is.
     Errand,
     /// The OpenAPI document.
     Document,
@@ -518,7 +518,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         needs: ADMIN,
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<OneErrand>,
-        about: "How far the pairing or test is that was begun last.",
+        about: "How far the pairing, test or unpairing is that was begun last.",
     },
 ];
 

@@ -138,7 +138,7 @@ pub(super) fn unpair(command: &Unpair, config: &Config) -> Result<String, Failur
         }
         let [problem, hint] = ["problem", "hint"].map(|key| cell(&unpaired[key]));
         Ok(format!(
-            "{name} is forgotten here, and was not told so: {problem}. {hint}\n"
+            "{name} is forgotten here, and may still have this gateway among its users: {problem}. {hint}\n"
         ))
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::records::decode;
-use crate::model::{Credential, DeviceId};
+use crate::model::{Bookmark, Credential, DeviceId};
 use crate::store::{Fail, Rows, Tree};
 
 /// What follows a device's id in the key of its credential.
@@ -42,11 +42,12 @@ pub(super) fn take(rows: &mut Rows) -> Result<Credentials, Fail> {
 }
 
 impl Gateway {
-    /// What lets drivers in, by device.
-    pub fn credentials(&self) -> impl Iterator<Item = (DeviceId, &Credential)> {
-        self.credentials
-            .iter()
-            .map(|(device, credential)| (*device, credential))
+    /// What lets drivers in, by device, and how far each lock's logbook was read.
+    pub fn credentials(&self) -> impl Iterator<Item = (DeviceId, &Credential, Bookmark)> {
+        self.credentials.iter().map(|(device, credential)| {
+            let read = self.devices.get(device).map(|device| device.record.logged);
+            (*device, credential, read.unwrap_or_default())
+        })
     }
 
     /// Keeps what lets a driver in at a lock, or forgets it.

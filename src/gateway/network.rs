@@ -13,8 +13,8 @@ use super::records::{Confirmed, DeviceRecord};
 use super::view::{Advertised, Away};
 use super::{Gateway, Radio, Subject};
 use crate::model::{
-    BATTERY_LOW, By, CodeId, Detail, DeviceId, EventKind, Exchange, Logbook, Mono, Now, Outage, Pin, RadioId,
-    ReadBack, Slot, Step, Typed, Word,
+    BATTERY_LOW, Bookmark, By, CodeId, Detail, DeviceId, EventKind, Exchange, Logbook, Mono, Now, Outage,
+    Pin, RadioId, ReadBack, Slot, Step, Typed, Word,
 };
 
 /// What a lock says so long after we moved its bolt or changed a code is our own work.
@@ -125,7 +125,10 @@ impl Device {
         if self.record.left || self.record.met.as_ref() != Some(&spec) {
             self.record.created_at.get_or_insert(desk.now.wall);
             self.record.met = Some(spec.clone());
-            self.record.left = false;
+            if std::mem::take(&mut self.record.left) {
+                // What it wrote down meanwhile is none of our business.
+                self.record.logged = Bookmark::Unread;
+            }
             self.store(desk.ledger);
             self.describe(spec);
             self.dirty = true;
@@ -189,21 +192,26 @@ impl Device {
         }
     }
 
-    /// What its own logbook tells that was not told yet. When it is read for the first time, or began anew, all of it is from
-    /// before our time.
+    /// What its own logbook tells that was not told yet. When it is read for the first time, all of it is from before our time.
     pub fn take_logbook(&mut self, logbook: &Logbook, desk: &mut Desk<'_>) {
-        let seen = self.record.logged.replace(logbook.newest);
-        if seen == Some(logbook.newest) {
+        if self.removed || self.record.logged == logbook.read {
             return;
         }
+        let before = std::mem::replace(&mut self.record.logged, logbook.read);
         self.store(desk.ledger);
-        let is_new = |typed: &&Typed| seen.is_some_and(|seen| seen < typed.number);
+        let is_new = |typed: &&Typed| match (before, logbook.read) {
+            (Bookmark::Unread, _) => false,
+            (Bookmark::At(before), Bookmark::At(now)) if before < now => before < typed.number,
+            // It was empty, or has been emptied since.
+            _ => true,
+        };
         for typed in logbook.entries.iter().filter(is_new) {
             let kind = match typed.locked {
                 true => EventKind::LockLocked,
                 false => EventKind::LockUnlocked,
             };
-            let by = By::Keypad(Some(typed.slot));
+            // A place of which no table tells is no code's.
+            let by = By::Keypad(typed.pin.as_ref().map(|_| typed.slot));
             let detail = match typed.at {
                 Some(at) => Detail::Logged {
                     by,

@@ -8,8 +8,8 @@ use super::view::{AttemptView, Away, CodeView, External};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin, Refusal,
-    Slot, Timestamp, Window,
+    Bookmark, Caller, CodeId, Content, DeviceId, Entry, GroupKey, How, JobId, Mono, Note, Objection, Pin,
+    Refusal, Slot, Timestamp, Window,
 };
 use crate::store::Fail;
 
@@ -194,9 +194,9 @@ pub(crate) struct DeviceRecord {
     /// It left its network.
     #[serde(default)]
     pub left: bool,
-    /// The newest entry of its own logbook that was read.
+    /// How far its own logbook was read.
     #[serde(default)]
-    pub logged: Option<u32>,
+    pub logged: Bookmark,
 }
 
 /// A code that was taken off its lock.

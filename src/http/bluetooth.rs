@@ -14,11 +14,11 @@ use crate::api::answer::{
 use crate::api::form::Form;
 use crate::lock::ble::Address;
 use crate::lock::nuki::{Model, SecurityPin};
-use crate::lock::paired::{self, Household, NeighbourKind, Occupied};
-use crate::model::{DeviceId, Reason, Refusal};
+use crate::lock::paired::{self, Household, NeighbourKind, Occupied, Problem};
+use crate::model::{DeviceId, Reason};
 
 /// A gateway that began anew remembers no errand.
-const NO_ERRAND: &str = "no pairing or test was begun since the gateway started: one that was under way then was \
+const NO_ERRAND: &str = "no pairing, test or unpairing was begun since the gateway started: one that was under way then was \
                          interrupted; see `lockbridge devices` for what it has paired, and say the command again";
 
 impl From<Occupied> for Refused {
@@ -105,7 +105,7 @@ pub fn test(api: &Api, form: Form<'_>) -> Outcome {
     Ok(one(&errand))
 }
 
-/// The pairing or test that is under way, or was last.
+/// The pairing, test or unpairing that is under way, or was last.
 pub fn errand(api: &Api, form: Form<'_>) -> Outcome {
     form.close()?;
     let errand = household(api)?.errand();
@@ -113,27 +113,23 @@ pub fn errand(api: &Api, form: Form<'_>) -> Outcome {
     Ok(one(&errand))
 }
 
-/// Forgets a lock, once it was asked to forget us. While codes of ours stand on it that is refused: nobody could take them off any more, and
-/// they would open for as long as the lock lets them.
+/// Forgets a lock, once it was asked to forget us. While codes of ours stand on it that is refused: nobody could take them off
+/// any more, and they would open for as long as the lock lets them.
 pub async fn unpair(api: &Api, form: Form<'_>) -> Outcome {
     let device = form.uuid("device_id").map(DeviceId);
     let force = form.flag("force").unwrap_or(false);
     form.close()?;
     let device = device.ok_or_else(no_such_device)?;
     let household = household(api)?;
-    let codes = api
-        .core
-        .look(move |gateway, now| gateway.codes_of(device, now).len());
-    let codes = codes.await?;
-    if codes > 0 && !force {
-        let message = format!(
-            "{codes} access codes of this device are not over, and once it is forgotten nobody takes them off the lock"
-        );
-        return Err(Refused(Refusal::new(Reason::DeviceInUse, message)));
-    }
-    let goodbye = match household.unpair(device).await?.ok_or_else(not_paired)? {
+    let goodbye = match household.unpair(device, force).await?.ok_or_else(not_paired)? {
         paired::Unpaired::Forgotten(goodbye) => goodbye.err(),
-        paired::Unpaired::Stopping => return Err(refused(Reason::Busy, "the gateway is stopping")),
+        paired::Unpaired::Not(problem) => {
+            let reason = match problem {
+                Problem::InUse { .. } => Reason::DeviceInUse,
+                _ => Reason::Busy,
+            };
+            return Err(refused(reason, &problem.to_string()));
+        }
     };
     let name = household.name();
     let hint = |_| format!("In the Nuki app, among the lock's users, delete \"{name}\" if it is there.");
@@ -167,6 +163,7 @@ fn one(errand: &paired::Errand) -> super::answer::Told {
             kind: match errand.kind {
                 paired::Kind::Pair => "pair",
                 paired::Kind::Test => "test",
+                paired::Kind::Unpair => "unpair",
             },
             address: errand.address.to_string(),
             device_id: errand.device().0,

@@ -49,6 +49,10 @@ pub enum Fact {
     Lost(DeviceId),
     /// It was taken away for good.
     Removed(DeviceId),
+    /// It is to be taken away for good by somebody's wish, which `true` insists on. Answered with the number of its access codes
+    /// that are not over, where there are any and nobody insists: then it stays. Else it is gone from here on, and takes no
+    /// more of them. No answer, if the gateway stops before.
+    Forget(DeviceId, bool, oneshot::Sender<Result<(), usize>>),
     /// A network tells of a lock: a new one, or with something new. From here on it is spoken to as this.
     Met(Met),
     /// These are all the devices that the network of a radio has.

@@ -30,4 +30,4 @@ pub use refusal::{DeviceReason, Reason, Refusal};
 pub use settings::{Limits, Settings, Untrusted, Voucher};
 pub use time::{Boot, Mono, Now, Reading, Timestamp};
 pub use window::Window;
-pub use word::{BATTERY_LOW, By, Logbook, Outage, Typed, Word};
+pub use word::{BATTERY_LOW, Bookmark, By, Logbook, Outage, Typed, Word};

@@ -41,11 +41,44 @@ pub enum Word {
     CodesErased,
 }
 
+/// How far a lock's logbook was read. Each entry has a higher number than those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<i64>", into = "Option<i64>")]
+pub enum Bookmark {
+    /// It never was: what stands there may be from before our time.
+    #[default]
+    Unread,
+    /// It was empty: whatever stands there since is new.
+    Empty,
+    /// Up to the entry of this number.
+    At(u32),
+}
+
+impl From<Bookmark> for Option<i64> {
+    fn from(bookmark: Bookmark) -> Option<i64> {
+        match bookmark {
+            Bookmark::Unread => None,
+            Bookmark::Empty => Some(-1),
+            Bookmark::At(number) => Some(number.into()),
+        }
+    }
+}
+
+impl From<Option<i64>> for Bookmark {
+    fn from(stored: Option<i64>) -> Bookmark {
+        match stored.map(u32::try_from) {
+            None => Bookmark::Unread,
+            Some(Err(_)) => Bookmark::Empty,
+            Some(Ok(number)) => Bookmark::At(number),
+        }
+    }
+}
+
 /// What a lock wrote down itself, as it is read when it is asked something anyway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logbook {
-    /// The number of the newest entry: each has a higher one than those before it.
-    pub newest: u32,
+    /// How far it is read now.
+    pub read: Bookmark,
     /// Who was at the keypad, oldest first, at least since it was read last.
     pub entries: Vec<Typed>,
 }
@@ -55,13 +88,13 @@ pub struct Logbook {
 pub struct Typed {
     /// The number of the entry.
     pub number: u32,
-    /// When, by the lock's clock; `None` if that showed no date.
+    /// When, by the lock's clock; `None` if that showed no date, or none to go by.
     pub at: Option<Timestamp>,
     /// Whether the bolt is out since.
     pub locked: bool,
     /// Where the code stood on the lock.
     pub slot: Slot,
-    /// Its digits, where the lock's table told them.
+    /// Its digits, where the lock's table told them: else nobody knows whose place that was.
     pub pin: Option<Pin>,
 }
 

@@ -198,6 +198,18 @@ impl Shell {
             Fact::Heard(device) => Event::Heard(device),
             Fact::Lost(device) => Event::Lost(device),
             Fact::Removed(device) => Event::Removed(device),
+            Fact::Forget(device, insists, answer) => {
+                let now = self.gateway.now(self.clock.reading());
+                let codes = self.gateway.codes_of(device, now).len();
+                let stays = codes > 0 && !insists;
+                if !stays {
+                    self.handle(Event::Removed(device));
+                }
+                return self.once_durable(Box::new(move || {
+                    // Who asked may have gone.
+                    let _ = answer.send(if stays { Err(codes) } else { Ok(()) });
+                }));
+            }
             Fact::Census(radio, present) => Event::Census(radio, present),
             Fact::Radio(radio, outage) => Event::Radio(radio, outage),
             Fact::Told(device, word) => Event::Told(device, word),

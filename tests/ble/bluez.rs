@@ -155,6 +155,8 @@ pub struct World {
     pub devices: BTreeMap<Address, Device>,
     /// Calls that came, by method.
     pub calls: BTreeMap<String, usize>,
+    /// Who called, by the names that the bus gives: each connection to it has another.
+    pub callers: BTreeSet<String>,
     scanning: BTreeSet<String>,
     out: Vec<Message>,
     due: Vec<(Instant, Due)>,
@@ -198,6 +200,7 @@ impl Bluez {
                 .map(|(address, lock)| (address, Device::new(lock)))
                 .collect(),
             calls: BTreeMap::new(),
+            callers: BTreeSet::new(),
             scanning: BTreeSet::new(),
             out: Vec::new(),
             due: Vec::new(),
@@ -401,9 +404,14 @@ impl World {
         self.changed(&format!("/org/bluez/{name}"), ADAPTER, [("Powered", value(on))]);
     }
 
-    /// A lock says something on its pairing characteristic that nobody asked for.
-    pub fn says_on_pairing(&mut self, address: Address, bytes: &[u8]) {
-        let path = format!("{}/service0010/char0011", self.path(address));
+    /// A lock says something that nobody asked for, on its characteristic for pairings or on that for every day.
+    pub fn says(&mut self, address: Address, pairing: bool, bytes: &[u8]) {
+        let below = if pairing {
+            "service0010/char0011"
+        } else {
+            "service0020/char0021"
+        };
+        let path = format!("{}/{below}", self.path(address));
         self.changed(&path, CHARACTERISTIC, [("Value", value(bytes.to_vec()))]);
     }
 
@@ -463,6 +471,8 @@ impl World {
             return;
         }
         *self.calls.entry(member.clone()).or_default() += 1;
+        self.callers
+            .extend(message.sender().map(|caller| caller.to_string()));
         match self.answer(message, &member) {
             Some(Ok(reply)) => self.out.push(reply),
             Some(Err((name, text))) => {
@@ -635,11 +645,6 @@ impl World {
             "StopNotify" => {
                 device.notifying.remove(path);
                 Some(Ok(message.method_return()))
-            }
-            "ReadValue" => {
-                let bytes = device.values.get(path).cloned().unwrap_or_default();
-                self.changed(path, CHARACTERISTIC, [("Value", value(bytes.clone()))]);
-                Some(Ok(message.method_return().append1(bytes)))
             }
             "WriteValue" => {
                 let (bytes, _): (Vec<u8>, PropMap) = message.read2().unwrap();

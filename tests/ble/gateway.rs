@@ -84,20 +84,28 @@ impl Site {
 
     /// Says the command, and does not wait for its end.
     pub fn begin_to_pair(&self, number: u8, pin: &str) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockbridge"));
-        let mut pairing = command
+        let (at, name) = (address(number).to_string(), format!("Lock {number}"));
+        let mut pairing = self.begin(&["pair", "nuki", &at, "--name", &name]);
+        writeln!(pairing.stdin.take().unwrap(), "{pin}").unwrap();
+        pairing
+    }
+
+    /// The same for a lock that is to be forgotten.
+    pub fn begin_to_unpair(&self, name: &str) -> Child {
+        self.begin(&["unpair", name])
+    }
+
+    fn begin(&self, command: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_lockbridge"))
             .arg("--config")
             .arg(self.rig.config())
-            .args(["pair", "nuki", &address(number).to_string()])
-            .args(["--name", &format!("Lock {number}")])
+            .args(command)
             .env_remove("RUNTIME_DIRECTORY")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        writeln!(pairing.stdin.take().unwrap(), "{pin}").unwrap();
-        pairing
+            .unwrap()
     }
 
     #[track_caller]

@@ -192,11 +192,14 @@ fn a_lock_that_is_forgotten_in_the_middle_of_an_exchange_stays_forgotten() {
                 lock.lock.forgets_pin_after = Some(lock.lock.done.len() + 1);
                 lock.slow = Duration::from_secs(1);
             });
+            let writes = |site: &Site| site.bluez.with(address(1), |lock| lock.writes);
+            let before = writes(&site);
             book(&site.rig, &device, "Ada");
-            site.until("it is asked", || linked(&site));
+            // One that still waits for its link would be given up.
+            site.until("it is asked", || writes(&site) > before);
             // Longer than anybody waits for an exchange to end before a lock is forgotten.
             site.bluez
-                .with(address(1), |lock| lock.slow = Duration::from_secs(6));
+                .with(address(1), |lock| lock.slow = Duration::from_secs(8));
             site.rig.told(&["unpair", "Lock 1", "--force"]);
             assert_eq!(site.bluez.with(address(1), |lock| lock.lock.wrong_pins), 0);
             site.until("it has refused", || {
@@ -245,12 +248,69 @@ fn a_lock_in_reach_deletes_us_when_it_is_forgotten() {
             site.until("it was read", || site.cause(&device) == "at_rest");
             site.bluez.world().lose(address(2));
             site.bluez.with(address(2), |lock| lock.in_range = false);
-            let told = site.rig.told(&["unpair", "Lock 2"]);
+            let unpairing = site.begin_to_unpair("Lock 2");
+            // Nobody could take off what it would be given meanwhile.
+            site.until("it takes no more", || site.cause(&device) == "device_removed");
+            let refused = site
+                .rig
+                .post("/access_codes/create", json!({"device_id": device}));
+            assert_eq!(
+                refused.body["error"]["type"], "device_removed",
+                "{}",
+                refused.body
+            );
+            let busy = failed(&site.rig.command(&["unpair", "Lock 2"]));
+            assert!(busy.contains("another pairing, test or unpairing"), "{busy}");
+            let told = unpairing.wait_with_output().unwrap().stdout;
+            let told = String::from_utf8(told).unwrap();
             assert!(
-                told.contains("not in reach") && told.contains("\"lockbridge gw1\""),
+                told.contains("could not be asked") && told.contains("\"lockbridge gw1\""),
                 "{told}"
             );
             assert!(site.users(2) == 1 && !site.is_paired(2));
+        },
+    );
+}
+
+#[test]
+fn a_lock_that_takes_no_security_pin_when_it_is_forgotten_is_told_none_for_a_while() {
+    stage(
+        "pairing::a_lock_that_takes_no_security_pin_when_it_is_forgotten_is_told_none_for_a_while",
+        async || {
+            let site = Site::new(1);
+            let device = site.pair(1);
+            site.until("it was read", || site.cause(&device) == "at_rest");
+            site.bluez.with(address(1), |lock| lock.lock.wrong_pins = 3);
+            let told = site.rig.told(&["unpair", "Lock 1"]);
+            assert!(told.contains("without a security PIN that it accepts"), "{told}");
+            let writes = site.bluez.with(address(1), |lock| lock.writes);
+            let said = failed(&site.say_pair(1, CLASSIC_PIN));
+            assert!(said.contains("wait half an hour"), "{said}");
+            assert_eq!(site.bluez.with(address(1), |lock| lock.writes), writes);
+        },
+    );
+}
+
+#[test]
+fn a_lock_that_may_know_us_twice_is_not_said_to_have_forgotten_us() {
+    stage(
+        "pairing::a_lock_that_may_know_us_twice_is_not_said_to_have_forgotten_us",
+        async || {
+            let mut site = Site::new(1);
+            let device = site.pair(1);
+            site.until("it was read", || site.cause(&device) == "at_rest");
+            // Its key seems to be of no use, and is.
+            let output = pair_anew(&site, || {});
+            assert!(output.status.success() && site.users(1) == 2, "{output:?}");
+            site.rig.kill();
+            site.rig.run();
+            site.until("it was read", || site.cause(&device) == "at_rest");
+            let told = site.rig.told(&["unpair", "Lock 1"]);
+            assert!(
+                told.contains("from an earlier pairing") && told.contains("\"lockbridge gw1\""),
+                "{told}"
+            );
+            assert_eq!(site.users(1), 1);
         },
     );
 }

@@ -80,11 +80,15 @@ async fn a_clock_that_nobody_vouches_for_sets_none() {
 
 #[tokio::test]
 async fn a_code_without_a_window_needs_no_clock() {
-    let mut house = House::new(Kind::Classic, 1);
-    house.lock.clock_off_ms = HOUR;
-    let steps = [put(&content(739_185, Window::Ongoing), &[]), Step::Read];
-    assert_eq!(house.ask(&steps).await[0], PROVEN);
-    assert_eq!(house.count(SET_TIME), 0);
+    for refuses_time in [true, false] {
+        let mut house = House::new(Kind::Classic, 1);
+        (house.lock.clock_off_ms, house.lock.refuses_time) = (HOUR, refuses_time);
+        let steps = [put(&content(739_185, Window::Ongoing), &[]), Step::Read];
+        assert_eq!(house.ask(&steps).await[0], PROVEN);
+        // What it writes down has its time all the same.
+        assert_eq!(house.lock.clock_off_ms < HOUR, !refuses_time);
+        assert_eq!(house.count(SET_TIME), 1);
+    }
 }
 
 /// What stands on the lock already goes by that clock, too.

@@ -1,8 +1,8 @@
 //! Pairing with the simulated lock.
 
 use lockbridge::lock::nuki::{
-    Applicant, Characteristic, Credentials, ErrorCode, Kept, LinkLost, NukiDriver, Paired, Pairing,
-    PairingError, SecurityPin, Trouble, Turn, capabilities, pair,
+    Applicant, Characteristic, Credentials, ErrorCode, Kept, LinkLost, NukiDriver, Pairing, PairingError,
+    SecurityPin, Trouble, Turn, capabilities, pair,
 };
 use lockbridge::model::{Finding, Step};
 use rand::SeedableRng;
@@ -18,7 +18,7 @@ async fn try_pairing(
     air: &mut Air,
     pin: SecurityPin,
     seed: u64,
-) -> Result<Paired, PairingError> {
+) -> Result<Credentials, PairingError> {
     let applicant = Applicant {
         app_id: 77,
         name: "lockbridge at Villa Sieben, für Gäste".to_owned(),
@@ -37,10 +37,9 @@ async fn a_pairing_leaves_credentials_that_work() {
             lock.pairing = true;
             let mut air = Air::clear();
             air.lengths = lengths;
-            let paired = try_pairing(&mut lock, &mut air, right_pin(kind), 2)
+            let credentials = try_pairing(&mut lock, &mut air, right_pin(kind), 2)
                 .await
                 .unwrap();
-            let credentials = paired.credentials;
             let user = &lock.users[&credentials.authorization];
             assert_eq!((user.kind, user.app_id), (0, 77));
             // 32 bytes, and no half of a letter.
@@ -67,14 +66,14 @@ async fn a_lock_that_deletes_us_answers_nothing_more() {
     for kind in KINDS {
         let mut house = House::new(kind, 1);
         let (driver, mut link, rng) = house.parts();
-        assert_eq!(driver.leave(&mut link, rng).await, Ok(()));
+        assert_eq!(driver.be_deleted(&mut link, rng).await, Ok(()));
         assert!(house.lock.users.is_empty());
         assert_eq!(house.ask(&[Step::Read]).await, [Finding::Unanswered]);
 
         let mut house = House::new(kind, 1);
         house.driver = driver_of(kind, wrong_pin(kind));
         let (driver, mut link, rng) = house.parts();
-        let refused = driver.leave(&mut link, rng).await;
+        let refused = driver.be_deleted(&mut link, rng).await;
         assert_eq!(refused, Err(Trouble::Refused(ErrorCode::BAD_PIN)));
         assert_eq!((house.lock.users.len(), house.driver.has_pin()), (1, false));
     }
@@ -92,8 +91,8 @@ async fn two_pairings_share_no_key() {
         let second = try_pairing(&mut lock, &mut air, right_pin(kind), 3)
             .await
             .unwrap();
-        assert_ne!(first.credentials.authorization, second.credentials.authorization);
-        assert_ne!(first.credentials.key, second.credentials.key);
+        assert_ne!(first.authorization, second.authorization);
+        assert_ne!(first.key, second.key);
         assert_eq!(lock.users.len(), 2);
     }
 }

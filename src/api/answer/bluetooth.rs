@@ -1,4 +1,4 @@
-//! The Bluetooth radio, who is heard, and a pairing or test that is under way.
+//! The Bluetooth radio, who is heard, and a pairing, test or unpairing that is under way.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -36,11 +36,11 @@ pub struct Neighbour {
     pub last_heard: Moment,
 }
 
-/// A pairing or a test of a lock, step by step.
+/// A pairing, a test or an unpairing of a lock, step by step.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "errand")]
 pub struct Errand {
-    /// `pair` or `test`.
+    /// `pair`, `test` or `unpair`.
     pub kind: &'static str,
     /// The lock's address on the air.
     pub address: String,

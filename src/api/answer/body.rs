@@ -45,7 +45,7 @@ bodies! {
         /// The radio, and who is heard.
         bluetooth: Bluetooth,
     }
-    /// A pairing or a test of a lock.
+    /// A pairing, a test or an unpairing of a lock.
     OneErrand {
         /// How far it is.
         errand: Errand,

@@ -222,8 +222,11 @@ impl Times {
 pub struct Happening {
     /// Its number.
     pub seq: u64,
-    /// When.
+    /// When the gateway was told.
     pub at: Moment,
+    /// When it happened, if that was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Moment>,
     /// What.
     #[schemars(with = "String")]
     pub event_type: EventKind,
@@ -417,6 +420,7 @@ fn happening(event: &Event, job: Option<u32>) -> Happening {
     Happening {
         seq: event.seq,
         at: Moment(event.at),
+        occurred_at: (event.occurred() != event.at).then(|| Moment(event.occurred())),
         event_type: event.kind,
         clock_trusted: event.clock_trusted,
         device_id: event.device.map(|DeviceId(id)| id),
@@ -501,5 +505,30 @@ impl Bundle {
     pub fn told_from(&self) -> Timestamp {
         self.pruned_before
             .map_or(self.since.0, |at| at.0.max(self.since.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn an_opening_that_was_told_later_shows_when_it_was() {
+        let (then, now) = (Timestamp(1_000), Timestamp(9_000));
+        let event = |detail| Event {
+            seq: 1,
+            at: now,
+            kind: EventKind::LockUnlocked,
+            device: None,
+            code: None,
+            job: None,
+            clock_trusted: true,
+            detail,
+        };
+        let by = By::Keypad(None);
+        let later = happening(&event(Detail::Logged { by, at: then }), None);
+        assert_eq!((later.at.0, later.occurred_at.map(|at| at.0)), (now, Some(then)));
+        assert!(happening(&event(Detail::Moved(by)), None).occurred_at.is_none());
     }
 }

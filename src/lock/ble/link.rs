@@ -60,16 +60,6 @@ impl BleLink {
         }
     }
 
-    /// Reads. What is read shows up among the indications, too, if it is of the same characteristic.
-    ///
-    /// # Errors
-    /// The lock did not answer in ten seconds.
-    pub async fn read_from(&mut self, characteristic: Uuid) -> Result<Vec<u8>, Lost> {
-        let door = self.doors.get(&characteristic).ok_or(Lost)?;
-        let read = timeout(WRITE_WITHIN, self.peripheral.read(door)).await;
-        read.ok().and_then(Result::ok).ok_or(Lost)
-    }
-
     /// The next indication of the characteristic that the link was made for.
     ///
     /// # Errors

@@ -12,8 +12,6 @@ const COMPANY: u16 = 0x004c;
 pub struct Beacon {
     /// Its number, as printed in the app in hexadecimal.
     pub nuki_id: u32,
-    /// Something changed that nobody has looked at yet.
-    pub changed: bool,
 }
 
 /// Reads the manufacturer's data of an advertisement; `None` if it is no lock's of this family.
@@ -22,10 +20,9 @@ pub fn beacon(company: u16, data: &[u8]) -> Option<Beacon> {
     const EVERYDAY: Uuid = nuki(0xa92e_e200);
     let rest = data.strip_prefix(&[0x02, 0x15]).filter(|_| company == COMPANY)?;
     let rest = rest.strip_prefix(EVERYDAY.as_bytes())?;
-    let [a, b, c, d, power] = *rest.first_chunk()?;
+    let [a, b, c, d, _power] = *rest.first_chunk()?;
     (rest.len() == 5).then_some(Beacon {
         nuki_id: u32::from_be_bytes([a, b, c, d]),
-        changed: power & 1 != 0,
     })
 }
 

@@ -7,12 +7,13 @@ use rand::CryptoRng;
 use tokio::time::timeout;
 
 use super::link::Link;
+use super::logbook::Reading;
 use super::message::{Answer, Config, Request, States};
 use super::secret::{Credentials, PinState, SecurityPin};
 use super::talk::{Talk, Trouble};
-use super::visit::Visit;
+use super::visit::{Aside, Visit};
 use crate::model::{
-    Addressing, Alphabet, Capabilities, Finding, Logbook, NativeWindow, ReadBack, Step, Timestamp,
+    Addressing, Alphabet, Bookmark, Capabilities, Finding, Logbook, NativeWindow, ReadBack, Step, Timestamp,
 };
 
 /// For a look at how the lock is, which is no part of what was asked.
@@ -45,14 +46,15 @@ pub fn capabilities() -> Capabilities {
     }
 }
 
-/// One lock, whatever link leads to it. It keeps no memory of codes.
+/// One lock, whatever link leads to it. Of codes it remembers nothing but what an unread logbook may speak of.
 pub struct NukiDriver {
     credentials: Credentials,
     /// Each wrong try brings a lockout nearer.
     pin: PinState,
     capabilities: Capabilities,
-    /// The newest entry of its logbook that was read.
-    logged: Option<u32>,
+    /// How far its logbook was read.
+    bookmark: Bookmark,
+    aside: Aside,
 }
 
 /// What an exchange brought.
@@ -62,8 +64,8 @@ pub struct Visited {
     pub findings: Vec<Finding>,
     /// How the lock is; `None` if it did not say.
     pub states: Option<States>,
-    /// What it wrote down since the exchange before; `None` if it did not say, or if that could not be understood without a
-    /// table, which no step asked for.
+    /// What it wrote down and was not read yet, as far as it said so; `None` if it said nothing, or if that could not be
+    /// understood without a table, which no step asked for.
     pub logbook: Option<Logbook>,
 }
 
@@ -78,7 +80,7 @@ pub struct Survey {
 
 impl NukiDriver {
     /// The lock that credentials are for, with the security PIN as far as anybody knows, and with rules
-    /// of which [`capabilities`] are the default.
+    /// of which [`capabilities`] are the default. Its logbook was not read yet.
     #[must_use]
     pub fn new(
         credentials: Credentials,
@@ -89,8 +91,21 @@ impl NukiDriver {
             credentials,
             pin: pin.into().map_or(PinState::Refused, PinState::Usable),
             capabilities,
-            logged: None,
+            bookmark: Bookmark::Unread,
+            aside: Aside::default(),
         }
+    }
+
+    /// The same, whose logbook was read so far.
+    #[must_use]
+    pub fn reading_on(self, bookmark: Bookmark) -> NukiDriver {
+        NukiDriver { bookmark, ..self }
+    }
+
+    /// How far its logbook was read.
+    #[must_use]
+    pub fn bookmark(&self) -> Bookmark {
+        self.bookmark
     }
 
     /// Whether there is a security PIN that the lock has not refused.
@@ -128,7 +143,7 @@ impl NukiDriver {
         time: &impl Fn() -> Option<Timestamp>,
         steps: &[Step],
     ) -> Visited {
-        let read = self.logged;
+        let mut reading = Reading::on(self.bookmark);
         let mut visit = self.visit(link, rng, time);
         let had_pin = visit.talk.has_pin();
         let findings = visit.carry_out_all(steps).await;
@@ -138,11 +153,26 @@ impl NukiDriver {
             true => None,
             false => timeout(LOOK_WITHIN, visit.states()).await.ok().flatten(),
         };
-        let logbook = match states {
-            None => None,
-            Some(_) => timeout(LOGBOOK_WITHIN, visit.logbook(read)).await.ok().flatten(),
+        // Without a table nobody knows whose code it speaks of.
+        let logbook = match &states {
+            Some(states) if visit.digits.is_some() => {
+                // What came until then is kept.
+                _ = timeout(LOGBOOK_WITHIN, visit.read_on(&mut reading, states)).await;
+                let is_over = reading.is_over();
+                reading.told().map(|(read, entries)| {
+                    let entries = entries.iter().filter_map(|entry| visit.typed(entry)).collect();
+                    (Logbook { read, entries }, is_over)
+                })
+            }
+            _ => None,
         };
-        self.logged = logbook.as_ref().map(|logbook| logbook.newest).or(read);
+        let logbook = logbook.map(|(logbook, is_over)| {
+            self.bookmark = logbook.read;
+            if is_over {
+                self.aside = Aside::default();
+            }
+            logbook
+        });
         Visited {
             findings,
             states,
@@ -163,6 +193,7 @@ impl NukiDriver {
             app_id: self.credentials.app_id,
             table: None,
             digits: None,
+            aside: &mut self.aside,
             clock_is_right: false,
         }
     }
@@ -196,7 +227,11 @@ impl NukiDriver {
     ///
     /// # Errors
     /// The lock refuses, or did not answer as it must: then it may have deleted us all the same.
-    pub async fn leave<L: Link, R: CryptoRng>(&mut self, link: &mut L, rng: &mut R) -> Result<(), Trouble> {
+    pub async fn be_deleted<L: Link, R: CryptoRng>(
+        &mut self,
+        link: &mut L,
+        rng: &mut R,
+    ) -> Result<(), Trouble> {
         let authorization = self.credentials.authorization;
         let mut talk = Talk::new(link, rng, &self.credentials, &mut self.pin);
         talk.complete(&Request::RemoveUser { authorization }).await

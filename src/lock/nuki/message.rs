@@ -26,7 +26,6 @@ impl Command {
     pub const KEYTURNER_STATES: Command = Command(0x000c);
     pub const LOCK_ACTION: Command = Command(0x000d);
     pub const STATUS: Command = Command(0x000e);
-    pub const BATTERY_REPORT: Command = Command(0x0011);
     pub const ERROR_REPORT: Command = Command(0x0012);
     pub const REQUEST_CONFIG: Command = Command(0x0014);
     pub const CONFIG: Command = Command(0x0015);
@@ -61,16 +60,14 @@ pub enum Request<'a> {
     Challenge,
     /// How the lock is: bolt, clock, battery. It needs no nonce.
     States,
-    /// How the battery did at the last movement. It needs no nonce.
-    Battery,
     /// How the lock is set up.
     Config,
     /// Whether the security PIN is right.
     VerifyPin,
     /// Set the lock's clock.
     SetTime(Date),
-    /// Tell what happened.
-    Log(LogRange),
+    /// Tell what happened, without the number of all entries.
+    Logbook(LogbookRange),
     /// Hold one more code, which is enabled.
     AddCode(&'a KeypadCode),
     /// Tell so many codes, after skipping some.
@@ -117,17 +114,15 @@ pub enum Action {
     Lock = 2,
 }
 
-/// Which entries of the log are asked for.
+/// Which entries of the logbook are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogRange {
-    /// The index to begin with; 0 for the newest or the oldest.
+pub struct LogbookRange {
+    /// The number to begin with; 0 for the newest or the oldest.
     pub from: u32,
     /// How many at most.
     pub count: u16,
     /// The newest first.
     pub newest_first: bool,
-    /// Tell the number of all entries, too.
-    pub with_total: bool,
 }
 
 /// A code as it stands on the lock, or shall stand.
@@ -163,11 +158,11 @@ impl Request<'_> {
     #[must_use]
     pub fn command(&self) -> Command {
         match self {
-            Request::Challenge | Request::States | Request::Battery => Command::REQUEST_DATA,
+            Request::Challenge | Request::States => Command::REQUEST_DATA,
             Request::Config => Command::REQUEST_CONFIG,
             Request::VerifyPin => Command::VERIFY_SECURITY_PIN,
             Request::SetTime(_) => Command::UPDATE_TIME,
-            Request::Log(_) => Command::REQUEST_LOG_ENTRIES,
+            Request::Logbook(_) => Command::REQUEST_LOG_ENTRIES,
             Request::AddCode(_) => Command::ADD_KEYPAD_CODE,
             Request::ListCodes { .. } => Command::REQUEST_KEYPAD_CODES,
             Request::UpdateCode { .. } => Command::UPDATE_KEYPAD_CODE,
@@ -188,7 +183,7 @@ impl Request<'_> {
     pub fn needs_pin(&self) -> bool {
         !matches!(
             self,
-            Request::Challenge | Request::States | Request::Battery | Request::Config | Request::Bolt { .. }
+            Request::Challenge | Request::States | Request::Config | Request::Bolt { .. }
         )
     }
 
@@ -201,13 +196,12 @@ impl Request<'_> {
         match self {
             Request::Challenge => bytes.extend(Command::CHALLENGE.0.to_le_bytes()),
             Request::States => bytes.extend(Command::KEYTURNER_STATES.0.to_le_bytes()),
-            Request::Battery => bytes.extend(Command::BATTERY_REPORT.0.to_le_bytes()),
             Request::Config | Request::VerifyPin => {}
             Request::SetTime(date) => bytes.extend(date.bytes()),
-            Request::Log(range) => {
+            Request::Logbook(range) => {
                 bytes.extend(range.from.to_le_bytes());
                 bytes.extend(range.count.to_le_bytes());
-                bytes.extend([u8::from(range.newest_first), u8::from(range.with_total)]);
+                bytes.extend([u8::from(range.newest_first), 0]);
             }
             Request::AddCode(code) => {
                 code.write_digits_and_name(&mut bytes);
@@ -308,8 +302,6 @@ pub enum Answer {
     Challenge(Challenge),
     /// How it is.
     States(States),
-    /// How its battery did.
-    Battery(Battery),
     /// How it is set up.
     Config(Box<Config>),
     /// It did what was asked.
@@ -330,7 +322,7 @@ pub enum Answer {
     /// One of its codes.
     Code(CodeRow),
     /// Something that happened.
-    LogEntry(LogEntry),
+    LogbookEntry(LogbookEntry),
 }
 
 /// One code of the lock's table.
@@ -340,12 +332,6 @@ pub struct CodeRow {
     pub id: u16,
     /// What stands there.
     pub code: KeypadCode,
-    /// When it was added.
-    pub created: Date,
-    /// When it last opened; no date that the calendar knows if never.
-    pub last_active: Date,
-    /// How often it opened.
-    pub uses: u16,
 }
 
 impl CodeRow {
@@ -369,67 +355,34 @@ impl CodeRow {
 /// How the lock is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct States {
-    /// 2 is an everyday door; the vendor's list has the rest.
-    pub mode: u8,
     /// Where its bolt is: 1 locked, 3 unlocked; the vendor's list has the rest.
     pub bolt: u8,
-    /// What moved it last.
-    pub trigger: u8,
     /// What its clock shows, in UTC.
     pub time: Date,
-    /// Its local time less UTC, in minutes.
-    pub offset_minutes: i16,
     /// Its battery is nearly empty.
     pub battery_critical: bool,
     /// Charge of its battery in percent.
     pub battery_percent: u8,
-    /// Changes with its configuration.
-    pub config_count: u8,
     /// The battery of its keypad is nearly empty; `None` if it does not say.
     pub keypad_battery_critical: Option<bool>,
-}
-
-/// How its battery did at the last movement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Battery {
-    /// Voltage in millivolts.
-    pub millivolts: u16,
-    /// It is nearly empty.
-    pub critical: bool,
-    /// Lowest voltage during the movement in millivolts.
-    pub lowest_millivolts: u16,
-    /// Temperature in degrees Celsius.
-    pub celsius: i8,
 }
 
 /// How the lock is set up, as far as a gateway needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Its number, as printed in the app.
-    pub nuki_id: u32,
     /// Its name in the app.
     pub name: String,
-    /// Whether its button starts a pairing.
-    pub pairing_enabled: bool,
     /// Whether a keypad of either generation belongs to it.
     pub has_keypad: bool,
-    /// Its firmware: major, minor, revision.
-    pub firmware: [u8; 3],
-    /// Its hardware.
-    pub hardware: [u8; 2],
 }
 
 /// Something that happened at the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
+pub struct LogbookEntry {
     /// Its number.
-    pub index: u32,
+    pub number: u32,
     /// When, by the lock's clock.
     pub at: Date,
-    /// Under whose authorization.
-    pub authorization: u32,
-    /// Whose name the lock wrote down.
-    pub name: String,
     /// What.
     pub what: Happened,
 }
@@ -441,8 +394,6 @@ pub enum Happened {
     Keypad {
         /// What was wanted of the bolt.
         action: u8,
-        /// 0 the arrow, 1 a code, 2 a finger.
-        source: u8,
         /// 0 done, 0xE0 a code that opens nothing; the vendor's list has the rest.
         completion: u8,
         /// Which code; 0 for none.
@@ -453,7 +404,7 @@ pub enum Happened {
 }
 
 impl Happened {
-    /// The id of the code that moved the bolt, and whether the bolt is out since; `None` if no code did.
+    /// The id of the code that moved the bolt, and whether the bolt is out since; `None` if no code did, or if nobody knows how.
     #[must_use]
     pub fn moved_by(self) -> Option<(u16, bool)> {
         let Happened::Keypad {
@@ -469,7 +420,13 @@ impl Happened {
         let locked = match action {
             1 | 3 | 4 | 5 => false,
             2 | 6 => true,
-            _ => return None,
+            _ => {
+                tracing::info!(
+                    action,
+                    "a code was used at a keypad for something that is not known, and it is told to nobody"
+                );
+                return None;
+            }
         };
         Some((code, locked))
     }
@@ -501,11 +458,7 @@ impl Answer {
         let mut read = Reader(payload);
         let grows = matches!(
             command,
-            Command::KEYTURNER_STATES
-                | Command::BATTERY_REPORT
-                | Command::CONFIG
-                | Command::KEYPAD_CODE
-                | Command::LOG_ENTRY
+            Command::KEYTURNER_STATES | Command::CONFIG | Command::KEYPAD_CODE | Command::LOG_ENTRY
         );
         let answer = match command {
             Command::CHALLENGE => Answer::Challenge(read.array()?),
@@ -526,9 +479,8 @@ impl Answer {
             Command::KEYPAD_CODE_COUNT => Answer::CodeCount(read.u16()?),
             Command::KEYPAD_CODE => Answer::Code(CodeRow::read(&mut read)?),
             Command::KEYTURNER_STATES => Answer::States(States::read(&mut read)?),
-            Command::BATTERY_REPORT => Answer::Battery(Battery::read(&mut read)?),
             Command::CONFIG => Answer::Config(Box::new(Config::read(&mut read)?)),
-            Command::LOG_ENTRY => Answer::LogEntry(LogEntry::read(&mut read)?),
+            Command::LOG_ENTRY => Answer::LogbookEntry(LogbookEntry::read(&mut read)?),
             _ => return Err(MessageError::Unknown),
         };
         match grows || read.0.is_empty() {
@@ -544,7 +496,7 @@ impl CodeRow {
         let digits = Zeroizing::new(read.u32()?.to_string());
         let name = read.text::<20>()?;
         let enabled = read.u8()? != 0;
-        let (created, last_active, uses) = (read.date()?, read.date()?, read.u16()?);
+        let _created_last_active_and_uses = read.array::<16>()?;
         let limited = read.u8()? != 0;
         // Some firmware tells the limit only where it counts.
         let limit = match read.0.is_empty() {
@@ -565,91 +517,88 @@ impl CodeRow {
                 enabled,
                 limit: limited.then_some(limit),
             },
-            created,
-            last_active,
-            uses,
         })
     }
 }
 
 impl States {
     fn read(read: &mut Reader<'_>) -> Result<States, Short> {
-        let [mode, bolt, trigger] = read.array()?;
+        let [_mode, bolt, _trigger] = read.array()?;
         let time = read.date()?;
-        let offset_minutes = i16::from_le_bytes(read.array()?);
-        let [battery, config_count, _timer] = read.array()?;
+        let _offset_from_utc = read.array::<2>()?;
+        let [battery, _config_count, _timer] = read.array()?;
         // From here on only newer firmware speaks: the last action, the door sensor, night mode.
         let keypad = read.array::<5>().and_then(|_| read.u8()).ok();
         Ok(States {
-            mode,
             bolt,
-            trigger,
             time,
-            offset_minutes,
             battery_critical: battery & 1 != 0,
             battery_percent: (battery >> 2) * 2,
-            config_count,
             keypad_battery_critical: keypad.filter(|state| state & 1 != 0).map(|state| state & 2 != 0),
-        })
-    }
-}
-
-impl Battery {
-    fn read(read: &mut Reader<'_>) -> Result<Battery, Short> {
-        let _drain = read.u16()?;
-        let millivolts = read.u16()?;
-        let [critical, _action] = read.array()?;
-        let _start = read.u16()?;
-        let lowest_millivolts = read.u16()?;
-        let _distance = read.u16()?;
-        Ok(Battery {
-            millivolts,
-            critical: critical != 0,
-            lowest_millivolts,
-            celsius: i8::from_le_bytes(read.array()?),
         })
     }
 }
 
 impl Config {
     fn read(read: &mut Reader<'_>) -> Result<Config, Short> {
-        let nuki_id = read.u32()?;
+        let _nuki_id = read.u32()?;
         let name = read.text::<32>()?;
-        let _place_and_auto_unlatch = read.array::<9>()?;
-        let pairing_enabled = read.u8()? != 0;
-        let _button_to_advertising = read.array::<19>()?;
+        let _place_to_advertising = read.array::<29>()?;
         let has_keypad = read.u8()? != 0;
-        let (firmware, hardware) = (read.array()?, read.array()?);
+        let _firmware_and_hardware = read.array::<5>()?;
         let _homekit_to_capabilities = read.array::<5>();
         let has_keypad_2 = read.u8().is_ok_and(|has| has != 0);
         Ok(Config {
-            nuki_id,
             name,
-            pairing_enabled,
             has_keypad: has_keypad || has_keypad_2,
-            firmware,
-            hardware,
         })
     }
 }
 
-impl LogEntry {
-    fn read(read: &mut Reader<'_>) -> Result<LogEntry, Short> {
+impl LogbookEntry {
+    fn read(read: &mut Reader<'_>) -> Result<LogbookEntry, Short> {
         const KEYPAD: u8 = 5;
-        Ok(LogEntry {
-            index: read.u32()?,
-            at: read.date()?,
-            authorization: read.u32()?,
-            name: read.text::<32>()?,
-            what: match read.u8()? {
-                KEYPAD => Happened::Keypad {
-                    action: read.u8()?,
-                    source: read.u8()?,
-                    completion: read.u8()?,
+        let (number, at) = (read.u32()?, read.date()?);
+        let _authorization_and_name = read.array::<36>()?;
+        let what = match read.u8()? {
+            KEYPAD => {
+                // A code or a finger: a finger belongs to a code.
+                let [action, _source, completion] = read.array()?;
+                Happened::Keypad {
+                    action,
+                    completion,
                     code: read.u16()?,
-                },
-                other => Happened::Other(other),
-            },
-        })
+                }
+            }
+            other => Happened::Other(other),
+        };
+        Ok(LogbookEntry { number, at, what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_code_that_moved_the_bolt_did() {
+        let at_keypad = |action, completion, code| {
+            Happened::Keypad {
+                action,
+                completion,
+                code,
+            }
+            .moved_by()
+        };
+        let done: Vec<_> = (0..=8).map(|action| at_keypad(action, 0, 7)).collect();
+        let (out, back) = (Some((7, true)), Some((7, false)));
+        // What fits (nobody knows what did); unlock, lock, unlatch, lock after a while, the same with the latch, lock fully.
+        assert_eq!(done, [None, back, out, back, back, back, out, None, None]);
+        // No code; one that opens nothing; a bolt that is stuck.
+        assert_eq!(
+            [at_keypad(1, 0, 0), at_keypad(1, 0xe0, 7), at_keypad(2, 1, 7)],
+            [None; 3]
+        );
+        assert_eq!(Happened::Other(2).moved_by(), None);
     }
 }

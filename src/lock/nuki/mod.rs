@@ -10,7 +10,8 @@
 //! bytes.rs    numbers, dates and texts out of bytes     beacon.rs   what an advertisement says
 //! frame.rs    messages on the wire; joining them        talk.rs     one link: challenge, command, answer
 //! message.rs  requests and answers, typed               visit.rs    the steps of an exchange over one link
-//! link.rs     what a radio has to do                    driver.rs   one lock: its key, its PIN, its rules
+//! logbook.rs  how a logbook is read on                  driver.rs   one lock: its key, its PIN, its rules
+//! link.rs     what a radio has to do
 //! ```
 //!
 //! It refuses to know how bytes reach a lock ([`Link`]), what time it is, and anything of the gateway.
@@ -21,6 +22,7 @@ mod driver;
 mod error;
 pub mod frame;
 mod link;
+mod logbook;
 pub mod message;
 mod pairing;
 mod seal;
@@ -33,7 +35,7 @@ pub use bytes::Date;
 pub use driver::{LOOKS_WITHIN, NukiDriver, Survey, Visited, capabilities};
 pub use error::{Class, ErrorCode};
 pub use link::{Characteristic, Link, LinkLost, Model};
-pub use pairing::{Applicant, Keep, Kept, Paired, Pairing, PairingError, Turn, pair};
+pub use pairing::{Applicant, Keep, Kept, Pairing, PairingError, Turn, pair};
 pub use seal::{PrivateKey, PublicKey, authenticator};
 pub use secret::{Credentials, SecurityPin, SharedKey};
 pub use talk::Trouble;

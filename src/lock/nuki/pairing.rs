@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use rand::CryptoRng;
 use tokio::time::timeout;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::bytes::{Reader, Short, field};
@@ -41,15 +40,6 @@ pub struct Applicant {
     pub app_id: u32,
     /// What the lock's owner sees among those who may open it; 32 bytes count.
     pub name: String,
-}
-
-/// What came of a pairing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paired {
-    /// What every later talk needs.
-    pub credentials: Credentials,
-    /// The lock's own id, which changes when it is reset.
-    pub lock: Uuid,
 }
 
 /// Why a pairing came to nothing.
@@ -117,7 +107,7 @@ enum Awaits {
         key: SharedKey,
         nonce: [u8; 32],
     },
-    Status(Paired),
+    Status(Credentials),
     AuthorizationInfo(SharedKey),
     SealedAuthorizationId(SharedKey),
 }
@@ -129,7 +119,7 @@ pub enum Turn {
     /// Write this, then wait for the next indication.
     Say(Pairing, Vec<u8>),
     /// Nothing more.
-    Done(Paired),
+    Done(Credentials),
 }
 
 impl Pairing {
@@ -149,9 +139,9 @@ impl Pairing {
     /// What the pairing leaves behind, once the lock has said it: before it is told that we have it, where it
     /// is told at all.
     #[must_use]
-    pub fn granted(&self) -> Option<&Paired> {
+    pub fn granted(&self) -> Option<&Credentials> {
         match &self.awaits {
-            Awaits::Status(paired) => Some(paired),
+            Awaits::Status(credentials) => Some(credentials),
             _ => None,
         }
     }
@@ -224,7 +214,7 @@ impl Pairing {
                     return Err(PairingError::NotAuthentic);
                 }
                 let authorization = read.u32()?;
-                let lock = Uuid::from_bytes(read.array()?);
+                let _its_own_id = read.array::<16>()?;
                 let challenge: Challenge = read.array()?;
                 let id = authorization.to_le_bytes();
                 let tag = authenticator(&key, &[&id, &challenge]);
@@ -235,11 +225,11 @@ impl Pairing {
                     key,
                     app_id: self.applicant.app_id,
                 };
-                (Awaits::Status(Paired { credentials, lock }), say)
+                (Awaits::Status(credentials), say)
             }
-            (Awaits::Status(paired), Command::STATUS) => {
+            (Awaits::Status(credentials), Command::STATUS) => {
                 return match Answer::decode(command, payload)? {
-                    Answer::Complete => Ok(Turn::Done(paired)),
+                    Answer::Complete => Ok(Turn::Done(credentials)),
                     _ => Err(PairingError::OutOfTurn),
                 };
             }
@@ -260,20 +250,20 @@ impl Pairing {
     }
 
     /// Whose box it is need not be checked: who holds this key is the lock.
-    fn read_sealed_id(&self, key: &SharedKey, message: &[u8]) -> Result<Paired, PairingError> {
+    fn read_sealed_id(&self, key: &SharedKey, message: &[u8]) -> Result<Credentials, PairingError> {
         let opened = frame::open(key, message)?;
         let mut read = Reader(&opened.payload);
         match opened.command {
             Command::AUTHORIZATION_ID => {
                 let authorization = read.u32()?;
-                let lock = Uuid::from_bytes(read.array()?);
+                let _its_own_id = read.array::<16>()?;
                 let credentials = Credentials {
                     model: Model::Ultra,
                     authorization,
                     key: key.clone(),
                     app_id: self.applicant.app_id,
                 };
-                Ok(Paired { credentials, lock })
+                Ok(credentials)
             }
             Command::ERROR_REPORT => Err(PairingError::Refused(ErrorCode(read.u8()?))),
             _ => Err(PairingError::OutOfTurn),
@@ -311,7 +301,7 @@ pub async fn pair<L: Link, R: CryptoRng>(
     applicant: Applicant,
     pin: SecurityPin,
     keep: Keep<'_>,
-) -> Result<Paired, PairingError> {
+) -> Result<Credentials, PairingError> {
     let mut pin_told = false;
     let talk = shake_hands(link, rng, applicant, pin, keep, &mut pin_told);
     match timeout(PAIR_WITHIN, talk).await {
@@ -336,8 +326,8 @@ async fn shake_hands<L: Link, R: CryptoRng>(
     pin: SecurityPin,
     keep: Keep<'_>,
     pin_told: &mut bool,
-) -> Result<Paired, PairingError> {
-    let kept = async |paired: &Paired| match keep(&paired.credentials).await {
+) -> Result<Credentials, PairingError> {
+    let kept = async |credentials: &Credentials| match keep(credentials).await {
         true => Ok(()),
         false => Err(PairingError::NotKept),
     };
@@ -348,19 +338,19 @@ async fn shake_hands<L: Link, R: CryptoRng>(
         pairing = match pairing.hear(&link.next().await?, rng)? {
             Turn::Listen(pairing) => pairing,
             Turn::Say(pairing, message) => {
-                if let Some(paired) = pairing.granted() {
-                    kept(paired).await?;
+                if let Some(credentials) = pairing.granted() {
+                    kept(credentials).await?;
                 }
                 // A write that failed may have arrived.
                 *pin_told = pairing.tells_pin();
                 link.write(to, &message).await?;
                 pairing
             }
-            Turn::Done(paired) => {
-                if paired.credentials.model == Model::Ultra {
-                    kept(&paired).await?;
+            Turn::Done(credentials) => {
+                if credentials.model == Model::Ultra {
+                    kept(&credentials).await?;
                 }
-                return Ok(paired);
+                return Ok(credentials);
             }
         };
     }

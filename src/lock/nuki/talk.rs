@@ -7,7 +7,7 @@ use rand::CryptoRng;
 use super::error::ErrorCode;
 use super::frame::{self, FrameError, Joiner};
 use super::link::{Characteristic, Link, LinkLost};
-use super::message::{Answer, Challenge, Command, LogEntry, LogRange, MessageError, Request};
+use super::message::{Answer, Challenge, Command, LogbookEntry, LogbookRange, MessageError, Request};
 use super::secret::{Credentials, PinState};
 use crate::model::{Entry, Finding};
 
@@ -155,25 +155,19 @@ impl<'a, L: Link, R: CryptoRng> Talk<'a, L, R> {
         Ok((page, total.ok_or(Trouble::Incoherent)?))
     }
 
-    /// What happened lately, the newest first.
-    pub async fn log(&mut self, count: u16) -> Result<Vec<LogEntry>, Trouble> {
-        let request = Request::Log(LogRange {
-            from: 0,
-            count,
-            newest_first: true,
-            with_total: false,
-        });
-        let mut log = Vec::new();
-        self.ask(&request, |answer| {
+    /// Some entries of the lock's logbook, fewer than were asked for if there are no more.
+    pub async fn logbook(&mut self, range: LogbookRange) -> Result<Vec<LogbookEntry>, Trouble> {
+        let mut entries = Vec::new();
+        self.ask(&Request::Logbook(range), |answer| {
             match answer {
-                Answer::LogEntry(entry) => log.push(entry),
+                Answer::LogbookEntry(entry) => entries.push(entry),
                 Answer::Complete => return Some(()),
                 _ => {}
             }
-            (log.len() >= usize::from(count)).then_some(())
+            (entries.len() >= usize::from(range.count)).then_some(())
         })
         .await?;
-        Ok(log)
+        Ok(entries)
     }
 
     async fn send(&mut self, request: &Request<'_>) -> Result<(), Trouble> {

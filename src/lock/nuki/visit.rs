@@ -10,19 +10,17 @@ use rand::CryptoRng;
 use tokio::time::timeout;
 
 use super::bytes::Date;
+use super::error::Class;
 use super::link::Link;
-use super::message::{Action, Answer, KeypadCode, Limit, LogEntry, Request, States};
+use super::logbook::Reading;
+use super::message::{Action, Answer, KeypadCode, Limit, LogbookEntry, Request, States};
 use super::talk::{Talk, Trouble};
 use crate::model::{
-    Capabilities, Content, Deed, Entry, Finding, How, Logbook, Objection, Pin, Slot, Step, Timestamp, Typed,
-    Window,
+    Capabilities, Content, Deed, Entry, Finding, How, Objection, Pin, Slot, Step, Timestamp, Typed, Window,
 };
 
 /// The lock's clock may be off by so much: its windows open and end by it.
 const CLOCK_MAY_BE_OFF: Duration = Duration::from_secs(30);
-
-/// Entries of a lock's logbook that are read at once: of a busy weekend without the gateway, and it takes some seconds.
-const MOST_ENTRIES: u16 = 50;
 
 /// The name of the code with which a lock is tested.
 const PROBE: &str = "lockbridge-probe";
@@ -53,6 +51,15 @@ fn is_probe(entry: &Entry) -> bool {
     entry.name.as_deref() == Some(PROBE) && odd(entry.window)
 }
 
+/// What the entries of a logbook need to be understood that were not read yet, and nobody can ask for later.
+#[derive(Default)]
+pub(super) struct Aside {
+    /// Whose places those were that we took codes off: the lock may have given them to others since.
+    gone: BTreeMap<Slot, Pin>,
+    /// Its clock was found wrong, and nobody knows since when.
+    clock_was_off: bool,
+}
+
 /// What an operation brought, or the finding that ends the step.
 type Told<T> = Result<T, Finding>;
 
@@ -65,8 +72,9 @@ pub(super) struct Visit<'a, L, R, T> {
     pub app_id: u32,
     /// What was read since the last change.
     pub table: Option<Vec<Entry>>,
-    /// Whose place is whose, as far as it was read at all: a code may be gone when it turns up in the logbook.
+    /// Whose place is whose, if a table was read: a code may be gone when it turns up in the logbook.
     pub digits: Option<BTreeMap<Slot, Pin>>,
+    pub aside: &'a mut Aside,
     /// The lock's clock is known to be right.
     pub clock_is_right: bool,
 }
@@ -94,38 +102,34 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
         self.talk.ask(&Request::States, states).await.ok()
     }
 
-    /// What it wrote down after one of its entries; `None` if it does not say, or if no table was read, without which nobody
-    /// knows whose code it speaks of.
-    pub async fn logbook(&mut self, after: Option<u32>) -> Option<Logbook> {
-        let digits = self.digits.as_ref()?;
-        let newest = self.talk.log(1).await.ok()?.pop()?;
-        let number = newest.index;
-        let new = match after {
-            Some(after) if after <= number => number - after,
-            // It is read for the first time, or began anew.
-            _ => u32::MAX,
-        };
-        let entries = match new {
-            0 => Vec::new(),
-            1 => vec![newest],
-            more => {
-                let most = u16::try_from(more).unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
-                self.talk.log(most).await.ok()?
+    /// Reads on in its logbook, as far as it can be read. `states` are how the lock is now.
+    pub async fn read_on(&mut self, reading: &mut Reading, states: &States) {
+        if !self.is_near(states.time.instant()) {
+            self.aside.clock_was_off = true;
+            // What stands on the lock opens and ends by it, and what it writes down from here on has its time. If it refuses,
+            // that is no worse than before.
+            _ = self.set_clock_right().await;
+        }
+        while let Some(range) = reading.ask() {
+            match self.talk.logbook(range).await {
+                Ok(entries) => reading.hear(entries),
+                Err(Trouble::Refused(code)) if code.class() == Class::Permanent => reading.refuse(),
+                Err(_) => return,
             }
-        };
-        let typed = |entry: &LogEntry| {
-            let (id, locked) = entry.what.moved_by()?;
-            Some(Typed {
-                number: entry.index,
-                at: entry.at.instant(),
-                locked,
-                slot: Slot(id),
-                pin: digits.get(&Slot(id)).cloned(),
-            })
-        };
-        Some(Logbook {
-            newest: number,
-            entries: entries.iter().rev().filter_map(typed).collect(),
+        }
+    }
+
+    /// What an entry of its logbook means, if somebody moved the bolt with a code.
+    pub fn typed(&self, entry: &LogbookEntry) -> Option<Typed> {
+        let (id, locked) = entry.what.moved_by()?;
+        let slot = Slot(id);
+        let shown = || self.digits.as_ref().and_then(|digits| digits.get(&slot));
+        Some(Typed {
+            number: entry.number,
+            at: entry.at.instant().filter(|_| !self.aside.clock_was_off),
+            locked,
+            slot,
+            pin: self.aside.gone.get(&slot).or_else(shown).cloned(),
         })
     }
 
@@ -163,7 +167,7 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
         }
         // First: once the lock said yes to the new digits, no refusal may follow.
         for slot in surplus {
-            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+            self.take_off(slot).await?;
         }
         match keep {
             _ if done => {}
@@ -189,7 +193,7 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
             return Ok(How::ReadBack);
         }
         for slot in ours {
-            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+            self.take_off(slot).await?;
         }
         let table = self.look_again().await?;
         proven(!table.iter().any(|entry| is_any(entry, pins)))
@@ -211,14 +215,7 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
     async fn read(&mut self) -> Told<Vec<Entry>> {
         self.look().await?;
         self.clear_probes().await?;
-        let table = self.look().await?.to_vec();
-        // What stands on the lock opens and ends by its clock, too.
-        if table.iter().any(|entry| entry.window != Window::Ongoing)
-            && self.set_clock_right().await == Err(Finding::Unanswered)
-        {
-            return Err(Finding::Unanswered);
-        }
-        Ok(table)
+        Ok(self.look().await?.to_vec())
     }
 
     /// Takes off what a test of the lock left behind, when its link was lost at the wrong moment.
@@ -229,7 +226,7 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
             .map(|entry| entry.slot)
             .collect();
         for slot in left {
-            self.change(&Request::RemoveCode { id: slot.0 }).await?;
+            self.take_off(slot).await?;
         }
         Ok(())
     }
@@ -273,6 +270,13 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
         told(self.talk.ask(&Request::AddCode(code), id).await)
     }
 
+    async fn take_off(&mut self, slot: Slot) -> Told<()> {
+        if let Some(pin) = self.digits.as_ref().and_then(|digits| digits.get(&slot)) {
+            self.aside.gone.entry(slot).or_insert_with(|| pin.clone());
+        }
+        self.change(&Request::RemoveCode { id: slot.0 }).await
+    }
+
     async fn change(&mut self, request: &Request<'_>) -> Told<()> {
         self.table = None;
         told(self.talk.complete(request).await)
@@ -289,13 +293,20 @@ impl<L: Link, R: CryptoRng, T: Fn() -> Option<Timestamp>> Visit<'_, L, R, T> {
         };
         let shown = told(self.talk.ask(&Request::States, shown).await)?;
         let Some(now) = (self.time)() else { return Ok(()) };
-        let near = |shown: Timestamp| shown.since(now).max(now.since(shown)) <= CLOCK_MAY_BE_OFF;
-        if !shown.is_some_and(near) {
+        if !self.is_near(shown) {
+            self.aside.clock_was_off = true;
             let date = Date::of(now).ok_or(Finding::Refused(Objection::Other))?;
             told(self.talk.complete(&Request::SetTime(date)).await)?;
         }
         self.clock_is_right = true;
         Ok(())
+    }
+
+    /// Whether the lock's clock shows what time it is, as far as that is known.
+    fn is_near(&self, shown: Option<Timestamp>) -> bool {
+        let near =
+            |(shown, now): (Timestamp, Timestamp)| shown.since(now).max(now.since(shown)) <= CLOCK_MAY_BE_OFF;
+        shown.zip((self.time)()).is_some_and(near)
     }
 }
 

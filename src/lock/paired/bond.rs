@@ -22,6 +22,8 @@ pub(super) struct Bond {
     pub keypad: bool,
     /// What let us in before, until the lock was seen to count on this one.
     pub before: Option<Box<Bond>>,
+    /// An earlier pairing of ours may stand among its users, too.
+    pub twice: bool,
 }
 
 /// The same, as it is stored. Names of fields are part of the format.
@@ -39,6 +41,8 @@ struct Stored {
     keypad: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<Box<Stored>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    twice: bool,
 }
 
 /// A text that is wiped.
@@ -70,6 +74,7 @@ impl Stored {
             named: bond.named,
             keypad: bond.keypad,
             before: bond.before.as_deref().map(|before| Box::new(Stored::of(before))),
+            twice: bond.twice,
         }
     }
 
@@ -97,6 +102,7 @@ impl Stored {
                 Some(before) => Some(Box::new(before.bond()?)),
                 None => None,
             },
+            twice: self.twice,
         })
     }
 }
@@ -112,6 +118,7 @@ impl Bond {
             named: named.is_some(),
             keypad: true,
             before: None,
+            twice: false,
         }
     }
 
@@ -166,16 +173,20 @@ mod tests {
                 let bond = Bond {
                     pin,
                     before: Some(Box::new(before)),
+                    twice: true,
                     ..Bond::new(address, with(7), parsed, Some("Haustür"))
                 };
                 let again = Bond::open(&bond.seal().unwrap()).unwrap();
                 assert_eq!((again.address, again.name.as_str()), (address, "Haustür"));
-                assert!(again.named && again.keypad);
+                assert!(again.named && again.keypad && again.twice);
                 assert_eq!(again.credentials, bond.credentials);
                 let digits = |bond: &Bond| bond.pin.as_ref().map(|pin| pin.digits().to_string());
                 assert_eq!(digits(&again), digits(&bond));
                 let before = again.before.unwrap();
-                assert_eq!((before.credentials, before.named), (with(6), false));
+                assert_eq!(
+                    (before.credentials, before.named, before.twice),
+                    (with(6), false, false)
+                );
             }
         }
         assert!(Bond::open(&Credential::new(vec![1, 2, 3])).is_none());

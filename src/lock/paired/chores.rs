@@ -1,23 +1,25 @@
-//! Carries out pairings and tests, one at a time.
+//! Carries out pairings, tests and unpairings, one at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use super::Household;
 use super::bond::Bond;
+use super::device_id;
 use super::errand::{self, Errand, Problem, Said, Step};
 use super::lock::PairedLock;
 use super::look::{Looked, look_at};
+use super::{Household, Unpaired};
 use crate::clock::Clock;
+use crate::lock::Fact;
 use crate::lock::ble::{Address, NoLink};
 use crate::lock::nuki::{
     self, Characteristic, Credentials, ErrorCode, Kept, PairingError, SecurityPin, Survey, pair, probe,
 };
-use crate::model::{self, CodeId, Entry, Finding, Pin, Slot};
+use crate::model::{self, Bookmark, CodeId, Entry, Finding, Pin, Slot};
 
 /// For somebody to get up, go to the door and hold a button.
 const BUTTON_WITHIN: Duration = Duration::from_secs(120);
@@ -36,6 +38,12 @@ pub(super) enum Order {
         name: Option<String>,
     },
     Test(Arc<PairedLock>),
+    Unpair {
+        address: Address,
+        insists: bool,
+        /// `None` if it is not paired.
+        tell: oneshot::Sender<Option<Unpaired>>,
+    },
 }
 
 /// A lock's key, and whether the lock said that it counts on it: where its last word was lost it may do so all the same.
@@ -56,15 +64,41 @@ impl Drop for Interrupts<'_> {
 /// The lock does not know us, as far as anybody can tell.
 struct Unsettled(Problem);
 
+/// What became of a lock that was to be taken up again.
+enum TakenUp {
+    /// Its key counts, or it is not its turn to be replaced.
+    Told(Result<(), Problem>),
+    /// The lock says that it does not know us under it.
+    Stranger,
+    /// It says nothing.
+    Mute,
+}
+
 impl Household {
     pub(super) async fn carry_out(&self, order: Order) {
         let _given_up = Interrupts(&self.errand);
-        let ended = match order {
-            Order::Pair { address, pin, name } => self.pair_with(address, &pin, name).await,
-            Order::Test(lock) => self.try_out(&lock).await,
-        };
+        match order {
+            Order::Pair { address, pin, name } => self.end_with(self.pair_with(address, &pin, name).await),
+            Order::Test(lock) => self.end_with(self.try_out(&lock).await),
+            Order::Unpair {
+                address,
+                insists,
+                tell,
+            } => {
+                let unpaired = self.forget(address, insists).await;
+                self.end_with(match &unpaired {
+                    Some(Unpaired::Not(problem)) => Err(problem.clone()),
+                    Some(Unpaired::Forgotten(_)) | None => Ok(()),
+                });
+                // Last of all, for whoever is told so may begin the next. He may have gone, too.
+                let _ = tell.send(unpaired);
+            }
+        }
+    }
+
+    fn end_with(&self, ended: Result<(), Problem>) {
         if let Err(problem) = &ended {
-            tracing::warn!(%problem, "a pairing or test of a lock came to nothing");
+            tracing::warn!(%problem, "a pairing, test or unpairing of a lock came to nothing");
         }
         self.errand.send_modify(|errand| {
             if let Some(errand) = errand {
@@ -83,6 +117,28 @@ impl Household {
         });
     }
 
+    /// Forgets a lock; `None` if it is not paired. From the first moment on it takes no codes, and is asked nothing but to delete
+    /// us.
+    async fn forget(&self, address: Address, insists: bool) -> Option<Unpaired> {
+        let lock = self.locks().get(&address).map(Arc::clone)?;
+        let device = device_id(address);
+        let (tell, told) = oneshot::channel();
+        self.say(Fact::Forget(device, insists, tell));
+        match told.await {
+            Ok(Ok(())) => {}
+            Ok(Err(codes)) => return Some(Unpaired::Not(Problem::InUse { codes })),
+            Err(_) => return Some(Unpaired::Not(Problem::Interrupted)),
+        }
+        // Before it is forgotten: after an interruption it can be said again.
+        let goodbye = lock.say_goodbye().await;
+        self.locks().remove(&address);
+        self.tell_ours();
+        Some(match self.keep(device, None).await {
+            true => Unpaired::Forgotten(goodbye),
+            false => Unpaired::Not(Problem::Interrupted),
+        })
+    }
+
     async fn pair_with(
         &self,
         address: Address,
@@ -91,10 +147,11 @@ impl Household {
     ) -> Result<(), Problem> {
         let lock = self.locks().get(&address).map(Arc::clone);
         // An exchange that is under way with it comes to its end first, and no other begins.
-        let _quiet = match &lock {
+        let quiet = match &lock {
             Some(lock) => Some(lock.quiet().await),
             None => None,
         };
+        let read = quiet.as_ref().map(|driver| driver.bookmark()).unwrap_or_default();
         if self.air.is_locked_out(address) {
             return Err(Problem::LockedOut);
         }
@@ -102,11 +159,16 @@ impl Household {
         let given = |bond: &Bond| bond.named.then(|| bond.name.clone());
         let name = name.or_else(|| before.as_ref().and_then(given));
         let same_model = |bond: &&Bond| bond.credentials.model == pin.model();
+        let mut twice = before
+            .as_ref()
+            .is_some_and(|known| known.twice || !same_model(&known));
         if let Some(known) = before.as_ref().filter(same_model) {
             self.reached(Step::Known);
             for bond in [Some(known), known.before.as_deref()].into_iter().flatten() {
-                if let Some(told) = self.take_up(bond, pin, name.as_deref()).await {
-                    return told;
+                match self.take_up(bond, pin, name.as_deref(), read).await {
+                    TakenUp::Told(told) => return told,
+                    TakenUp::Stranger => {}
+                    TakenUp::Mute => twice = true,
                 }
             }
         }
@@ -118,6 +180,7 @@ impl Household {
         });
         let new = |credentials: &Credentials| Bond {
             before: last.clone(),
+            twice,
             ..Bond::new(address, credentials.clone(), pin.clone(), name.as_deref())
         };
         let told = match self.shake_hands(address, pin, &new).await {
@@ -133,7 +196,7 @@ impl Household {
                     self.reached(Step::Confirmed);
                 }
                 let looked = look_at(&self.air, self.randomness, &bond, LOOKS).await;
-                self.settle(bond, looked, confirmed).await
+                self.settle(bond, looked, confirmed, Bookmark::Unread).await
             }
             Err(problem) => Err(Unsettled(problem)),
         };
@@ -147,13 +210,8 @@ impl Household {
         }
     }
 
-    /// Takes a lock up again that is known; `None` if its key is of no use any more.
-    async fn take_up(
-        &self,
-        known: &Bond,
-        pin: &SecurityPin,
-        name: Option<&str>,
-    ) -> Option<Result<(), Problem>> {
+    /// Takes a lock up again that is known, and whose logbook was read so far.
+    async fn take_up(&self, known: &Bond, pin: &SecurityPin, name: Option<&str>, read: Bookmark) -> TakenUp {
         let bond = Bond {
             pin: Some(pin.clone()),
             name: name.map_or_else(|| known.name.clone(), str::to_owned),
@@ -162,7 +220,7 @@ impl Household {
             ..known.clone()
         };
         let is_another = |known: &SecurityPin| *known.digits() != *pin.digits();
-        Some(match look_at(&self.air, self.randomness, &bond, LOOKS).await {
+        TakenUp::Told(match look_at(&self.air, self.randomness, &bond, LOOKS).await {
             // The one from before may be right, and somebody mistyped.
             Looked::WrongPin if known.pin.as_ref().is_some_and(is_another) => {
                 Err(Problem::WrongPin { paired: true })
@@ -170,12 +228,15 @@ impl Household {
             Looked::LockedOut => Err(Problem::LockedOut),
             Looked::Declined(code) => Err(Problem::Declined(code)),
             // It was reset, or somebody deleted us there: then it may say nothing at all, or end the link.
-            Looked::Stranger | Looked::NoLink(NoLink::Silent | NoLink::Failed) => return None,
+            Looked::Stranger => return TakenUp::Stranger,
+            Looked::NoLink(NoLink::Silent | NoLink::Failed) => return TakenUp::Mute,
             Looked::NoLink(none) => Err(none.into()),
-            looked @ (Looked::Well(_) | Looked::WrongPin) => match self.settle(bond, looked, true).await {
-                Ok(told) => told,
-                Err(Unsettled(problem)) => Err(problem),
-            },
+            looked @ (Looked::Well(_) | Looked::WrongPin) => {
+                match self.settle(bond, looked, true, read).await {
+                    Ok(told) => told,
+                    Err(Unsettled(problem)) => Err(problem),
+                }
+            }
         })
     }
 
@@ -186,6 +247,7 @@ impl Household {
         bond: Bond,
         looked: Looked,
         confirmed: bool,
+        read: Bookmark,
     ) -> Result<Result<(), Problem>, Unsettled> {
         let (bond, survey, problem) = match looked {
             Looked::Well(survey) => (bond, Some(survey), None),
@@ -200,7 +262,7 @@ impl Household {
             // The last word did not reach it, most likely: what is of no use is not kept.
             Looked::Stranger | Looked::NoLink(_) => return Err(Unsettled(Problem::NotKnown)),
         };
-        Ok(self.take_in(bond, survey).await.and(match problem {
+        Ok(self.take_in(bond, survey, read).await.and(match problem {
             Some(problem) => Err(problem),
             None => Ok(()),
         }))
@@ -250,8 +312,8 @@ impl Household {
         drop(link);
         let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (shaken, kept) {
-            (Ok(paired), _) => Some(Ok(Shaken {
-                credentials: paired.credentials,
+            (Ok(credentials), _) => Some(Ok(Shaken {
+                credentials,
                 confirmed: true,
             })),
             // The last word was lost.
@@ -270,7 +332,7 @@ impl Household {
     }
 
     /// Keeps what is known of a lock, and makes it one of this gateway's.
-    async fn take_in(&self, bond: Bond, survey: Option<Survey>) -> Result<(), Problem> {
+    async fn take_in(&self, bond: Bond, survey: Option<Survey>, read: Bookmark) -> Result<(), Problem> {
         let mut bond = bond;
         if let Some(survey) = &survey {
             self.reached(Step::PinRight);
@@ -284,7 +346,7 @@ impl Household {
             return Err(Problem::Interrupted);
         }
         let (name, keypad) = (bond.name.clone(), bond.keypad);
-        self.meet(bond);
+        self.meet(bond, read);
         if survey.is_some() {
             self.reached(Step::Met { name, keypad });
         }

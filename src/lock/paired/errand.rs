@@ -1,4 +1,4 @@
-//! A pairing or a test of a lock, step by step, for whoever looks on.
+//! A pairing, a test or an unpairing of a lock, step by step, for whoever looks on.
 
 use crate::lock::ble::{Address, NoLink};
 use crate::lock::nuki::{ErrorCode, PairingError};
@@ -6,7 +6,7 @@ use crate::model::{DeviceId, Finding, Objection, Timestamp};
 
 use super::device_id;
 
-/// A pairing or a test, as far as it is.
+/// A pairing, a test or an unpairing, as far as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
     /// What is done.
@@ -26,6 +26,8 @@ pub enum Kind {
     Pair,
     /// A code is added and removed again.
     Test,
+    /// The lock deletes the gateway from its users, and the gateway forgets the lock.
+    Unpair,
 }
 
 /// A step, and when it was reached.
@@ -154,6 +156,14 @@ pub enum Problem {
     /// The lock may still hold the probe.
     #[error("the link was lost, and the lock may still hold the code of the test: {0}")]
     ProbeLeft(Box<Problem>),
+    /// The lock is not to be forgotten while it holds codes.
+    #[error(
+        "{codes} access codes of this device are not over, and once it is forgotten nobody takes them off the lock"
+    )]
+    InUse {
+        /// How many.
+        codes: usize,
+    },
     /// The gateway stopped, or this part of it began anew.
     #[error("it was interrupted")]
     Interrupted,
@@ -266,6 +276,7 @@ impl Problem {
                 "See in the Nuki app that this gateway is enabled among the lock's users, at all hours, and say the \
                  command again."
             }
+            Problem::InUse { .. } => "Delete them first; or insist, if the lock is gone or was reset.",
             Problem::Unchecked(_) => "Say the command again: the button need not be held once more.",
             Problem::ProbeLeft(_) => {
                 "Nothing: it opens nothing after five minutes, and is taken off when the lock is read the next time."

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::air::Air;
 use super::bond::Bond;
 use super::errand::Errand;
-use super::goodbye::{Lingering, REACHED_WITHIN, say_goodbye};
+use super::goodbye::{self, Lingering};
 use super::look::{Looked, look_at};
 use super::{Randomness, device_id};
 use crate::clock::{Busy, Clock};
@@ -18,7 +18,7 @@ use crate::lock::ble::{Address, BleLink, NoLink};
 use crate::lock::nuki::message::States;
 use crate::lock::nuki::{self, Characteristic, NukiDriver, Visited};
 use crate::lock::{Fact, Findings, Lock, Report};
-use crate::model::{BATTERY_LOW, Capabilities, DeviceId, Finding, Objection, Outcome, Step, Word};
+use crate::model::{BATTERY_LOW, Bookmark, Capabilities, DeviceId, Finding, Objection, Outcome, Step, Word};
 
 /// What a lock's state says where its bolt is out, and where it is in.
 const LOCKED: u8 = 1;
@@ -32,7 +32,7 @@ pub(super) struct PairedLock {
     driver: tokio::sync::Mutex<NukiDriver>,
     /// What it said of itself last, so that nothing is told twice.
     told: Mutex<Option<States>>,
-    /// A pairing or a test goes before everything else.
+    /// A pairing, a test or an unpairing goes before everything else.
     errand: watch::Receiver<Option<Errand>>,
     air: Arc<Air>,
     clock: Clock,
@@ -43,13 +43,16 @@ pub(super) struct PairedLock {
 /// What is known of it.
 struct Held {
     bond: Bond,
-    /// It was forgotten, or paired anew: what is still under way with it must not be kept.
-    is_left: bool,
+    /// It is being forgotten, or was paired anew: nothing begins with it any more, and of what is still under way nothing is
+    /// kept.
+    is_let_go: bool,
 }
 
 impl PairedLock {
+    /// `read`: how far its logbook was read.
     pub fn new(
         bond: Bond,
+        read: Bookmark,
         errand: watch::Receiver<Option<Errand>>,
         air: Arc<Air>,
         clock: Clock,
@@ -59,8 +62,11 @@ impl PairedLock {
         PairedLock {
             address: bond.address,
             capabilities: bond.capabilities(),
-            driver: tokio::sync::Mutex::new(driver(&bond)),
-            held: Mutex::new(Held { bond, is_left: false }),
+            driver: tokio::sync::Mutex::new(driver(&bond).reading_on(read)),
+            held: Mutex::new(Held {
+                bond,
+                is_let_go: false,
+            }),
             told: Mutex::default(),
             errand,
             air,
@@ -78,23 +84,41 @@ impl PairedLock {
         self.held().bond.clone()
     }
 
-    /// It is not ours any more: nothing of it is kept from here on.
-    pub fn leave(&self) {
-        self.held().is_left = true;
+    /// It is not ours any more: nothing more begins with it, and nothing of it is kept.
+    pub fn let_go(&self) {
+        self.held().is_let_go = true;
     }
 
-    /// Has it delete us from its users, unless what is under way with it takes too long.
+    /// Lets it go, and has it delete us from its users, if it is in reach within half a minute.
     pub async fn say_goodbye(&self) -> Result<(), Lingering> {
-        let Ok(mut driver) = timeout(REACHED_WITHIN, self.driver.lock()).await else {
-            return Err(Lingering::Unreached(NoLink::Untried));
+        self.let_go();
+        let reach = async {
+            let mut driver = self.driver.lock().await;
+            if self.held().bond.before.is_some() {
+                self.choose_bond(&mut driver)
+                    .await
+                    .map_err(Lingering::Unreached)?;
+            }
+            if self.air.is_locked_out(self.address) {
+                return Err(Lingering::NoPin);
+            }
+            driver.let_in();
+            if !driver.has_pin() {
+                return Err(Lingering::NoPin);
+            }
+            let everyday = Characteristic::Everyday.uuid();
+            let link = self.air.link(self.address, everyday).await;
+            Ok((driver, link.map_err(Lingering::Unreached)?))
         };
-        if self.held().bond.before.is_some() {
-            let chosen = timeout(REACHED_WITHIN, self.choose_bond(&mut driver)).await;
-            chosen
-                .unwrap_or(Err(NoLink::Silent))
-                .map_err(Lingering::Unreached)?;
+        let reached = timeout(goodbye::REACHED_WITHIN, reach).await;
+        // Whoever was before us took too long.
+        let (mut driver, mut link) = reached.unwrap_or(Err(Lingering::Unreached(NoLink::Untried)))?;
+        let mut rng = (self.randomness)();
+        let told = timeout(goodbye::ANSWERS_WITHIN, driver.be_deleted(&mut link, &mut rng)).await;
+        if driver.is_locked_out() {
+            self.air.lock_out(self.address);
         }
-        say_goodbye(&self.air, self.randomness, &self.bond()).await
+        goodbye::outcome(told.ok(), self.held().bond.twice)
     }
 
     /// Waits until what is under way with it is over, and lets nothing begin meanwhile.
@@ -124,6 +148,9 @@ impl PairedLock {
     ) -> Result<Vec<Finding>, NoLink> {
         let reach = pin!(async {
             let mut driver = self.driver.lock().await;
+            if self.held().is_let_go {
+                return Err(NoLink::Untried);
+            }
             if self.held().bond.before.is_some() {
                 self.choose_bond(&mut driver).await?;
             }
@@ -210,7 +237,7 @@ impl PairedLock {
                 Looked::NoLink(none) => return Err(none),
             };
             let bond = Bond { pin, ..bond };
-            *driver = self::driver(&bond);
+            *driver = self::driver(&bond).reading_on(driver.bookmark());
             self.keep(|held| *held = bond).await;
             return Ok(());
         }
@@ -239,10 +266,10 @@ impl PairedLock {
     async fn keep(&self, change: impl FnOnce(&mut Bond)) {
         let durable = {
             let mut held = self.held();
-            if held.is_left {
+            change(&mut held.bond);
+            if held.is_let_go {
                 return;
             }
-            change(&mut held.bond);
             let credential = match held.bond.seal() {
                 Ok(credential) => credential,
                 Err(error) => {
@@ -250,7 +277,7 @@ impl PairedLock {
                 }
             };
             let (kept, durable) = oneshot::channel();
-            // Whoever leaves it later says so after this.
+            // Whoever lets it go later says so after this.
             (self.report)(Fact::Keep(self.id(), Some(credential), kept));
             durable
         };
@@ -258,7 +285,7 @@ impl PairedLock {
         let _ = durable.await;
     }
 
-    /// Waits until a pairing or a test of this lock is under way.
+    /// Waits until a pairing, a test or an unpairing of this lock is under way.
     async fn errand_begins(&self) {
         let mut errand = self.errand.clone();
         let ours = |errand: &Option<Errand>| {
@@ -339,14 +366,10 @@ mod tests {
 
     fn states(percent: u8, critical: bool, keypad: Option<bool>) -> States {
         States {
-            mode: 2,
             bolt: LOCKED,
-            trigger: 0,
             time: Date::NONE,
-            offset_minutes: 0,
             battery_critical: critical,
             battery_percent: percent,
-            config_count: 0,
             keypad_battery_critical: keypad,
         }
     }

@@ -1,7 +1,7 @@
 //! Locks that this gateway is paired with over Bluetooth: who they are, how they are asked, and how one becomes one.
 //!
 //! ```text
-//! bond.rs     what a pairing left behind, sealed and opened    errand.rs   a pairing or a test, step by step
+//! bond.rs     what a pairing left behind, sealed and opened    errand.rs   a pairing, a test, an unpairing, step by step
 //! lock.rs     one lock: a link, the exchange, what it tells     chores.rs   carries those out
 //! air.rs      the radio, as all of them share it                look.rs     a look at a lock
 //! goodbye.rs  the last that a lock is asked
@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::lock::ble::{self, Address, News, Options, Sighting};
 use crate::lock::nuki::{self, Applicant, SecurityPin};
 use crate::lock::{Device, Fact, Met, Report};
-use crate::model::{Credential, DeviceId, Mono, Outage, RadioId, Timestamp, Word};
+use crate::model::{Bookmark, Credential, DeviceId, Logbook, Mono, Outage, RadioId, Timestamp, Word};
 use air::Air;
 use bond::Bond;
 use chores::Order;
@@ -107,17 +107,17 @@ pub enum NeighbourKind {
 }
 
 /// What became of a lock that was to be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpaired {
     /// It is forgotten, and has us among its users no more, or may.
     Forgotten(Result<(), Lingering>),
-    /// The gateway stops, and nobody knows.
-    Stopping,
+    /// It is not.
+    Not(Problem),
 }
 
-/// Another pairing or test is under way.
+/// Another pairing, test or unpairing is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another pairing or test is under way")]
+#[error("another pairing, test or unpairing is under way")]
 pub struct Occupied;
 
 /// How this gateway introduces itself to locks: the same at every start.
@@ -132,14 +132,14 @@ pub fn applicant(site: &str, gateway: &str) -> Applicant {
 }
 
 impl Household {
-    /// Takes up the locks whose credentials were kept, and says that they are there.
+    /// Takes up the locks whose credentials were kept, each with how far its logbook was read, and says that they are there.
     pub fn open<'a>(
         options: Options,
         applicant: Applicant,
         clock: Clock,
         report: Report,
         randomness: Randomness,
-        kept: impl Iterator<Item = (DeviceId, &'a Credential)>,
+        kept: impl Iterator<Item = (DeviceId, &'a Credential, Bookmark)>,
     ) -> Household {
         // More than one is never taken.
         let (ask, asked) = mpsc::channel(1);
@@ -157,10 +157,10 @@ impl Household {
             ends: watch::Sender::new(false),
         };
         let mut present = BTreeSet::new();
-        for (device, credential) in kept {
+        for (device, credential, read) in kept {
             present.insert(device);
             match Bond::open(credential) {
-                Some(bond) => household.meet(bond),
+                Some(bond) => household.meet(bond, read),
                 None => tracing::error!(%device, "what was kept of this lock cannot be read: pair it again"),
             }
         }
@@ -237,37 +237,36 @@ impl Household {
         Ok(errand)
     }
 
-    /// The pairing or test that is under way, or was last.
+    /// The pairing, test or unpairing that is under way, or was last.
     #[must_use]
     pub fn errand(&self) -> Option<Errand> {
         self.errand.borrow().clone()
     }
 
     /// Has a lock delete us from its users if it is in reach, forgets it and what let us in, and returns once that is durable.
-    /// `None` if it is not paired.
+    /// `None` if it is not paired. While access codes of it are not over somebody has to insist. It is carried out whether or
+    /// not anybody waits for it.
     ///
     /// # Errors
     /// [`Occupied`]
-    pub async fn unpair(&self, device: DeviceId) -> Result<Option<Unpaired>, Occupied> {
-        let Some(lock) = self.lock(device) else {
+    pub async fn unpair(&self, device: DeviceId, insists: bool) -> Result<Option<Unpaired>, Occupied> {
+        let Some(address) = self.lock(device).map(|lock| lock.address) else {
             return Ok(None);
         };
-        let busy = |errand: &Errand| errand.is_under_way() && errand.address == lock.address;
-        if self.errand.borrow().as_ref().is_some_and(busy) {
-            return Err(Occupied);
-        }
-        // Before it is forgotten: whoever is interrupted here can say so again.
-        let goodbye = lock.say_goodbye().await;
-        lock.leave();
-        self.locks().remove(&lock.address);
-        self.tell_ours();
-        // Both are said at once: whoever waits for it may go.
-        let forgotten = self.keep(device, None);
-        self.say(Fact::Removed(device));
-        Ok(Some(match forgotten.await {
-            true => Unpaired::Forgotten(goodbye),
-            false => Unpaired::Stopping,
-        }))
+        let (tell, told) = oneshot::channel();
+        let order = Order::Unpair {
+            address,
+            insists,
+            tell,
+        };
+        self.begin(Kind::Unpair, address, order)?;
+        let mut ends = self.ends.subscribe();
+        let told = tokio::select! {
+            biased;
+            told = told => told.ok(),
+            _ = ends.wait_for(|ends| *ends) => None,
+        };
+        Ok(told.unwrap_or(Some(Unpaired::Not(Problem::Interrupted))))
     }
 
     /// What this gateway is called among a lock's users.
@@ -336,12 +335,13 @@ impl Household {
         }
     }
 
-    /// Takes a lock in, or takes it in anew.
-    fn meet(&self, bond: Bond) {
+    /// Takes a lock in, or takes it in anew, whose logbook was read so far.
+    fn meet(&self, bond: Bond, read: Bookmark) {
         let address = bond.address;
         let name = bond.name.clone();
         let lock = Arc::new(PairedLock::new(
             bond,
+            read,
             self.errand.subscribe(),
             Arc::clone(&self.air),
             self.clock.clone(),
@@ -349,9 +349,13 @@ impl Household {
             self.randomness,
         ));
         if let Some(before) = self.locks().insert(address, Arc::clone(&lock)) {
-            before.leave();
+            before.let_go();
         }
         self.tell_ours();
+        if read == Bookmark::Unread {
+            // What the core read of it may be another logbook: the lock may have been reset.
+            self.say(Fact::Logged(device_id(address), Logbook::default()));
+        }
         let open = Device {
             name,
             radio: radio(),
@@ -435,13 +439,14 @@ mod tests {
     use super::*;
     use std::task::{Context, Waker};
 
+    use crate::lock::ble::NoLink;
     use crate::lock::nuki::{Credentials, Model, SharedKey};
     use crate::model::Voucher;
 
     const LOCK: Address = Address([1; 6]);
 
-    /// What a household says.
-    type Said = Arc<Mutex<Vec<Fact>>>;
+    /// What a household says, as far as nobody waits for an answer.
+    type Said = Arc<Mutex<Vec<String>>>;
 
     fn household(clock: &Clock) -> (Household, Said) {
         let credentials = Credentials {
@@ -454,7 +459,27 @@ mod tests {
         let kept = Bond::new(LOCK, credentials, pin, None).seal().unwrap();
         let said = Said::default();
         let ear = Arc::clone(&said);
-        let report: Report = Arc::new(move |fact| ear.lock().unwrap().push(fact));
+        // A core that takes everything in at once, and in which a lock has the codes of nobody.
+        let report: Report = Arc::new(move |fact| {
+            ear.lock().unwrap().push(match fact {
+                Fact::Met(met) => format!("met {}", met.device),
+                Fact::Census(radio, of) => format!("census of {}: {}", radio.0, of.len()),
+                Fact::Keep(device, credential, kept) => {
+                    let _ = kept.send(());
+                    let what = if credential.is_some() {
+                        "keep"
+                    } else {
+                        "forget the key of"
+                    };
+                    format!("{what} {device}")
+                }
+                Fact::Forget(device, insists, told) => {
+                    let _ = told.send(Ok(()));
+                    format!("forget {device}{}", if insists { " all the same" } else { "" })
+                }
+                _ => return,
+            });
+        });
         let options = Options {
             adapter: "hci0".to_owned(),
             links: 1,
@@ -465,7 +490,7 @@ mod tests {
             clock.clone(),
             report,
             || Box::new(<rand::rngs::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(1)),
-            [(device_id(LOCK), &kept)].into_iter(),
+            [(device_id(LOCK), &kept, Bookmark::Unread)].into_iter(),
         );
         (household, said)
     }
@@ -473,22 +498,59 @@ mod tests {
     #[test]
     fn a_start_tells_which_locks_there_are() {
         let (_household, said) = household(&Clock::real(Voucher::System));
-        let said = said.lock().unwrap();
-        let census = |fact: &Fact| matches!(fact, Fact::Census(on, of) if *on == radio() && of.contains(&device_id(LOCK)));
-        assert!(matches!(said.first(), Some(Fact::Met(_))) && said.iter().any(census));
+        let device = device_id(LOCK);
+        assert_eq!(
+            *said.lock().unwrap(),
+            [format!("met {device}"), "census of ble: 1".to_owned()]
+        );
+    }
+
+    /// Carries out what was ordered, as [`Household::run`] does.
+    async fn carry_out_next(household: &Household) {
+        let order = household.asked.lock().await.recv().await.unwrap();
+        household.carry_out(order).await;
     }
 
     #[tokio::test]
-    async fn whoever_stops_waiting_for_a_lock_to_be_forgotten_leaves_no_half_of_it() {
+    async fn a_lock_is_forgotten_whether_or_not_anybody_waits_for_it_and_nothing_else_is_done_meanwhile() {
         let (household, said) = household(&Clock::real(Voucher::System));
+        let device = device_id(LOCK);
+        said.lock().unwrap().clear();
         {
-            let unpairing = std::pin::pin!(household.unpair(device_id(LOCK)));
+            let unpairing = std::pin::pin!(household.unpair(device, false));
             let mut nobody = Context::from_waker(Waker::noop());
             assert!(unpairing.poll(&mut nobody).is_pending());
         }
-        let mut said = said.lock().unwrap();
-        assert!(matches!(said.pop(), Some(Fact::Removed(device)) if device == device_id(LOCK)));
-        assert!(matches!(said.pop(), Some(Fact::Keep(_, None, _))));
+        assert_eq!(household.unpair(device, true).await, Err(Occupied));
+        assert_eq!(household.test(device), Err(Occupied));
+        let pin = SecurityPin::parse(Model::Classic, "1234").unwrap();
+        assert_eq!(household.pair(LOCK, pin, None), Err(Occupied));
+        carry_out_next(&household).await;
+        assert_eq!(
+            *said.lock().unwrap(),
+            [format!("forget {device}"), format!("forget the key of {device}")]
+        );
+        let errand = household.errand().unwrap();
+        assert_eq!((errand.kind, errand.end), (Kind::Unpair, Some(Ok(()))));
+        assert_eq!(household.unpair(device, false).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn nothing_begins_any_more_with_a_lock_that_is_being_forgotten() {
+        let (household, _said) = household(&Clock::real(Voucher::System));
+        let lock = household.lock(device_id(LOCK)).unwrap();
+        assert_eq!(lock.ask(&[crate::model::Step::Read]).await, Err(NoLink::Over));
+        // One that waits while something else is under way with it.
+        let quiet = lock.quiet().await;
+        let asking = lock.ask(&[crate::model::Step::Read]);
+        let leaving = async {
+            lock.let_go();
+            drop(quiet);
+        };
+        let (asked, ()) = tokio::join!(asking, leaving);
+        assert_eq!(asked, Err(NoLink::Untried), "it gets no link");
+        let goodbye = lock.say_goodbye().await;
+        assert_eq!(goodbye, Err(Lingering::Unreached(NoLink::Over)));
     }
 
     #[test]

@@ -155,14 +155,19 @@ impl SimLock {
 
     fn really_change(&mut self, command: u16, asked: &[u8]) -> Result<Said, u8> {
         if command == 0x41 {
-            let code = self.read_code(self.next_id, &asked[..24], true, &asked[24..])?;
+            let is_free = |id: &u16| self.codes.iter().all(|code| code.id != *id);
+            let id = match self.reuses_ids {
+                true => (1..).find(is_free).unwrap(),
+                false => self.next_id,
+            };
+            let code = self.read_code(id, &asked[..24], true, &asked[24..])?;
             if self.codes.len() >= self.capacity {
                 return Err(TOO_MANY_ENTRIES);
             }
             let mut answer = code.id.to_le_bytes().to_vec();
             answer.extend(date(self.clock_ms()));
+            self.next_id = self.next_id.max(code.id + 1);
             self.codes.push(code);
-            self.next_id += 1;
             return Ok(vec![(0x42, answer)]);
         }
         let id = u16::from_le_bytes([asked[0], asked[1]]);
@@ -250,29 +255,38 @@ impl SimLock {
         vec![(0x0e, vec![1]), (0x0c, self.states()), (0x0e, vec![0])]
     }
 
-    fn tell_log(&self, asked: &[u8]) -> Said {
-        let count = usize::from(u16::from_le_bytes([asked[4], asked[5]]));
+    fn tell_log(&mut self, asked: &[u8]) -> Said {
+        let from = u32::from_le_bytes(asked[..4].try_into().unwrap());
+        let count = usize::from(u16::from_le_bytes([asked[4], asked[5]])).min(self.log_page);
         let mut said = Said::new();
         if asked[7] != 0 {
             let all = u16::try_from(self.log.len()).unwrap().to_le_bytes();
             said.push((0x33, vec![1, all[0], all[1], 0, 0]));
         }
-        let entries = self.log.iter().enumerate();
+        let entries = (self.log_begins..).zip(self.log.iter());
         let entries: Vec<_> = match asked[6] {
-            0 => entries.take(count).collect(),
-            _ => entries.rev().take(count).collect(),
+            0 => entries.filter(|(index, _)| from <= *index).take(count).collect(),
+            _ => {
+                let mut entries: Vec<_> = entries.filter(|(index, _)| from == 0 || *index <= from).collect();
+                entries.reverse();
+                entries.truncate(count);
+                entries
+            }
         };
-        for (index, (code, completion, at)) in entries {
-            let mut entry = u32::try_from(index).unwrap().to_le_bytes().to_vec();
-            entry.extend(date(*at));
+        for (index, logged) in entries {
+            let mut entry = index.to_le_bytes().to_vec();
+            entry.extend(date(logged.clock_ms));
             entry.extend([0; 4]);
             entry.extend(*b"Guest\0rubbish\xff\xfe");
             entry.resize(47, 0);
-            entry.extend([5, 1, 1, *completion]);
-            entry.extend(code.to_le_bytes());
+            entry.extend([5, logged.action, logged.source, logged.completion]);
+            entry.extend(logged.code.to_le_bytes());
             said.push((0x32, entry));
         }
         said.extend(complete());
+        if let Some(digits) = self.typed_meanwhile.pop() {
+            self.keypad(digits);
+        }
         said
     }
 

@@ -62,6 +62,18 @@ impl Code {
     }
 }
 
+/// What somebody did at the keypad, as bytes where the wire has bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub action: u8,
+    pub source: u8,
+    pub completion: u8,
+    /// The id of the code; 0 for none.
+    pub code: u16,
+    /// When, by its clock, in milliseconds since 1970.
+    pub clock_ms: i64,
+}
+
 /// How the lock meets those who want to change its codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
@@ -123,8 +135,16 @@ pub struct SimLock {
     pub wide_rows: bool,
     /// Commands that it carried out or refused, in their order.
     pub done: Vec<u16>,
-    /// Newest last: code id, completion, and when by its clock.
-    pub log: Vec<(u16, u8, i64)>,
+    /// Newest last.
+    pub log: Vec<Logged>,
+    /// The number of the first entry that is still there.
+    pub log_begins: u32,
+    /// Most entries that one answer tells.
+    pub log_page: usize,
+    /// Whenever its logbook was read, somebody types one of these.
+    pub typed_meanwhile: Vec<u32>,
+    /// It gives a code the lowest id that is free.
+    pub reuses_ids: bool,
     next_id: u16,
     next_user: u32,
     rng: ChaCha8Rng,
@@ -163,6 +183,10 @@ impl SimLock {
             wide_rows: false,
             done: Vec::new(),
             log: Vec::new(),
+            log_begins: 0,
+            log_page: usize::MAX,
+            typed_meanwhile: Vec::new(),
+            reuses_ids: false,
             next_id: 1,
             next_user: 0x0034_5ce0,
             rng,
@@ -235,15 +259,26 @@ impl SimLock {
                 && (!code.limited
                     || (sortable(code.from) <= sortable(now) && sortable(now) < sortable(code.until)))
         });
+        let unlocks = Logged {
+            action: 1,
+            source: 1,
+            completion: 0xe0,
+            code: 0,
+            clock_ms,
+        };
         match opens {
             Some(code) => {
                 code.uses += 1;
-                self.log.push((code.id, 0, clock_ms));
+                self.log.push(Logged {
+                    completion: 0,
+                    code: code.id,
+                    ..unlocks
+                });
                 self.locked = false;
                 true
             }
             None => {
-                self.log.push((0, 0xe0, clock_ms));
+                self.log.push(unlocks);
                 false
             }
         }
