@@ -1,8 +1,8 @@
 //! `lockbridge run`: the whole gateway, put together in one place.
 //!
 //! It starts from the inside out, store, locks, core, doors, and says that it is ready when the
-//! doors are open. With a changed configuration it ends and starts anew, in one process. It ends from the outside in, so that nobody's answer is lost: doors first, then
-//! the core, then the store.
+//! doors are open. With a changed configuration it ends and starts anew, in one process. It ends from the outside
+//! in, so that nobody's answer is lost: doors first, then the core, then the store.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -74,6 +74,8 @@ pub(super) fn run(path: &Path, verbose: bool) -> Result<(), Failure> {
 async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
     // Whoever says "read your files again" means no harm to a gateway that has nothing to read.
     let hangup = signal(SignalKind::hangup())?;
+    // A start goes to its end even if it is told to end: nothing is cut off in the middle.
+    let told_to_end = told_to_end()?;
     let clock = Clock::real(config.clock);
     let https = tls_files(&config, &clock)?;
 
@@ -185,7 +187,7 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
     let mut is_second = false;
     let mut changed = None;
     tokio::select! {
-        told = told_to_end() => tracing::info!("{} came: ending", told?),
+        signal = told_to_end => tracing::info!("{signal} came: ending"),
         result = &mut running => ended = Some(result),
         () = displaced(mqtt.as_mut()) => is_second = true,
         // They close only when they are told to, which is further down.
@@ -263,13 +265,15 @@ async fn displaced(mqtt: Option<&mut Mqtt>) {
     }
 }
 
-/// Waits for a signal that asks for the end.
-pub(super) async fn told_to_end() -> io::Result<&'static str> {
+/// From now on listens for a signal that asks for the end; what comes of it waits for one, and says which it was.
+pub(super) fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
     })
 }
 

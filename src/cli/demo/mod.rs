@@ -74,12 +74,12 @@ async fn both_parts(
     yours: &mut Stage,
 ) -> Result<(), Failure> {
     // One listener for both, so that no signal falls between them.
-    let told = told_to_end();
+    let told = told_to_end()?;
     tokio::pin!(told);
 
     let played = tokio::select! {
         biased;
-        told = &mut told => told.map(Some).map_err(Failure::from),
+        signal = &mut told => Ok(Some(signal)),
         played = story::play(story, screen) => played.map(|()| None),
     };
     // Whatever came of it: first of all the gateway ends.
@@ -97,7 +97,7 @@ async fn both_parts(
     hints::show(yours, options.mqtt.as_deref(), screen)?;
     let stayed = tokio::select! {
         biased;
-        told = &mut told => told.map_err(Failure::from),
+        signal = &mut told => Ok(signal),
         ended = yours.ended() => Err(ended),
     };
     let stopped = yours.stop().await;
