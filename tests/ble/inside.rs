@@ -390,6 +390,7 @@ fn nothing_that_is_said_at_any_level_tells_a_secret() {
                 {
                     secrets.extend([hex(&user.key), base64(&user.key), list(&user.key)]);
                 }
+                site.at_rest(&device).await;
                 let unpaired = site
                     .post("/lockbridge/v1/bluetooth/unpair", &json!({"device_id": device}))
                     .await;
