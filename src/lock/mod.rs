@@ -3,7 +3,7 @@
 //! One folder per family: [`nuki`], [`sim`], [`zwave`]; [`ble`] is the radio that Bluetooth families share,
 //! [`paired`] the locks that are spoken to over it. A driver
 //! is handed a whole exchange, carries it out over one link, and says what it found; it never retries, never waits for
-//! a better moment and keeps no memory of codes of its own. What each question means, and what proves it, stands at
+//! a better moment and keeps no memory of what a lock is to hold. What each question means, and what proves it, stands at
 //! [`Step`] and [`Finding`]. A driver does not fail: trouble is a finding. Deadlines, and the
 //! catching of panics, are the shell's.
 
