@@ -59,6 +59,8 @@ pub struct Device {
     pub advertises_every: Duration,
     /// So many connects fail at once.
     pub refuses: usize,
+    /// So many links end as soon as they came about, before anybody knows the services.
+    pub dies_young: usize,
     pub cut: Option<Cut>,
     /// So many writes go through before that.
     pub spared: usize,
@@ -97,6 +99,7 @@ impl Device {
             in_range: true,
             advertises_every: ADVERTISES_EVERY,
             refuses: 0,
+            dies_young: 0,
             cut: None,
             spared: 0,
             slow: Duration::ZERO,
@@ -723,9 +726,14 @@ impl World {
                 device.connected = true;
                 device.connects += 1;
                 device.lock.connect();
+                let dies = device.dies_young > 0;
+                device.dies_young = device.dies_young.saturating_sub(1);
                 self.due.push((now + SHORTLY, Due::Resolved(address, link)));
                 self.changed(&path, DEVICE, [("Connected", value(true))]);
                 self.out.push(call.method_return());
+                if dies {
+                    self.lose(address);
+                }
             }
             Due::Resolved(address, link) => {
                 let path = self.path(address);

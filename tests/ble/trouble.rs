@@ -28,6 +28,20 @@ fn a_lock_that_refuses_now_and_then_is_linked_to() {
 }
 
 #[test]
+fn a_link_that_ends_as_soon_as_it_came_about_is_tried_again_at_once() {
+    stage(
+        "trouble::a_link_that_ends_as_soon_as_it_came_about_is_tried_again_at_once",
+        async || {
+            let rig = Rig::new(1).await;
+            // Three waits for services that never come would be longer than anybody waits for a link.
+            rig.bluez.with(address(1), |lock| lock.dies_young = 3);
+            assert!(rig.link(1).await.is_ok());
+            rig.end().await;
+        },
+    );
+}
+
+#[test]
 fn a_daemon_that_restarts_ends_links_and_all_goes_on() {
     stage(
         "trouble::a_daemon_that_restarts_ends_links_and_all_goes_on",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use btleplug::api::BDAddr;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::address::Address;
@@ -194,6 +194,15 @@ struct Standing {
     tell: Option<Tell>,
 }
 
+/// An attempt at a link.
+struct Trying {
+    address: Address,
+    /// The link came about.
+    is_up: bool,
+    /// Told if it ends again before anybody has it.
+    lost: Arc<Notify>,
+}
+
 /// What is under way, beside links that stand: one thing at a time.
 type Step = Pin<Box<dyn Future<Output = Did> + Send>>;
 
@@ -220,8 +229,8 @@ struct Sitting {
     session: Session,
     calls: Calls,
     step: Option<Step>,
-    /// Whom the attempt under way is for.
-    trying: Option<Address>,
+    /// The attempt under way.
+    trying: Option<Trying>,
     asides: FuturesUnordered<Pin<Box<dyn Future<Output = Aside> + Send>>>,
     /// Who waits.
     waiting: BTreeMap<Ticket, (Uuid, Reply)>,
@@ -421,9 +430,14 @@ impl Runner {
             Order::Scan(on) => scan(session, on),
             Order::Connect(wish) => {
                 let wanted = sitting.waiting.remove(&wish.ticket)?;
-                let link = session.link(wish.address, wanted.0, self.clock.clone());
+                let lost = Arc::new(Notify::new());
+                let link = session.link(wish.address, wanted.0, lost.clone());
                 let stop = session.unlink(wish.address);
-                sitting.trying = Some(wish.address);
+                sitting.trying = Some(Trying {
+                    address: wish.address,
+                    is_up: false,
+                    lost,
+                });
                 let clock = self.clock.clone();
                 let over = async move { clock.until(wish.until).await };
                 Box::pin(tried(wish, wanted, link, over, stop))
@@ -464,7 +478,16 @@ impl Runner {
                     (self.report)(News::Rssi(address, rssi));
                 }
             }
+            Coming::Air(Air::Linked(address)) => {
+                if let Some(trying) = sitting.trying_to(address) {
+                    trying.is_up = true;
+                }
+            }
             Coming::Air(Air::Unlinked(address)) => {
+                // Else it is told late, of the link before this attempt.
+                if let Some(trying) = sitting.trying_to(address).filter(|trying| trying.is_up) {
+                    trying.lost.notify_one();
+                }
                 if sitting.standing.values().any(|link| link.address == address) {
                     // It may be told late, of the link before this one.
                     let stands = sitting.session.is_linked(address);
@@ -581,11 +604,17 @@ impl Sitting {
         }
     }
 
+    /// The attempt under way, if it is one at this lock.
+    fn trying_to(&mut self, address: Address) -> Option<&mut Trying> {
+        self.trying.as_mut().filter(|trying| trying.address == address)
+    }
+
     /// Takes all links down, and whatever is under way.
     async fn end(&mut self) {
         self.step = None;
         let standing = self.standing.values().map(|link| link.address);
-        let all: BTreeSet<Address> = standing.chain(self.trying).collect();
+        let trying = self.trying.iter().map(|trying| trying.address);
+        let all: BTreeSet<Address> = standing.chain(trying).collect();
         let ending = all.into_iter().map(|address| self.session.unlink(address));
         join_all(ending).await;
         // Those that were left just before.

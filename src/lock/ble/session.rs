@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bluez_async::BluetoothError;
@@ -16,6 +17,7 @@ use btleplug::platform::{Adapter, Manager, Peripheral};
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, SelectAll, StreamExt};
 use tokio::runtime::{self, Runtime};
+use tokio::sync::Notify;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -24,7 +26,6 @@ use super::address::Address;
 use super::bus::failure;
 use super::failure::Failure;
 use super::heard::Advert;
-use crate::clock::Clock;
 use crate::model::Outage;
 
 /// For a call that the daemon answers by itself.
@@ -35,12 +36,12 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 const SERVICES_WITHIN: Duration = Duration::from_secs(10);
 /// For a word with the lock.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks at whether a link that is coming about was lost already: nobody tells.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What the air tells.
 pub(super) enum Air {
     Heard(Address, Advert),
+    /// A link came about, and may be gone again: this may be told late, too.
+    Linked(Address),
     /// A link ended; or it ended some time ago, and this is told late.
     Unlinked(Address),
     /// The adapter was switched off; or it was some time ago, and this is told late.
@@ -180,12 +181,12 @@ impl Session {
     }
 
     /// Makes one link and switches the indications of a characteristic on. However it fails, nothing is left
-    /// under way.
+    /// under way. `lost`: the link came about and ended again, of which btleplug tells nobody who waits for its services.
     pub fn link(
         &self,
         address: Address,
         indicates: Uuid,
-        clock: Clock,
+        lost: Arc<Notify>,
     ) -> impl Future<Output = Result<Made, Failure>> + Send + use<> {
         let (adapter, known) = (self.adapter.clone(), self.known.get(&address).cloned());
         async move {
@@ -194,7 +195,10 @@ impl Session {
                 Some(peripheral) => peripheral,
                 None => listed(&adapter, address).await?,
             };
-            let made = make(peripheral.clone(), address, indicates, is_known, &clock).await;
+            let made = tokio::select! {
+                made = make(peripheral.clone(), address, indicates, is_known) => made,
+                () = lost.notified() => Err(Failure::Passing),
+            };
             if made.is_err() {
                 end(&peripheral).await;
             }
@@ -335,18 +339,13 @@ async fn make(
     address: Address,
     indicates: Uuid,
     is_known: bool,
-    clock: &Clock,
 ) -> Result<Made, Failure> {
     // Left over from a run that was killed, or a link that is up in name only.
     if call(peripheral.is_connected()).await? {
         tracing::info!(%address, "a link that nobody uses is taken down first");
         end(&peripheral).await;
     }
-    let connected = tokio::select! {
-        connected = timeout(CONNECT_WITHIN, peripheral.connect()) => connected,
-        () = lost_early(&peripheral, clock) => return Err(Failure::Passing),
-    };
-    match connected {
+    match timeout(CONNECT_WITHIN, peripheral.connect()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(of(&error, Outage::Daemon)),
         Err(_) => return Err(Failure::Silent),
@@ -393,18 +392,6 @@ async fn make(
         doors,
         indications,
     })
-}
-
-/// Waits until a link that came about is gone again.
-async fn lost_early(peripheral: &Peripheral, clock: &Clock) {
-    let mut was_up = false;
-    loop {
-        clock.sleep(LOOK).await;
-        match call(peripheral.is_connected()).await {
-            Ok(false) if was_up => return,
-            up => was_up |= up == Ok(true),
-        }
-    }
 }
 
 /// Ends a link that a run left behind which was killed.
@@ -457,6 +444,7 @@ fn air(event: CentralEvent) -> Option<Air> {
             let data = service_data.into_iter().collect();
             Some(Air::Heard(address(&id)?, Advert::Services(data)))
         }
+        CentralEvent::DeviceConnected(id) => Some(Air::Linked(address(&id)?)),
         CentralEvent::DeviceDisconnected(id) => Some(Air::Unlinked(address(&id)?)),
         CentralEvent::StateUpdate(CentralState::PoweredOff) => Some(Air::Off),
         _ => None,
