@@ -24,6 +24,9 @@ const CROWDED_AFTER: u32 = 3;
 const CROWDED_PAUSE: Duration = Duration::from_secs(4);
 /// For links that stand to come to their ends, before a worn connection to the bus is renewed all the same.
 const WORN_WITHIN: Duration = Duration::from_secs(60);
+/// After so many links the connection to the bus is renewed when nobody wants anything: btleplug's library loses a match rule now
+/// and then, and a connection may have 512.
+const RENEWED_AFTER: u32 = 200;
 /// A fresh link does not bear a scan, and a burst of links needs none between them.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -68,7 +71,9 @@ pub(super) struct Desk {
     stuck: BTreeMap<Address, Stuck>,
     rung: Option<Rung>,
     deaf: Deaf,
-    /// Since when the connection to the bus is worn out.
+    /// Links that came about over this connection to the bus.
+    links: u32,
+    /// Since when that is worn out.
     worn: Option<Mono>,
 }
 
@@ -85,6 +90,7 @@ impl Desk {
             stuck: BTreeMap::new(),
             rung: None,
             deaf: Deaf::default(),
+            links: 0,
             worn: None,
         }
     }
@@ -107,6 +113,7 @@ impl Desk {
         self.wishes.clear();
         self.open.clear();
         self.rung = None;
+        self.links = 0;
         self.worn = None;
         self.scan_from = now;
         self.scanned(false, now);
@@ -132,6 +139,9 @@ impl Desk {
                 wish.until = now + wish.within;
             }
             return Some(Order::Connect(wish));
+        }
+        if self.links >= RENEWED_AFTER && self.open.is_empty() && self.wishes.is_empty() {
+            return Some(Order::Climb(Rung::Renew));
         }
         if !self.scanning {
             return (now >= self.scan_from).then_some(Order::Scan(true));
@@ -180,6 +190,7 @@ impl Desk {
 
     pub fn linked(&mut self, wish: &Wish, now: Mono) {
         self.open.insert(wish.ticket, wish.address);
+        self.links += 1;
         self.stuck.remove(&wish.address);
         self.scan_from = now + CALM;
     }
@@ -310,6 +321,29 @@ mod tests {
         assert_eq!(desk.next(Mono(10)), None);
         let due = desk.due(Mono(10)).unwrap();
         assert_eq!((due, desk.next(due)), (Mono(10) + CALM, Some(Order::Scan(true))));
+    }
+
+    #[test]
+    fn after_many_links_the_bus_is_connected_to_anew_once_nobody_wants_anything() {
+        let mut desk = desk(2);
+        let now = Mono(0);
+        for ticket in 1..=u64::from(RENEWED_AFTER) {
+            desk.wish(ticket, lock(1), WITHIN, now);
+            let wish = connect(&mut desk, now).expect("a turn");
+            desk.linked(&wish, now);
+            if ticket < u64::from(RENEWED_AFTER) {
+                desk.closed(ticket);
+                assert_ne!(desk.next(now), Some(Order::Climb(Rung::Renew)), "{ticket}");
+            }
+        }
+        // A link stands; then somebody waits.
+        assert_eq!(desk.next(now), None);
+        desk.closed(RENEWED_AFTER.into());
+        desk.wish(0, lock(1), WITHIN, now);
+        assert!(matches!(desk.next(now), Some(Order::Connect(_))));
+        assert_eq!(desk.next(now), Some(Order::Climb(Rung::Renew)));
+        desk.begin_anew(now);
+        assert_eq!(connect(&mut desk, now), None);
     }
 
     #[test]
