@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::Api;
 use super::answer::{Outcome, Refused, refused, told, unanswered};
+use super::arrival::JobOfAnswer;
 use super::devices::no_such_device;
 use super::keys::Scope;
 use super::page::Page;
-use super::serve::JobOfAnswer;
 use super::who::Who;
 use crate::api::answer::{
     self, Always, CodePage, Generated, GeneratedCode, OneCode, Pagination, access_code,

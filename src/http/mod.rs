@@ -9,7 +9,7 @@
 //! params.rs path, query and body, together      stream.rs   events as they happen
 //! page.rs   pages of lists                      steer.rs    simulated locks, and their time
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
-//! serve.rs  connections, and which answers arrived
+//! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
 //! bluetooth.rs  who is heard, and pairings
 //! ```
@@ -20,6 +20,7 @@
 //! gateway stops and nobody knows whether it was, the connection ends without an answer.
 
 mod answer;
+mod arrival;
 mod attempts;
 mod bluetooth;
 mod calls;

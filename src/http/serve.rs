@@ -1,5 +1,4 @@
-//! Connections: so many at once, each for as long as its caller keeps it busy, and which answers
-//! arrived.
+//! Connections: so many at once, each for as long as its caller keeps it busy.
 //!
 //! ```text
 //! serve ──> Listener ──> attend: one task, one connection, over TLS where there is a certificate
@@ -14,41 +13,29 @@
 //! connection left open, with taking what we send. (hyper has one number for both waits for a head;
 //! a body has its own, in `params.rs`.) What the gateway itself needs for an answer is not limited
 //! here.
-//!
-//! An answer *arrived* if all of it was handed to the socket and the caller was still there when its last
-//! part was about to be: not afterwards, for who has read all of it may close at once. It is said at that
-//! moment, and taken back if not all of it can be handed over: said afterwards, it would race with the
-//! next request of a caller that has heard it, on another connection. That is as far as a server can see:
-//! what is lost further on counts as arrived. A caller who closes only its own half of the connection
-//! counts as gone.
 
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::task::{Context, Poll, ready};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::response::Response;
 use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::Api;
-use super::answer::Silence;
+use super::arrival::{Answer, Line, Mark, Way};
 use super::line::{Impatient, Socket, Stream};
 use super::tls::Tls;
 use super::who::Peer;
-use crate::model::JobId;
 use crate::shell::Guests;
 
 /// Connections that are open at once through one door.
@@ -57,10 +44,6 @@ const PLACES: usize = 256;
 const LARGEST_HEAD: usize = 64 * 1024;
 /// When the system gives no connection: most likely files ran out, and one that ends gives one back.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Whose answer a response is; put into its extensions.
-#[derive(Clone)]
-pub struct JobOfAnswer(pub JobId);
 
 /// Where callers come in.
 pub trait Listener {
@@ -131,18 +114,6 @@ struct Host {
     stop: watch::Receiver<bool>,
 }
 
-/// Says how an answer fares.
-type Mark = Arc<dyn Fn(JobId, Way) + Send + Sync>;
-
-/// How an answer fares on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// All that is left of it is about to be handed over, and its caller is there.
-    Open,
-    /// Its caller, or the connection, is gone.
-    Lost,
-}
-
 impl Host {
     async fn receive(self, listener: impl Listener) {
         let mut guests = Guests::default();
@@ -195,13 +166,7 @@ impl Host {
                 Answer::of(response, say_taken).ok_or(Unsaid)
             }
         });
-        let line = Line {
-            stream,
-            taken,
-            under_way: Vec::new(),
-            way: Way::Lost,
-            mark: self.mark,
-        };
+        let line = Line::new(stream, taken, self.mark);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.timeout)
@@ -235,141 +200,16 @@ fn is_its_own_fault(error: &io::Error) -> bool {
     )
 }
 
-/// The body of a response, which says when it was taken whole.
-struct Answer {
-    body: Body,
-    job: Option<JobOfAnswer>,
-    say_taken: Sender<JobId>,
-}
-
-impl Answer {
-    /// `None` if the response must not be sent.
-    fn of(mut response: Response, say_taken: Sender<JobId>) -> Option<hyper::Response<Answer>> {
-        if response.extensions().get::<Silence>().is_some() {
-            return None;
-        }
-        let job = response.extensions_mut().remove::<JobOfAnswer>();
-        Some(response.map(|body| Answer { body, job, say_taken }))
-    }
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let whole = match &frame {
-            // Nobody asks for more after the last one.
-            Some(Ok(_)) => self.body.is_end_stream(),
-            Some(Err(_)) => false,
-            None => true,
-        };
-        if whole && let Some(JobOfAnswer(job)) = self.job.take() {
-            // The connection ended meanwhile: then it did not arrive.
-            let _ = self.say_taken.send(job);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A connection that knows which answers it carries.
-struct Line<S> {
-    stream: S,
-    /// Whose answers hyper has taken whole. Before it flushes the next time all of them are written.
-    taken: Receiver<JobId>,
-    /// Those of them that are being written.
-    under_way: Vec<JobId>,
-    /// What was last said of those.
-    way: Way,
-    mark: Mark,
-}
-
-impl<S: Stream> Line<S> {
-    /// Says whether the caller is there to take what is under way.
-    fn look(&mut self) {
-        if !self.under_way.is_empty() {
-            let way = if self.stream.is_open() {
-                Way::Open
-            } else {
-                Way::Lost
-            };
-            self.say(way);
-        }
-    }
-
-    fn say(&mut self, way: Way) {
-        self.way = way;
-        for job in &self.under_way {
-            (self.mark)(job.clone(), way);
-        }
-    }
-}
-
-impl<S: Stream> AsyncRead for Line<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
-    }
-}
-
-impl<S: Stream> AsyncWrite for Line<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let line = &mut *self;
-        line.under_way.extend(line.taken.try_iter());
-        line.look();
-        let handed = Pin::new(&mut line.stream).poll_write(context, bytes);
-        if !matches!(handed, Poll::Ready(Ok(count)) if count == bytes.len()) {
-            line.say(Way::Lost);
-        }
-        handed
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let line = &mut *self;
-        // Who is known to have been there may have read all of it by now, and left.
-        if line.way == Way::Lost {
-            line.look();
-        }
-        let flushed = Pin::new(&mut line.stream).poll_flush(context);
-        match flushed {
-            Poll::Ready(Ok(())) => line.under_way.clear(),
-            _ => line.say(Way::Lost),
-        }
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::answer::Silence;
+    use crate::http::arrival::JobOfAnswer;
+    use crate::http::arrival::tests::{Marks, job, marks, said};
     use crate::http::tls::tests::{gateway, tls};
     use axum::Extension;
     use axum::routing::get;
-    use std::sync::Mutex;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -377,22 +217,17 @@ mod tests {
     const PEER: Peer = Peer::Local(None);
 
     /// A host of its own, with what it holds for answered, and what tells it to stop.
-    fn host(router: Router, timeout: Duration) -> (Host, Receiver<(JobId, Way)>, watch::Sender<bool>) {
-        let (say, marked) = mpsc::channel();
-        let say = Mutex::new(say);
+    fn host(router: Router, timeout: Duration) -> (Host, Marks, watch::Sender<bool>) {
+        let (mark, marked) = marks();
         let (stopper, stop) = watch::channel(false);
         let host = Host {
             router,
             timeout,
             tls: None,
-            mark: Arc::new(move |job, way| say.lock().unwrap().send((job, way)).unwrap()),
+            mark,
             stop,
         };
         (host, marked, stopper)
-    }
-
-    fn job(name: &str) -> JobId {
-        JobId::from_uuid(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()))
     }
 
     /// Answers of two jobs, and one of none.
@@ -414,142 +249,6 @@ mod tests {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         String::from_utf8(bytes).unwrap()
-    }
-
-    type Marks = Receiver<(JobId, Way)>;
-
-    fn line_over<S: Stream>(stream: S) -> (Line<S>, Sender<JobId>, Marks) {
-        let (host, marked, _) = host(Router::new(), LONG);
-        let (say_taken, taken) = mpsc::channel();
-        let line = Line {
-            stream,
-            taken,
-            under_way: Vec::new(),
-            way: Way::Lost,
-            mark: host.mark,
-        };
-        (line, say_taken, marked)
-    }
-
-    fn line() -> (Line<Impatient<UnixStream>>, UnixStream, Sender<JobId>, Marks) {
-        let (stream, caller) = UnixStream::pair().unwrap();
-        let (line, say_taken, marked) = line_over(Impatient::new(stream, LONG));
-        (line, caller, say_taken, marked)
-    }
-
-    /// A stream that looks at what was said by the time that something is written to it.
-    struct Watched<F>(F);
-
-    impl<F: FnMut() + Unpin + Send + 'static> Stream for Watched<F> {
-        fn is_open(&mut self) -> bool {
-            true
-        }
-    }
-
-    impl<F: Unpin> AsyncRead for Watched<F> {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-    }
-
-    impl<F: FnMut() + Unpin> AsyncWrite for Watched<F> {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            (self.0)();
-            Poll::Ready(Ok(bytes.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    fn said(marked: &Receiver<(JobId, Way)>) -> Vec<(JobId, Way)> {
-        marked.try_iter().collect()
-    }
-
-    fn last(marked: &Receiver<(JobId, Way)>) -> (JobId, Way) {
-        marked.try_iter().last().expect("nothing was said")
-    }
-
-    #[tokio::test]
-    async fn an_answer_arrives_only_where_somebody_is_left() {
-        let (mut line, caller, taken, marked) = line();
-        line.write_all(b"one").await.unwrap();
-        line.flush().await.unwrap();
-        assert!(marked.try_recv().is_err(), "no answer was taken yet");
-        taken.send(job("one")).unwrap();
-        line.write_all(b"two").await.unwrap();
-        line.flush().await.unwrap();
-        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
-
-        drop(caller);
-        taken.send(job("two")).unwrap();
-        // The system may say so, or take it all the same.
-        let _ = line.write_all(b"three").await;
-        line.flush().await.unwrap();
-        assert_eq!(last(&marked), (job("two"), Way::Lost));
-    }
-
-    #[tokio::test]
-    async fn who_has_read_all_of_it_may_close_at_once() {
-        let (mut line, mut caller, taken, marked) = line();
-        taken.send(job("one")).unwrap();
-        line.write_all(b"an answer").await.unwrap();
-        caller.read_exact(&mut [0; 9]).await.unwrap();
-        drop(caller);
-        line.flush().await.unwrap();
-        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
-    }
-
-    /// A caller that hears an answer may ask the next thing on another connection, at once.
-    #[tokio::test]
-    async fn it_is_said_before_anybody_can_have_heard_it() {
-        let (inner, taken, marked) = line_over(Watched(|| {}));
-        let mut line = Line {
-            stream: Watched(move || assert_eq!(said(&marked), [(job("one"), Way::Open)])),
-            taken: inner.taken,
-            under_way: inner.under_way,
-            way: inner.way,
-            mark: inner.mark,
-        };
-        taken.send(job("one")).unwrap();
-        line.write_all(b"an answer").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_nobody_takes_is_lost_until_it_is_taken() {
-        let (mut line, mut caller, taken, marked) = line();
-        let large = vec![b'x'; 1 << 20];
-        taken.send(job("one")).unwrap();
-        let mut writing = Box::pin(line.write_all(&large));
-        assert!(futures_util::poll!(&mut writing).is_pending());
-        assert_eq!(last(&marked), (job("one"), Way::Lost));
-        let mut heard = vec![0; large.len()];
-        let (written, read) = tokio::join!(writing, caller.read_exact(&mut heard));
-        written.unwrap();
-        read.unwrap();
-        assert_eq!(last(&marked), (job("one"), Way::Open));
-    }
-
-    #[tokio::test]
-    async fn looking_for_the_caller_takes_nothing_of_what_it_sent() {
-        let (mut line, mut caller, taken, marked) = line();
-        caller.write_all(b"the next request").await.unwrap();
-        taken.send(job("one")).unwrap();
-        line.write_all(b"an answer").await.unwrap();
-        line.flush().await.unwrap();
-        assert_eq!(said(&marked), [(job("one"), Way::Open)]);
-        caller.read_exact(&mut [0; 9]).await.unwrap();
-        drop(caller);
-        assert_eq!(rest(line).await, "the next request");
     }
 
     #[tokio::test]
