@@ -20,7 +20,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rtime_clock::adjtime::{Timex, adjtimex};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -30,8 +29,6 @@ use crate::model::{Boot, Mono, Now, Reading, Timestamp, Voucher};
 const LOOK: Duration = Duration::from_secs(1);
 /// More than it is slewed meanwhile.
 const STEP: Duration = Duration::from_millis(500);
-/// What adjtimex(2) returns while nothing has synchronised the clock.
-const TIME_ERROR: i32 = 5;
 /// systemd-timesyncd touches it at each answer of a time server: systemd-timesyncd(8).
 const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
 /// So long after the last answer the kernel no longer calls its clock synchronised: it counts an error of 500 ppm up to
@@ -366,10 +363,23 @@ impl Drop for Nap<'_> {
 /// Whether something has synchronised the machine's clock, and not too long ago. A sandbox may forbid asking the
 /// kernel, since the same call sets its clock.
 fn is_synchronised() -> bool {
-    match adjtimex(&mut Timex::new()) {
-        Ok(state) => state != TIME_ERROR,
-        Err(_) => touched_lately(Path::new(TIMESYNCD)),
-    }
+    kernel_is_synchronised().unwrap_or_else(|| touched_lately(Path::new(TIMESYNCD)))
+}
+
+/// The kernel's own word; `None` if it may not be asked.
+#[cfg(target_pointer_width = "64")]
+fn kernel_is_synchronised() -> Option<bool> {
+    use rtime_clock::adjtime::{Timex, adjtimex};
+
+    /// What adjtimex(2) returns while nothing has synchronised the clock.
+    const TIME_ERROR: i32 = 5;
+    adjtimex(&mut Timex::new()).ok().map(|state| state != TIME_ERROR)
+}
+
+/// No crate asks the kernel of a 32-bit machine without `unsafe`.
+#[cfg(not(target_pointer_width = "64"))]
+fn kernel_is_synchronised() -> Option<bool> {
+    None
 }
 
 #[allow(clippy::disallowed_methods, reason = "the only room that reads clocks")]
