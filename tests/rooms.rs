@@ -11,6 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sabotage", &[]),
     ("clock", &["model"]),
     ("warnings", &["model"]),
+    ("signature", &[]),
     ("plan", &["model"]),
     ("schedule", &["model", "sabotage"]),
     ("store", &["model", "sabotage"]),
@@ -23,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "model", "clock", "warnings", "gateway", "lock", "config", "tls", "api", "shell",
+            "model", "clock", "warnings", "signature", "gateway", "lock", "config", "tls", "api", "shell",
         ],
     ),
     (
@@ -37,8 +38,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "clock", "plan", "schedule", "store", "gateway", "lock", "config", "tls", "api",
-            "shell", "http", "mqtt", "sim",
+            "model", "clock", "signature", "plan", "schedule", "store", "gateway", "lock", "config", "tls",
+            "api", "shell", "http", "mqtt", "sim",
         ],
     ),
 ];

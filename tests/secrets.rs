@@ -438,6 +438,8 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         code: code.clone(),
         device_name: "Front door".to_owned(),
         proven: None,
+        last_proven: None,
+        removed: None,
     };
     let content = Content {
         pin: pin(),

@@ -96,6 +96,8 @@ impl Gateway {
             code: self.code_view(device, code, now),
             device_name,
             proven,
+            last_proven: code.record.last_proven,
+            removed: code.record.removed,
         })
     }
 
@@ -109,6 +111,7 @@ impl Gateway {
             .filter_map(|code| device.waits(code, now, &self.settings))
             .collect();
         waiting.sort_by_key(|(next, _)| next.unwrap_or(Timestamp::MAX));
+        let overdue = || device.codes.values().filter_map(|code| code.overdue_since(now.wall));
         let held = device.codes.values().filter(|c| c.record.slot.is_some()).count();
         Some(DeviceView {
             device: id,
@@ -131,6 +134,8 @@ impl Gateway {
             pending: waiting.len(),
             next_try: waiting.first().and_then(|(next, _)| *next),
             reason: waiting.first().map(|(_, reason)| *reason),
+            overdue: overdue().count(),
+            overdue_since: overdue().min(),
             slots_used: held + device.record.unmanaged.len(),
             unmanaged: device.record.unmanaged.len(),
             suspects: device.record.suspects.len(),
@@ -362,7 +367,7 @@ impl Gateway {
 }
 
 /// Its end has come, and its lock does not hold it any more.
-fn is_past(code: &Code, now: Now) -> bool {
+pub(super) fn is_past(code: &Code, now: Now) -> bool {
     code.record.window.end() <= now.wall && code.record.confirmed == Confirmed::Absent
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::device::DeviceSpec;
-use super::view::{AttemptView, Away, CodeView, External};
+use super::view::{AttemptView, Away, CodeView, External, Proven};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
@@ -40,6 +40,12 @@ pub(crate) struct Record {
     /// Somebody else changed it on the lock, and it is not yet set again.
     #[serde(default)]
     pub external: Option<External>,
+    /// The lock's last word that it held the code, whatever became of it since.
+    #[serde(default)]
+    pub last_proven: Option<Proven>,
+    /// The lock's word that it holds the code no more; not there while it may hold it.
+    #[serde(default)]
+    pub removed: Option<Proven>,
 }
 
 /// What a lock is known to hold of a code.
