@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Api;
@@ -79,7 +81,7 @@ fn plain(open: &str) -> String {
 }
 
 type Labels = Vec<(&'static str, String)>;
-type Samples = Vec<(Labels, f64)>;
+type Samples<Value> = Vec<(Labels, Value)>;
 
 /// What the figures are made of.
 struct Figures<'a> {
@@ -93,13 +95,15 @@ struct Figures<'a> {
 impl Figures<'_> {
     /// As OpenMetrics.
     fn text(&self) -> Result<String, fmt::Error> {
-        let mut page = Page(Registry::with_prefix("lockbridge"));
+        let mut page = Page::default();
         self.gateway(&mut page);
         self.devices(&mut page);
         self.codes(&mut page);
         self.work(&mut page);
+        let mut registry = Registry::with_prefix("lockbridge");
+        registry.register_collector(Box::new(page));
         let mut text = String::new();
-        encode(&mut text, &page.0)?;
+        encode(&mut text, &registry)?;
         Ok(text)
     }
 
@@ -126,7 +130,7 @@ impl Figures<'_> {
     fn devices(&self, page: &mut Page) {
         let summary = self.summary;
         let here = || summary.devices.iter().filter(|device| !device.removed);
-        let each = |figure: &dyn Fn(&DeviceView) -> Option<f64>| -> Samples {
+        let each = |figure: &dyn Fn(&DeviceView) -> Option<f64>| -> Samples<f64> {
             here().filter_map(|device| Some((of(device), figure(device)?))).collect()
         };
         page.gauge("devices", "Devices of this gateway", one(size(here().count())));
@@ -144,7 +148,7 @@ impl Figures<'_> {
         page.gauge("device_commands_overdue", "Those of them that a lock within reach would have been done with", each(&|d| {
             Some(size(d.overdue))
         }));
-        page.seconds("device_overdue", "Since when the oldest overdue command is wanted at its door; 0 without one", each(&|d| {
+        page.seconds("device_overdue", "For how long the oldest overdue command has been wanted at its door; 0 without one", each(&|d| {
             Some(ago(summary, d.overdue_since))
         }));
         page.gauge("device_codes", "Codes that a lock holds or may hold", each(&|d| Some(size(d.slots_used))));
@@ -169,7 +173,7 @@ impl Figures<'_> {
             summary.overdue(),
         )));
         let overdue = ago(summary, summary.overdue_since());
-        page.seconds("oldest_overdue", "Since when the oldest overdue command is wanted at its door; 0 without one", one(overdue));
+        page.seconds("oldest_overdue", "For how long the oldest overdue command has been wanted at its door; 0 without one", one(overdue));
     }
 
     fn work(&self, page: &mut Page) {
@@ -193,47 +197,100 @@ impl Figures<'_> {
 }
 
 /// The figures, as they are put together.
-struct Page(Registry);
+#[derive(Debug, Default)]
+struct Page(Vec<Figure>);
+
+/// One figure, with its samples in the order in which they are told.
+#[derive(Debug)]
+struct Figure {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    samples: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Gauge(Samples<f64>),
+    Counter(Samples<u64>),
+}
 
 impl Page {
-    fn gauge(&mut self, name: &str, help: &str, samples: Samples) {
-        self.0.register(name, help, gauges(samples));
+    fn gauge(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
+        self.add(name, help, None, Kind::Gauge(samples));
     }
 
-    fn seconds(&mut self, name: &str, help: &str, samples: Samples) {
-        self.0.register_with_unit(name, help, Unit::Seconds, gauges(samples));
+    fn seconds(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
+        self.add(name, help, Some(Unit::Seconds), Kind::Gauge(samples));
     }
 
-    fn bytes(&mut self, name: &str, help: &str, samples: Samples) {
-        self.0.register_with_unit(name, help, Unit::Bytes, gauges(samples));
+    fn bytes(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
+        self.add(name, help, Some(Unit::Bytes), Kind::Gauge(samples));
     }
 
-    fn ratio(&mut self, name: &str, help: &str, samples: Samples) {
-        self.0.register_with_unit(name, help, Unit::Ratios, gauges(samples));
+    fn ratio(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
+        self.add(name, help, Some(Unit::Ratios), Kind::Gauge(samples));
     }
 
-    fn counter(&mut self, name: &str, help: &str, samples: Vec<(Labels, u64)>) {
-        let family = Family::<Labels, Counter>::default();
-        for (labels, count) in samples {
-            family.get_or_create(&labels).inc_by(count);
+    fn counter(&mut self, name: &'static str, help: &'static str, samples: Samples<u64>) {
+        self.add(name, help, None, Kind::Counter(samples));
+    }
+
+    /// A figure of which there is nothing to tell is left out.
+    fn add(&mut self, name: &'static str, help: &'static str, unit: Option<Unit>, samples: Kind) {
+        let is_empty = match &samples {
+            Kind::Gauge(samples) => samples.is_empty(),
+            Kind::Counter(samples) => samples.is_empty(),
+        };
+        if is_empty {
+            return;
         }
-        self.0.register(name, help, family);
+        self.0.push(Figure {
+            name,
+            help,
+            unit,
+            samples,
+        });
     }
 }
 
-fn gauges(samples: Samples) -> Family<Labels, Gauge<f64, AtomicU64>> {
-    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-    for (labels, value) in samples {
-        family.get_or_create(&labels).set(value);
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for figure in &self.0 {
+            let Figure { name, help, unit, .. } = figure;
+            let kind = match figure.samples {
+                Kind::Gauge(_) => MetricType::Gauge,
+                Kind::Counter(_) => MetricType::Counter,
+            };
+            let begun = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
+            match &figure.samples {
+                Kind::Gauge(samples) => each(samples, begun, ConstGauge::new)?,
+                Kind::Counter(samples) => each(samples, begun, ConstCounter::new)?,
+            }
+        }
+        Ok(())
     }
-    family
+}
+
+fn each<Value: Copy, Metric: EncodeMetric>(
+    samples: &Samples<Value>,
+    mut figure: MetricEncoder<'_>,
+    metric: impl Fn(Value) -> Metric,
+) -> Result<(), fmt::Error> {
+    match samples.as_slice() {
+        [(labels, value)] if labels.is_empty() => metric(*value).encode(figure),
+        samples => samples.iter().try_for_each(|(labels, value)| {
+            let sample = figure.encode_family(labels)?;
+            metric(*value).encode(sample)
+        }),
+    }
 }
 
 fn of(device: &DeviceView) -> Labels {
     vec![("device_id", device.device.0.to_string())]
 }
 
-fn one(value: f64) -> Samples {
+fn one(value: f64) -> Samples<f64> {
     vec![(Vec::new(), value)]
 }
 
