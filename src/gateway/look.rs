@@ -8,8 +8,8 @@ use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::view::{
-    AttemptView, Change, ClockView, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending,
-    Proven, QueueView, Status, UnmanagedView,
+    AttemptView, Change, ClockView, CodeView, DeviceView, DoorReceipt, JobMemberView, JobView, MemberReceipt,
+    Pending, Proven, QueueView, Status, UnmanagedView,
 };
 use super::{Gateway, Phase};
 use crate::model::{
@@ -74,6 +74,43 @@ impl Gateway {
         )
     }
 
+    /// The doors of a group in the order of the job, those among them from which its code was deleted: what
+    /// their locks said. `None` for a group of which nobody knows any more.
+    #[must_use]
+    pub fn doors_of(&self, key: &GroupKey) -> Option<Vec<DoorReceipt>> {
+        let members = self.groups.get(key).into_iter().flatten();
+        let members = members.filter_map(|id| {
+            let device = self.owner(*id)?;
+            let record = &device.codes.get(id)?.record;
+            let receipt = DoorReceipt {
+                device: record.device,
+                device_name: device.spec.name.clone(),
+                code: record.code,
+                window: record.window,
+                proven: record.last_proven,
+                removed: record.removed.filter(|_| record.confirmed == Confirmed::Absent),
+            };
+            Some((record.place, receipt))
+        });
+        let departed = self.devices.iter().flat_map(|(id, device)| {
+            let departed = device.record.departed.iter().filter(|gone| gone.group == *key);
+            departed.map(|gone| {
+                let receipt = DoorReceipt {
+                    device: *id,
+                    device_name: device.spec.name.clone(),
+                    code: gone.code,
+                    window: gone.window,
+                    proven: gone.last_proven,
+                    removed: gone.removed,
+                };
+                (gone.place, receipt)
+            })
+        });
+        let mut doors: Vec<_> = members.chain(departed).collect();
+        doors.sort_by_key(|(place, receipt)| (*place, receipt.code));
+        (!doors.is_empty()).then(|| doors.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
     /// Every group on record.
     pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.keys()
@@ -97,7 +134,7 @@ impl Gateway {
             device_name,
             proven,
             last_proven: code.record.last_proven,
-            removed: code.record.removed,
+            removed: code.record.removed.filter(|_| code.record.confirmed == Confirmed::Absent),
         })
     }
 

@@ -203,6 +203,23 @@ pub(crate) struct DeviceRecord {
     /// How far its own logbook was read.
     #[serde(default)]
     pub logged: Bookmark,
+    /// Members of groups that were deleted, oldest first, for the receipts of their groups.
+    #[serde(default)]
+    pub departed: Vec<Departed>,
+}
+
+/// A member of a group that was deleted, and is off its lock: all that its receipt still tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Departed {
+    pub code: CodeId,
+    pub group: GroupKey,
+    /// Its place among the codes that were made by one job.
+    pub place: u16,
+    pub window: Window,
+    pub last_proven: Option<Proven>,
+    pub removed: Option<Proven>,
+    /// Since when it is off the record.
+    pub at: Timestamp,
 }
 
 /// A code that was taken off its lock.

@@ -222,6 +222,23 @@ pub struct MemberReceipt {
     pub removed: Option<Proven>,
 }
 
+/// What a lock said of a member of a group, whatever became of the member since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorReceipt {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub device_name: String,
+    /// The member.
+    pub code: CodeId,
+    /// When it was to open, as last recorded.
+    pub window: Window,
+    /// The lock's last word that it held the code.
+    pub proven: Option<Proven>,
+    /// The lock's word that it holds the code no more.
+    pub removed: Option<Proven>,
+}
+
 /// On what word, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proven {

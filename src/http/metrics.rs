@@ -229,7 +229,7 @@ impl Page {
     }
 
     fn ratio(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
-        self.add(name, help, Some(Unit::Ratios), Kind::Gauge(samples));
+        self.add(name, help, Some(Unit::Other("ratio".to_owned())), Kind::Gauge(samples));
     }
 
     fn counter(&mut self, name: &'static str, help: &'static str, samples: Samples<u64>) {

@@ -151,8 +151,8 @@ pub async fn signed_receipt(api: &Api, form: Form<'_>) -> Outcome {
     let key = key.ok_or_else(no_such_group)?;
     let site = api.site.clone();
     let look = move |gateway: &Gateway, now: Now| {
-        let members = gateway.group(&key, now)?;
-        Some(answer::statement(&site, &key, &members, gateway.clock(), now.wall))
+        let doors = gateway.doors_of(&key)?;
+        Some(answer::statement(&site, &key, &doors, gateway.clock(), now.wall))
     };
     let statement = api.core.look(look).await?.ok_or_else(no_such_group)?;
     let statement = answer::text(&statement);

@@ -13,7 +13,7 @@ use super::code::bounds;
 use super::receipt::{How, Proof};
 use super::word::Moment;
 use crate::api::time;
-use crate::gateway::view::{ClockView, MemberReceipt, Trust};
+use crate::gateway::view::{ClockView, DoorReceipt, Trust};
 use crate::model::{GroupKey, Timestamp};
 
 /// What a statement says of its own form. It is part of what is signed, so that nothing else that is signed with the
@@ -75,7 +75,7 @@ struct Door {
 pub fn statement(
     site: &Site,
     key: &GroupKey,
-    members: &[MemberReceipt],
+    doors: &[DoorReceipt],
     clock: ClockView,
     at: Timestamp,
 ) -> Statement {
@@ -86,20 +86,20 @@ pub fn statement(
         common_code_key: key.to_string(),
         made_at: Moment(at),
         clock_trusted: clock.trust == Trust::Trusted,
-        doors: members.iter().map(door).collect(),
+        doors: doors.iter().map(door).collect(),
     }
 }
 
-fn door(member: &MemberReceipt) -> Door {
-    let (starts_at, ends_at) = bounds(member.code.window);
+fn door(receipt: &DoorReceipt) -> Door {
+    let (starts_at, ends_at) = bounds(receipt.window);
     Door {
-        device_id: member.code.device.0,
-        device_name: member.device_name.clone(),
-        access_code_id: member.code.code.0,
+        device_id: receipt.device.0,
+        device_name: receipt.device_name.clone(),
+        access_code_id: receipt.code.0,
         starts_at,
         ends_at,
-        proven: member.last_proven.map(Proof::from),
-        removed: member.removed.map(Proof::from),
+        proven: receipt.proven.map(Proof::from),
+        removed: receipt.removed.map(Proof::from),
     }
 }
 
