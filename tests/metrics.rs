@@ -4,8 +4,9 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use common::{BACK, FRONT, Rig, device};
 use serde_json::{Value, json};
@@ -120,13 +121,53 @@ fn promtool_has_nothing_to_say() {
 }
 
 /// Ends when the test does.
-struct Prometheus(Child);
+struct Prometheus {
+    process: Child,
+    address: String,
+    /// It must not write into nothing.
+    _log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Prometheus {
+    fn start(dir: &Path, config: &Value) -> Prometheus {
+        let file = dir.join("prometheus.yml");
+        // JSON is YAML.
+        std::fs::write(&file, config.to_string()).unwrap();
+        let mut process = Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let listens = log.by_ref().map_while(Result::ok).find(|line| line.contains("Listening on"));
+        let address = listens.expect("it listens").split("address=").nth(1).unwrap().to_owned();
+        Prometheus {
+            process,
+            address,
+            _log: log,
+        }
+    }
+
+    fn query(&self, expression: &str) -> Value {
+        let output = Command::new("curl")
+            .args(["--silent", "--fail", "--get", "--data-urlencode"])
+            .arg(format!("query={expression}"))
+            .arg(format!("http://{}/api/v1/query", self.address))
+            .output()
+            .unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        told["data"]["result"].clone()
+    }
+}
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -138,8 +179,7 @@ fn prometheus_takes_what_it_asks_for() {
     rig.run();
     let key = rig.make_key("prometheus", "metrics");
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("prometheus.yml");
-    let text = json!({
+    let config = json!({
         "global": {"scrape_interval": "1s"},
         "scrape_configs": [{
             "job_name": "lockbridge",
@@ -147,41 +187,14 @@ fn prometheus_takes_what_it_asks_for() {
             "static_configs": [{"targets": [rig.address()]}],
         }],
     });
-    // JSON is YAML.
-    std::fs::write(&config, text.to_string()).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let address = format!("127.0.0.1:{port}");
-    let _prometheus = Prometheus(
-        Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
+    let prometheus = Prometheus::start(dir.path(), &config);
     // Once it asks for the third time it has kept what it got the first time.
     rig.says(3, "path=\"/metrics\"");
-    let query = |expression: &str| -> Value {
-        let output = Command::new("curl")
-            .args(["--silent", "--fail", "--get", "--data-urlencode"])
-            .arg(format!("query={expression}"))
-            .arg(format!("http://{address}/api/v1/query"))
-            .output()
-            .unwrap();
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        told["data"]["result"].clone()
-    };
-    let up = query("min_over_time(up[1m])");
+    let up = prometheus.query("min_over_time(up[1m])");
     assert_eq!(up[0]["value"][1], "1", "{up}");
-    let online = query(&format!("lockbridge_device_online{{device_id=\"{FRONT}\"}}"));
+    let online = prometheus.query(&format!("lockbridge_device_online{{device_id=\"{FRONT}\"}}"));
     assert_eq!(online[0]["value"][1], "1", "{online}");
-    let requests = query("lockbridge_http_requests_total{class=\"2xx\"}");
+    let requests = prometheus.query("lockbridge_http_requests_total{class=\"2xx\"}");
     assert!(requests[0]["value"][1].is_string(), "{requests}");
     // Only in OpenMetrics a figure says its unit.
     let open = scrape(&rig, &key, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");

@@ -42,10 +42,14 @@ pub(super) async fn watch(gateway: &Gateway) -> Result<String, Failure> {
             let event = message.lines().find_map(|line| line.strip_prefix("data: "));
             let event: Option<Value> = event.and_then(|data| serde_json::from_str(data).ok());
             if !live && event.is_none() {
-                return Ok(());
+                // The first message is the number from which it begins; later ones without an event are signs of life.
+                return match message.starts_with("id:") {
+                    true => say(&event_line(["TIME", "EVENT", "DOOR", "ACCESS_CODE_ID"])),
+                    false => Ok(()),
+                };
             }
             let status = look(gateway).await?;
-            let line = event.map(|event| event_line(&event, &names(&status)));
+            let line = event.map(|event| told(&event, &names(&status)));
             if !live {
                 return line.map_or(Ok(()), |line| say(&line));
             }
@@ -75,16 +79,17 @@ fn names(status: &Value) -> BTreeMap<String, String> {
     items(&status["doors"]).map(name).collect()
 }
 
+/// An event on a line.
+fn told(event: &Value, names: &BTreeMap<String, String>) -> String {
+    let [time, kind, device, code] =
+        ["occurred_at", "event_type", "device_id", "access_code_id"].map(|key| cell(&event[key]));
+    let door = names.get(&device).unwrap_or(&device);
+    event_line([&time, &kind, door, &code])
+}
+
 /// When, what, where, and which access code.
-fn event_line(event: &Value, names: &BTreeMap<String, String>) -> String {
-    let device = cell(&event["device_id"]);
-    let place = names.get(&device).unwrap_or(&device);
-    format!(
-        "{}  {:42}  {place}  {}\n",
-        cell(&event["occurred_at"]),
-        cell(&event["event_type"]),
-        cell(&event["access_code_id"]),
-    )
+fn event_line([time, kind, door, code]: [&str; 4]) -> String {
+    format!("{time:24}  {kind:42}  {door:20}  {code}\n")
 }
 
 fn page(status: &Value) -> String {
