@@ -18,21 +18,8 @@ fn doors() -> [String; 2] {
     ]
 }
 
-/// The figures with a key, in one form or the other.
-fn scrape(rig: &Rig, key: &str, accept: &str) -> String {
-    let output = Command::new("curl")
-        .args(["--silent", "--fail", "--max-time", "60", "--header"])
-        .arg(format!("Authorization: Bearer {key}"))
-        .args(["--header", &format!("Accept: {accept}")])
-        .arg(format!("http://{}/metrics", rig.address()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 fn plain(rig: &Rig) -> String {
-    scrape(rig, &rig.key, "text/plain")
+    rig.text("/metrics")
 }
 
 /// The value of a sample, by its name and labels as they stand.
@@ -197,7 +184,7 @@ fn prometheus_takes_what_it_asks_for() {
     let requests = prometheus.query("lockbridge_http_requests_total{class=\"2xx\"}");
     assert!(requests[0]["value"][1].is_string(), "{requests}");
     // Only in OpenMetrics a figure says its unit.
-    let open = scrape(&rig, &key, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let open = rig.text_as(&key, "/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
     assert!(open.contains("# UNIT lockbridge_store_bytes bytes\n") && open.ends_with("# EOF\n"));
 }
 
@@ -207,7 +194,7 @@ fn a_key_for_figures_reads_figures_and_nothing_else() {
     let call = |key: &str, path: &str| rig.call("GET", path, &common::bearer(key), "");
     rig.call("GET", "/metrics", "", "").refused(401, "unauthorized", "send");
     let figures = rig.make_key("figures", "metrics");
-    assert!(scrape(&rig, &figures, "*/*").contains("lockbridge_build_info"));
+    assert!(rig.text_as(&figures, "/metrics", "text/plain").contains("lockbridge_build_info"));
     call(&figures, "/devices/list").refused(403, "forbidden", "codes");
     call(&figures, "/lockbridge/v1/status").refused(403, "forbidden", "codes");
     let doors = rig.make_key("doors", "operate");

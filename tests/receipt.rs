@@ -197,6 +197,23 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     assert!(rig.table(FRONT).is_empty());
     assert_eq!(removed(&rig), [true, true]);
 
+    // The same with one that ended.
+    let (group, pin) = stay(&rig);
+    rig.advance(3600);
+    let slot = rig.table(FRONT)[0]["slot"].clone();
+    rig.advance(82_800);
+    let removed = |rig: &Rig| !statement(&signed(rig, &group))["doors"][0]["removed"].is_null();
+    assert!(removed(&rig));
+    rig.post(&path, json!({"op": "add", "slot": slot, "code": pin})).ok();
+    rig.post(&fault, json!({"kind": "refuse"})).ok();
+    rig.advance(120);
+    assert!(!removed(&rig));
+    let receipt = rig.get(&format!("/lockbridge/v1/groups/{group}")).ok()["receipts"][0].clone();
+    assert!(receipt["removed"].is_null() && !receipt["last_proven"].is_null(), "{receipt}");
+    rig.post(&fault, json!({"kind": "none"})).ok();
+    rig.advance(3600);
+    assert!(removed(&rig));
+
     let nobody = rig.get("/lockbridge/v1/groups/nobody/signed");
     nobody.refused(404, "access_code_not_found", "common_code_key");
     let keyless = rig.call("GET", &format!("/lockbridge/v1/groups/{group}/signed"), "", "");
