@@ -161,9 +161,11 @@ mod tests {
                 assert!(!verifies(statement.as_bytes(), &altered), "{at} {turn}");
             }
         }
-        assert!(!SigningKey::of(&[8; 32])
-            .public()
-            .verifies(statement, &key.sign(statement)));
+        assert!(
+            !SigningKey::of(&[8; 32])
+                .public()
+                .verifies(statement, &key.sign(statement))
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ fn plain(rig: &Rig) -> String {
 /// The value of a sample, by its name and labels as they stand.
 #[track_caller]
 fn value(text: &str, sample: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {sample} in\n{text}"))
         .parse()
         .unwrap()
@@ -34,7 +36,9 @@ fn value(text: &str, sample: &str) -> f64 {
 /// Names and labels of all samples.
 fn series(text: &str) -> BTreeSet<String> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
-    samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    samples
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect()
 }
 
 fn on_front(figure: &str) -> String {
@@ -53,13 +57,17 @@ fn promtool(arguments: &[&str], text: &str) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}\n{text}");
-    assert!(!arguments.contains(&"metrics") || output.stderr.is_empty(), "{output:?}");
+    assert!(
+        !arguments.contains(&"metrics") || output.stderr.is_empty(),
+        "{output:?}"
+    );
 }
 
 /// A gateway with a code that is proven on one door and late on the other, and a refusal.
 fn busy() -> Rig {
     let rig = Rig::start(&doors());
-    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK})).ok();
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
     let stay = json!({"device_ids": [FRONT, BACK], "name": "Jane", "starts_at": rig.time(3600), "ends_at": rig.time(86_400)});
     rig.post("/access_codes/create_multiple", stay).ok();
     rig.post("/access_codes/create_multiple", json!({"device_ids": []}));
@@ -77,7 +85,10 @@ fn the_figures_tell_what_is_there() {
     assert_eq!(value(&text, "lockbridge_commands_overdue"), 1.0);
     assert_eq!(value(&text, "lockbridge_jobs_open"), 1.0);
     assert_eq!(value(&text, "lockbridge_jobs_accepted_total"), 1.0);
-    assert_eq!(value(&text, "lockbridge_jobs_refused_total{reason=\"invalid_input\"}"), 1.0);
+    assert_eq!(
+        value(&text, "lockbridge_jobs_refused_total{reason=\"invalid_input\"}"),
+        1.0
+    );
     assert_eq!(value(&text, "lockbridge_radio_up{radio=\"sim\"}"), 1.0);
     assert_eq!(value(&text, "lockbridge_clock_trusted"), 1.0);
     assert_eq!(value(&text, &on_front("online")), 1.0);
@@ -92,7 +103,8 @@ fn the_figures_tell_what_is_there() {
     assert!(back.contains(&format!("{} 0.0", on_front("online"))));
     assert!(!text.contains("lockbridge_mqtt_"), "there is no broker");
 
-    rig.post("/devices/simulate/connect", json!({"device_id": BACK})).ok();
+    rig.post("/devices/simulate/connect", json!({"device_id": BACK}))
+        .ok();
     rig.advance(60);
     let text = plain(&rig);
     assert_eq!(value(&text, "lockbridge_groups_unproven"), 0.0);
@@ -129,8 +141,16 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let listens = log.by_ref().map_while(Result::ok).find(|line| line.contains("Listening on"));
-        let address = listens.expect("it listens").split("address=").nth(1).unwrap().to_owned();
+        let listens = log
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains("Listening on"));
+        let address = listens
+            .expect("it listens")
+            .split("address=")
+            .nth(1)
+            .unwrap()
+            .to_owned();
         Prometheus {
             process,
             address,
@@ -184,7 +204,11 @@ fn prometheus_takes_what_it_asks_for() {
     let requests = prometheus.query("lockbridge_http_requests_total{class=\"2xx\"}");
     assert!(requests[0]["value"][1].is_string(), "{requests}");
     // Only in OpenMetrics a figure says its unit.
-    let open = rig.text_as(&key, "/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let open = rig.text_as(
+        &key,
+        "/metrics",
+        "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+    );
     assert!(open.contains("# UNIT lockbridge_store_bytes bytes\n") && open.ends_with("# EOF\n"));
 }
 
@@ -192,9 +216,13 @@ fn prometheus_takes_what_it_asks_for() {
 fn a_key_for_figures_reads_figures_and_nothing_else() {
     let rig = Rig::start(&doors());
     let call = |key: &str, path: &str| rig.call("GET", path, &common::bearer(key), "");
-    rig.call("GET", "/metrics", "", "").refused(401, "unauthorized", "send");
+    rig.call("GET", "/metrics", "", "")
+        .refused(401, "unauthorized", "send");
     let figures = rig.make_key("figures", "metrics");
-    assert!(rig.text_as(&figures, "/metrics", "text/plain").contains("lockbridge_build_info"));
+    assert!(
+        rig.text_as(&figures, "/metrics", "text/plain")
+            .contains("lockbridge_build_info")
+    );
     call(&figures, "/devices/list").refused(403, "forbidden", "codes");
     call(&figures, "/lockbridge/v1/status").refused(403, "forbidden", "codes");
     let doors = rig.make_key("doors", "operate");
@@ -206,7 +234,14 @@ fn a_key_for_figures_reads_figures_and_nothing_else() {
 fn series_are_bounded_by_the_devices() {
     let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
     let devices: Vec<String> = (0..50)
-        .map(|n| device(&id(n), &format!("Door {n}"), "slots", "capacity = 500\nlengths = [6]"))
+        .map(|n| {
+            device(
+                &id(n),
+                &format!("Door {n}"),
+                "slots",
+                "capacity = 500\nlengths = [6]",
+            )
+        })
         .collect();
     let rig = Rig::start(&devices);
     rig.advance(1);
@@ -252,7 +287,14 @@ fn every_figure_is_documented() {
         .collect();
     assert!(told.is_subset(&documented), "{:?}", told.difference(&documented));
     // Of a broker, a battery and a signal there is nothing to tell here.
-    let silent = |name: &str| ["_mqtt_", "_battery_", "_rssi_"].iter().any(|word| name.contains(word));
-    let untold: Vec<_> = documented.difference(&told).filter(|name| !silent(name)).collect();
+    let silent = |name: &str| {
+        ["_mqtt_", "_battery_", "_rssi_"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
+    let untold: Vec<_> = documented
+        .difference(&told)
+        .filter(|name| !silent(name))
+        .collect();
     assert!(untold.is_empty(), "{untold:?}");
 }

@@ -58,7 +58,10 @@ fn a_receipt_tells_of_the_whole_stay_and_verifies_without_a_gateway() {
     let mut rig = Rig::start(&doors());
     let (group, pin) = stay(&rig);
     // For everybody: it is public.
-    let key = rig.call("GET", "/lockbridge/v1/receipt-key", "", "").ok().to_string();
+    let key = rig
+        .call("GET", "/lockbridge/v1/receipt-key", "", "")
+        .ok()
+        .to_string();
     let recorded = signed(&rig, &group);
     rig.advance(3600);
     let proven = signed(&rig, &group);
@@ -70,20 +73,45 @@ fn a_receipt_tells_of_the_whole_stay_and_verifies_without_a_gateway() {
     }
     // From the command line it is the same, but for its time.
     let by_hand = rig.told(&["receipt", &group, "--signed"]);
-    assert_eq!(rig.told(&["receipt-key"]).contains("ed25519"), key.contains("ed25519"));
+    assert_eq!(
+        rig.told(&["receipt-key"]).contains("ed25519"),
+        key.contains("ed25519")
+    );
     assert!(rig.terminate().success());
 
     let (verifies, said) = verify(&rig, &recorded.to_string(), Some(&key));
-    assert!(verifies && said.contains("Front door: the lock never said that it held the code"), "{said}");
+    assert!(
+        verifies && said.contains("Front door: the lock never said that it held the code"),
+        "{said}"
+    );
     let (verifies, said) = verify(&rig, &proven.to_string(), Some(&key));
-    let door = |name: &str| said.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let door = |name: &str| {
+        said.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
     assert!(verifies && said.contains("Proven on all 2 doors at "), "{said}");
-    assert!(door("Front door: proven at ").ends_with("Z by read-back"), "{said}");
-    assert!(door("Back door: proven at ").ends_with("Z by the lock's acknowledgement"), "{said}");
+    assert!(
+        door("Front door: proven at ").ends_with("Z by read-back"),
+        "{said}"
+    );
+    assert!(
+        door("Back door: proven at ").ends_with("Z by the lock's acknowledgement"),
+        "{said}"
+    );
     let (verifies, said) = verify(&rig, &removed.to_string(), Some(&key));
-    let door = |name: &str| said.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let door = |name: &str| {
+        said.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
     assert!(verifies && said.contains("Off all 2 doors at "), "{said}");
-    assert!(door("Front door: proven at ").contains(", off the door at "), "{said}");
+    assert!(
+        door("Front door: proven at ").contains(", off the door at "),
+        "{said}"
+    );
     assert!(verify(&rig, &by_hand, Some(&key)).0);
 
     // Ten minutes before the start, and at the end.
@@ -138,7 +166,11 @@ fn nothing_that_was_altered_verifies() {
         assert_ne!(text, whole);
         verify(&rig, &text, Some(key))
     };
-    for (from, to) in [("Front", "Frond"), ("read_back", "acknowledged"), ("\"signature\":\"", "\"signature\":\"0")] {
+    for (from, to) in [
+        ("Front", "Frond"),
+        ("read_back", "acknowledged"),
+        ("\"signature\":\"", "\"signature\":\"0"),
+    ] {
         let (verifies, said) = altered(from, to);
         assert!(!verifies && said.contains("NOT VERIFIED"), "{said}");
     }
@@ -168,7 +200,8 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     let slot = rig.table(FRONT)[0]["slot"].clone();
     for device in [FRONT, BACK] {
         let code = rig.codes(device)[0]["access_code_id"].clone();
-        rig.post("/access_codes/delete", json!({"access_code_id": code})).ok();
+        rig.post("/access_codes/delete", json!({"access_code_id": code}))
+            .ok();
     }
     rig.advance(10);
     let path = format!("/lockbridge/v1/groups/{group}");
@@ -186,7 +219,8 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
 
     // The lock forgets the removal; the second look finds it, and it is removed once more.
     let path = format!("/lockbridge/v1/sim/devices/{FRONT}/code");
-    rig.post(&path, json!({"op": "add", "slot": slot, "code": pin})).ok();
+    rig.post(&path, json!({"op": "add", "slot": slot, "code": pin}))
+        .ok();
     let fault = format!("/lockbridge/v1/sim/devices/{FRONT}/fault");
     rig.post(&fault, json!({"kind": "refuse"})).ok();
     rig.advance(120);
@@ -204,12 +238,16 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     rig.advance(82_800);
     let removed = |rig: &Rig| !statement(&signed(rig, &group))["doors"][0]["removed"].is_null();
     assert!(removed(&rig));
-    rig.post(&path, json!({"op": "add", "slot": slot, "code": pin})).ok();
+    rig.post(&path, json!({"op": "add", "slot": slot, "code": pin}))
+        .ok();
     rig.post(&fault, json!({"kind": "refuse"})).ok();
     rig.advance(120);
     assert!(!removed(&rig));
     let receipt = rig.get(&format!("/lockbridge/v1/groups/{group}")).ok()["receipts"][0].clone();
-    assert!(receipt["removed"].is_null() && !receipt["last_proven"].is_null(), "{receipt}");
+    assert!(
+        receipt["removed"].is_null() && !receipt["last_proven"].is_null(),
+        "{receipt}"
+    );
     rig.post(&fault, json!({"kind": "none"})).ok();
     rig.advance(3600);
     assert!(removed(&rig));

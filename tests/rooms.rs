@@ -24,7 +24,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "model", "clock", "warnings", "signature", "gateway", "lock", "config", "tls", "api", "shell",
+            "model",
+            "clock",
+            "warnings",
+            "signature",
+            "gateway",
+            "lock",
+            "config",
+            "tls",
+            "api",
+            "shell",
         ],
     ),
     (
@@ -38,8 +47,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "clock", "signature", "plan", "schedule", "store", "gateway", "lock", "config", "tls",
-            "api", "shell", "http", "mqtt", "sim",
+            "model",
+            "clock",
+            "signature",
+            "plan",
+            "schedule",
+            "store",
+            "gateway",
+            "lock",
+            "config",
+            "tls",
+            "api",
+            "shell",
+            "http",
+            "mqtt",
+            "sim",
         ],
     ),
 ];

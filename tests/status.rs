@@ -36,7 +36,10 @@ fn stay(rig: &Rig) -> String {
         "device_ids": [FRONT, BACK], "name": "Jane", "starts_at": rig.time(3600), "ends_at": rig.time(86_400),
     });
     let made = rig.post("/access_codes/create_multiple", stay).ok();
-    made["access_codes"][0]["common_code_key"].as_str().unwrap().to_owned()
+    made["access_codes"][0]["common_code_key"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -45,10 +48,14 @@ fn it_ends_with_one_while_something_needs_a_person() {
     rig.advance(1);
     let (code, text) = status(&rig, &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.starts_with("villa-7/gw1, lockbridge ") && text.ends_with("\nNothing needs a person.\n"), "{text}");
+    assert!(
+        text.starts_with("villa-7/gw1, lockbridge ") && text.ends_with("\nNothing needs a person.\n"),
+        "{text}"
+    );
     assert!(problems(&rig).is_empty());
 
-    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK})).ok();
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
     let group = stay(&rig);
     rig.advance(60);
     assert_eq!(problems(&rig), ["device_offline"]);
@@ -56,7 +63,13 @@ fn it_ends_with_one_while_something_needs_a_person() {
     assert_eq!(problems(&rig), ["overdue", "group_overdue"]);
     let (code, text) = status(&rig, &[]);
     assert_eq!(code, Some(1));
-    for said in ["Back door", "offline", "1 commands, 1 overdue, the oldest since ", "Needs a person:\n- ", &group] {
+    for said in [
+        "Back door",
+        "offline",
+        "1 commands, 1 overdue, the oldest since ",
+        "Needs a person:\n- ",
+        &group,
+    ] {
         assert!(text.contains(said), "no `{said}` in\n{text}");
     }
     let ready = rig.call("GET", "/readyz", "", "");
@@ -66,18 +79,27 @@ fn it_ends_with_one_while_something_needs_a_person() {
     let status = rig.get("/lockbridge/v1/status").ok()["status"].clone();
     assert_eq!(ready.body["overdue_since"], status["doors"][1]["overdue_since"]);
     let starts_at = rig.codes(FRONT)[0]["starts_at"].clone();
-    assert_eq!(ready.body["overdue_since"], starts_at, "from then on the guest may come in");
+    assert_eq!(
+        ready.body["overdue_since"], starts_at,
+        "from then on the guest may come in"
+    );
 
-    rig.post("/devices/simulate/connect", json!({"device_id": BACK})).ok();
+    rig.post("/devices/simulate/connect", json!({"device_id": BACK}))
+        .ok();
     rig.advance(60);
     assert!(problems(&rig).is_empty());
 
-    rig.post("/lockbridge/v1/sim/clock", json!({"trusted": false})).ok();
+    rig.post("/lockbridge/v1/sim/clock", json!({"trusted": false}))
+        .ok();
     assert_eq!(problems(&rig), ["clock_untrusted"]);
     rig.terminate();
     let output = rig.command(&["status"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("no gateway answers"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no gateway answers")
+    );
 }
 
 /// A removal is late from the end of the stay on.
@@ -86,7 +108,8 @@ fn a_code_that_stays_too_long_is_overdue() {
     let rig = Rig::start(&doors());
     stay(&rig);
     rig.advance(7200);
-    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT})).ok();
+    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT}))
+        .ok();
     let ends_at = rig.codes(FRONT)[0]["ends_at"].clone();
     rig.advance(86_400);
     let ready = rig.get("/readyz").body;
@@ -123,12 +146,17 @@ fn watch_writes_a_line_for_each_event() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
     let title = lines.next().unwrap();
     assert!(title.starts_with("TIME"), "{title}");
     stay(&rig);
     let line = lines.next().unwrap();
-    assert!(line.contains("access_code.created") && line.contains("Front door"), "{line}");
+    assert!(
+        line.contains("access_code.created") && line.contains("Front door"),
+        "{line}"
+    );
     assert!(!line.contains('\x1b'), "{line}");
     drop(lines);
     stay(&rig);

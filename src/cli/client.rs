@@ -139,11 +139,7 @@ trait Wire: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire for S {}
 
 /// One request and its answer's body, on a connection of their own.
-async fn exchange(
-    stream: Box<dyn Wire>,
-    request: request::Builder,
-    body: Bytes,
-) -> Result<Bytes, Failure> {
+async fn exchange(stream: Box<dyn Wire>, request: request::Builder, body: Bytes) -> Result<Bytes, Failure> {
     let request = request.body(Full::new(body)).map_err(Failure::other)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await

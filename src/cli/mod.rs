@@ -299,9 +299,9 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
         }),
         Command::ReceiptKey => client::with(&config()?, proof::key),
         Command::VerifyReceipt(command) => proof::verify(command, config),
-        Command::Status { json } => client::with(&config()?, async |gateway| {
-            status::status(gateway, *json).await
-        }),
+        Command::Status { json } => {
+            client::with(&config()?, async |gateway| status::status(gateway, *json).await)
+        }
         Command::Watch => client::with(&config()?, status::watch),
     }
 }

@@ -55,7 +55,10 @@ fn read(path: &Path) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::other(format!("reading {}: {error}", path.display()));
     match fs::metadata(path).map_err(failed)?.len() {
         ..=LARGEST => fs::read_to_string(path).map_err(failed),
-        _ => Err(Failure::other(format!("{} is too large to be one", path.display()))),
+        _ => Err(Failure::other(format!(
+            "{} is too large to be one",
+            path.display()
+        ))),
     }
 }
 
@@ -72,8 +75,9 @@ fn check(receipt: &str, key: &str) -> Result<String, &'static str> {
             _ => "NOT VERIFIED: it was altered, or not signed with this key",
         });
     }
-    let statement = Statement::parse(&receipt.statement)
-        .ok_or("it was signed with this key, in a form that this program does not know: install a newer one")?;
+    let statement = Statement::parse(&receipt.statement).ok_or(
+        "it was signed with this key, in a form that this program does not know: install a newer one",
+    )?;
     let mut text = "Verified: this is what the gateway said, unaltered.\n".to_owned();
     for line in statement.lines() {
         text.push_str(&cell(&line.into()));

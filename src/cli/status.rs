@@ -27,7 +27,11 @@ pub(super) async fn status(gateway: &Gateway, json: bool) -> Result<String, Fail
         0 => Ok(text),
         problems => {
             say(&text)?;
-            let things = if problems == 1 { "thing needs" } else { "things need" };
+            let things = if problems == 1 {
+                "thing needs"
+            } else {
+                "things need"
+            };
             Err(Failure::other(format!("{problems} {things} a person")))
         }
     }
@@ -104,39 +108,57 @@ fn page(status: &Value) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{what:8}  {says}");
     };
-    line("store", match status["storage_low"] == true {
-        true => "nearly full: new work is refused".to_owned(),
-        false => cell(&status["store"]),
-    });
-    line("broker", match &status["broker"] {
-        Value::Null => "none".to_owned(),
-        broker if broker["connected"] == true => "connected".to_owned(),
-        _ => "away".to_owned(),
-    });
+    line(
+        "store",
+        match status["storage_low"] == true {
+            true => "nearly full: new work is refused".to_owned(),
+            false => cell(&status["store"]),
+        },
+    );
+    line(
+        "broker",
+        match &status["broker"] {
+            Value::Null => "none".to_owned(),
+            broker if broker["connected"] == true => "connected".to_owned(),
+            _ => "away".to_owned(),
+        },
+    );
     for radio in items(&status["radios"]) {
         let name = cell(&radio["radio"]);
-        line("radio", match radio["up"] == true {
-            true => format!("{name}: up"),
-            false => format!("{name}: away since {}", cell(&radio["away_since"])),
-        });
+        line(
+            "radio",
+            match radio["up"] == true {
+                true => format!("{name}: up"),
+                false => format!("{name}: away since {}", cell(&radio["away_since"])),
+            },
+        );
     }
     let clock = &status["clock"];
-    line("clock", format!("{} ({})", cell(&clock["trust"]), cell(&clock["source"])));
-    line("codes", format!(
-        "{} in {} groups, {} of them not yet proven on every door",
-        cell(&status["access_codes"]),
-        cell(&status["groups"]),
-        cell(&status["groups_unproven"]),
-    ));
-    line("waiting", match &status["overdue_since"] {
-        Value::Null => format!("{} commands, none overdue", cell(&status["commands_waiting"])),
-        since => format!(
-            "{} commands, {} overdue, the oldest since {}",
-            cell(&status["commands_waiting"]),
-            cell(&status["commands_overdue"]),
-            cell(since),
+    line(
+        "clock",
+        format!("{} ({})", cell(&clock["trust"]), cell(&clock["source"])),
+    );
+    line(
+        "codes",
+        format!(
+            "{} in {} groups, {} of them not yet proven on every door",
+            cell(&status["access_codes"]),
+            cell(&status["groups"]),
+            cell(&status["groups_unproven"]),
         ),
-    });
+    );
+    line(
+        "waiting",
+        match &status["overdue_since"] {
+            Value::Null => format!("{} commands, none overdue", cell(&status["commands_waiting"])),
+            since => format!(
+                "{} commands, {} overdue, the oldest since {}",
+                cell(&status["commands_waiting"]),
+                cell(&status["commands_overdue"]),
+                cell(since),
+            ),
+        },
+    );
     text.push('\n');
     text.push_str(&doors(status));
     let mut problems = items(&status["problems"]).peekable();

@@ -88,7 +88,7 @@ impl Gateway {
                 code: record.code,
                 window: record.window,
                 proven: record.last_proven,
-                removed: record.removed.filter(|_| record.confirmed == Confirmed::Absent),
+                removed: record.removed(),
             };
             Some((record.place, receipt))
         });
@@ -134,7 +134,7 @@ impl Gateway {
             device_name,
             proven,
             last_proven: code.record.last_proven,
-            removed: code.record.removed.filter(|_| code.record.confirmed == Confirmed::Absent),
+            removed: code.record.removed(),
         })
     }
 
@@ -148,7 +148,12 @@ impl Gateway {
             .filter_map(|code| device.waits(code, now, &self.settings))
             .collect();
         waiting.sort_by_key(|(next, _)| next.unwrap_or(Timestamp::MAX));
-        let overdue = || device.codes.values().filter_map(|code| code.overdue_since(now.wall));
+        let overdue = || {
+            device
+                .codes
+                .values()
+                .filter_map(|code| code.overdue_since(now.wall))
+        };
         let held = device.codes.values().filter(|c| c.record.slot.is_some()).count();
         Some(DeviceView {
             device: id,

@@ -43,7 +43,7 @@ pub(crate) struct Record {
     /// The lock's last word that it held the code, whatever became of it since.
     #[serde(default)]
     pub last_proven: Option<Proven>,
-    /// The lock's word that it holds the code no more; not there while it may hold it.
+    /// The lock's last word that it holds the code no more; see [`Record::removed`].
     #[serde(default)]
     pub removed: Option<Proven>,
 }

@@ -1,10 +1,10 @@
 //! All of the gateway in one look: what an operator watches, and what tells whether somebody is needed.
 
+use super::Gateway;
 use super::device::Code;
 use super::look::is_past;
 use super::records::Aim;
 use super::view::{RadioView, Summary};
-use super::Gateway;
 use crate::model::{CodeId, Now};
 
 impl Gateway {

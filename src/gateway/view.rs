@@ -376,7 +376,10 @@ impl Summary {
     /// Since when the oldest of these is wanted.
     #[must_use]
     pub fn overdue_since(&self) -> Option<Timestamp> {
-        self.devices.iter().filter_map(|device| device.overdue_since).min()
+        self.devices
+            .iter()
+            .filter_map(|device| device.overdue_since)
+            .min()
     }
 }
 

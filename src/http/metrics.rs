@@ -108,78 +108,177 @@ impl Figures<'_> {
     }
 
     fn gateway(&self, page: &mut Page) {
-        let Edges { storage_low, broker, .. } = self.edges;
+        let Edges {
+            storage_low, broker, ..
+        } = self.edges;
         let Summary { clock, radios, .. } = self.summary;
         let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
-        page.gauge("build_info", "The version of the program, always 1", vec![(version, 1.0)]);
-        page.seconds("start_time", "When the gateway was started, since 1970", one(unix(self.started)));
-        page.gauge("clock_trusted", "Whether the clock counts", one(truth(clock.trust == Trust::Trusted)));
-        let radio = |radio: &RadioView| (vec![("radio", radio.radio.0.clone())], truth(radio.away.is_none()));
-        page.gauge("radio_up", "Whether the locks of a radio can be asked", radios.iter().map(radio).collect());
+        page.gauge(
+            "build_info",
+            "The version of the program, always 1",
+            vec![(version, 1.0)],
+        );
+        page.seconds(
+            "start_time",
+            "When the gateway was started, since 1970",
+            one(unix(self.started)),
+        );
+        page.gauge(
+            "clock_trusted",
+            "Whether the clock counts",
+            one(truth(clock.trust == Trust::Trusted)),
+        );
+        let radio = |radio: &RadioView| {
+            (
+                vec![("radio", radio.radio.0.clone())],
+                truth(radio.away.is_none()),
+            )
+        };
+        page.gauge(
+            "radio_up",
+            "Whether the locks of a radio can be asked",
+            radios.iter().map(radio).collect(),
+        );
         if let Some(connected) = broker {
-            page.gauge("mqtt_connected", "Whether a connection to the broker stands", one(truth(connected)));
+            page.gauge(
+                "mqtt_connected",
+                "Whether a connection to the broker stands",
+                one(truth(connected)),
+            );
             let waiting = self.summary.last_event.saturating_sub(self.summary.events_sent);
-            page.gauge("mqtt_events_waiting", "Events that the broker does not have yet", one(count(waiting)));
+            page.gauge(
+                "mqtt_events_waiting",
+                "Events that the broker does not have yet",
+                one(count(waiting)),
+            );
             let replies = self.summary.replies_waiting;
-            page.gauge("mqtt_replies_waiting", "Answers to callers that wait to be sent", one(size(replies)));
+            page.gauge(
+                "mqtt_replies_waiting",
+                "Answers to callers that wait to be sent",
+                one(size(replies)),
+            );
         }
-        page.gauge("storage_low", "Whether the storage is below its reserve", one(truth(storage_low)));
-        page.bytes("store", "What the store occupies on its medium", one(count(self.measured.store_bytes)));
+        page.gauge(
+            "storage_low",
+            "Whether the storage is below its reserve",
+            one(truth(storage_low)),
+        );
+        page.bytes(
+            "store",
+            "What the store occupies on its medium",
+            one(count(self.measured.store_bytes)),
+        );
     }
 
     fn devices(&self, page: &mut Page) {
         let summary = self.summary;
         let here = || summary.devices.iter().filter(|device| !device.removed);
         let each = |figure: &dyn Fn(&DeviceView) -> Option<f64>| -> Samples<f64> {
-            here().filter_map(|device| Some((of(device), figure(device)?))).collect()
+            here()
+                .filter_map(|device| Some((of(device), figure(device)?)))
+                .collect()
         };
         page.gauge("devices", "Devices of this gateway", one(size(here().count())));
-        page.gauge("device_online", "Whether a lock answers", each(&|d| Some(truth(d.online))));
-        page.ratio("device_battery", "What is left of a lock's battery, as it last said", each(&|d| {
-            d.battery.map(|left| f64::from(left) / 100.0)
-        }));
-        page.gauge("device_rssi_dbm", "How loud a lock was heard last over Bluetooth", each(&|d| {
-            d.advertised.map(|heard| f64::from(heard.rssi))
-        }));
-        page.seconds("device_seen_ago", "Since a lock last answered; not there if it has not since the start", each(&|d| {
-            d.last_seen.map(|seen| summary.at.since(seen).as_secs_f64())
-        }));
-        page.gauge("device_commands_waiting", "Commands that wait for a lock", each(&|d| Some(size(d.pending))));
-        page.gauge("device_commands_overdue", "Those of them that a lock within reach would have been done with", each(&|d| {
-            Some(size(d.overdue))
-        }));
-        page.seconds("device_overdue", "For how long the oldest overdue command has been wanted at its door; 0 without one", each(&|d| {
-            Some(ago(summary, d.overdue_since))
-        }));
-        page.gauge("device_codes", "Codes that a lock holds or may hold", each(&|d| Some(size(d.slots_used))));
-        page.gauge("device_codes_limit", "Codes that a lock can hold", each(&|d| {
-            Some(f64::from(d.capabilities.capacity))
-        }));
-        page.gauge("device_codes_unmanaged", "Codes on a lock that this gateway did not set", each(&|d| {
-            Some(size(d.unmanaged))
-        }));
-        page.gauge("device_drift", "Whether a lock holds something else than was proven", each(&|d| Some(truth(d.drift))));
+        page.gauge(
+            "device_online",
+            "Whether a lock answers",
+            each(&|d| Some(truth(d.online))),
+        );
+        page.ratio(
+            "device_battery",
+            "What is left of a lock's battery, as it last said",
+            each(&|d| d.battery.map(|left| f64::from(left) / 100.0)),
+        );
+        page.gauge(
+            "device_rssi_dbm",
+            "How loud a lock was heard last over Bluetooth",
+            each(&|d| d.advertised.map(|heard| f64::from(heard.rssi))),
+        );
+        page.seconds(
+            "device_seen_ago",
+            "Since a lock last answered; not there if it has not since the start",
+            each(&|d| d.last_seen.map(|seen| summary.at.since(seen).as_secs_f64())),
+        );
+        page.gauge(
+            "device_commands_waiting",
+            "Commands that wait for a lock",
+            each(&|d| Some(size(d.pending))),
+        );
+        page.gauge(
+            "device_commands_overdue",
+            "Those of them that a lock within reach would have been done with",
+            each(&|d| Some(size(d.overdue))),
+        );
+        page.seconds(
+            "device_overdue",
+            "For how long the oldest overdue command has been wanted at its door; 0 without one",
+            each(&|d| Some(ago(summary, d.overdue_since))),
+        );
+        page.gauge(
+            "device_codes",
+            "Codes that a lock holds or may hold",
+            each(&|d| Some(size(d.slots_used))),
+        );
+        page.gauge(
+            "device_codes_limit",
+            "Codes that a lock can hold",
+            each(&|d| Some(f64::from(d.capabilities.capacity))),
+        );
+        page.gauge(
+            "device_codes_unmanaged",
+            "Codes on a lock that this gateway did not set",
+            each(&|d| Some(size(d.unmanaged))),
+        );
+        page.gauge(
+            "device_drift",
+            "Whether a lock holds something else than was proven",
+            each(&|d| Some(truth(d.drift))),
+        );
     }
 
     fn codes(&self, page: &mut Page) {
         let summary = self.summary;
-        page.gauge("access_codes", "Access codes that are not over", one(size(summary.codes)));
+        page.gauge(
+            "access_codes",
+            "Access codes that are not over",
+            one(size(summary.codes)),
+        );
         page.gauge("groups", "Groups of access codes", one(size(summary.groups)));
-        page.gauge("groups_unproven", "Groups with a door on which the code is due and not proven", one(size(
-            summary.groups_unproven,
-        )));
-        page.gauge("commands_waiting", "Commands that wait for any lock", one(size(summary.pending())));
-        page.gauge("commands_overdue", "Those of them that a lock within reach would have been done with", one(size(
-            summary.overdue(),
-        )));
+        page.gauge(
+            "groups_unproven",
+            "Groups with a door on which the code is due and not proven",
+            one(size(summary.groups_unproven)),
+        );
+        page.gauge(
+            "commands_waiting",
+            "Commands that wait for any lock",
+            one(size(summary.pending())),
+        );
+        page.gauge(
+            "commands_overdue",
+            "Those of them that a lock within reach would have been done with",
+            one(size(summary.overdue())),
+        );
         let overdue = ago(summary, summary.overdue_since());
-        page.seconds("oldest_overdue", "For how long the oldest overdue command has been wanted at its door; 0 without one", one(overdue));
+        page.seconds(
+            "oldest_overdue",
+            "For how long the oldest overdue command has been wanted at its door; 0 without one",
+            one(overdue),
+        );
     }
 
     fn work(&self, page: &mut Page) {
         let counts = &self.measured.counts;
-        page.gauge("jobs_open", "Jobs that are accepted and not done", one(size(self.summary.jobs_open)));
-        page.counter("jobs_accepted", "Changes that were accepted, repeats included", vec![(Vec::new(), counts.accepted)]);
+        page.gauge(
+            "jobs_open",
+            "Jobs that are accepted and not done",
+            one(size(self.summary.jobs_open)),
+        );
+        page.counter(
+            "jobs_accepted",
+            "Changes that were accepted, repeats included",
+            vec![(Vec::new(), counts.accepted)],
+        );
         let refused = counts.refused.iter();
         let refused = refused.map(|(reason, count)| (vec![("reason", reason.word().to_owned())], *count));
         page.counter("jobs_refused", "Changes that were refused", refused.collect());
@@ -187,12 +286,27 @@ impl Figures<'_> {
             let count = counts.exchanges.get(result).copied().unwrap_or(0);
             (vec![("result", result.word().to_owned())], count)
         });
-        page.counter("exchanges", "Exchanges with locks, by what came of them", exchanges.collect());
-        page.counter("events", "Events so far: the number of the newest", vec![(Vec::new(), self.summary.last_event)]);
+        page.counter(
+            "exchanges",
+            "Exchanges with locks, by what came of them",
+            exchanges.collect(),
+        );
+        page.counter(
+            "events",
+            "Events so far: the number of the newest",
+            vec![(Vec::new(), self.summary.last_event)],
+        );
         let answers = (1..).zip(self.answers).map(|(class, answers)| {
-            (vec![("class", format!("{class}xx"))], answers.load(Ordering::Relaxed))
+            (
+                vec![("class", format!("{class}xx"))],
+                answers.load(Ordering::Relaxed),
+            )
         });
-        page.counter("http_requests", "Requests over HTTP, by the class of the answer's status", answers.collect());
+        page.counter(
+            "http_requests",
+            "Requests over HTTP, by the class of the answer's status",
+            answers.collect(),
+        );
     }
 }
 
@@ -229,7 +343,12 @@ impl Page {
     }
 
     fn ratio(&mut self, name: &'static str, help: &'static str, samples: Samples<f64>) {
-        self.add(name, help, Some(Unit::Other("ratio".to_owned())), Kind::Gauge(samples));
+        self.add(
+            name,
+            help,
+            Some(Unit::Other("ratio".to_owned())),
+            Kind::Gauge(samples),
+        );
     }
 
     fn counter(&mut self, name: &'static str, help: &'static str, samples: Samples<u64>) {
@@ -307,7 +426,10 @@ fn unix(at: Timestamp) -> f64 {
 }
 
 /// Exact up to 2^53, which no figure here reaches.
-#[expect(clippy::cast_precision_loss, reason = "figures are floating-point numbers to Prometheus")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "figures are floating-point numbers to Prometheus"
+)]
 fn count(number: u64) -> f64 {
     number as f64
 }

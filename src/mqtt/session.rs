@@ -102,13 +102,7 @@ pub struct Session<L> {
 impl<L: Link> Session<L> {
     /// A session that is not yet connected, and says in `connected` when it is.
     /// `seed` spreads what many gateways would do at one moment.
-    pub fn new(
-        link: L,
-        core: Core,
-        frame: Frame,
-        connected: watch::Sender<bool>,
-        seed: u64,
-    ) -> Session<L> {
+    pub fn new(link: L, core: Core, frame: Frame, connected: watch::Sender<bool>, seed: u64) -> Session<L> {
         let rivals = Rivals::new(&frame.instance);
         Session {
             link,

@@ -51,7 +51,11 @@ impl Exchanged {
 
     fn of(outcome: &Outcome) -> Exchanged {
         let no = |finding: &Finding| matches!(finding, Finding::Refused(_) | Finding::Denied);
-        match (outcome.unanswered(), outcome.findings.iter().any(no), outcome.tried()) {
+        match (
+            outcome.unanswered(),
+            outcome.findings.iter().any(no),
+            outcome.tried(),
+        ) {
             (true, _, _) => Exchanged::Silent,
             (false, true, _) => Exchanged::Refused,
             (false, false, true) => Exchanged::Done,

@@ -36,9 +36,9 @@ use crate::model::Pin;
 pub use attempt::{Attempt, attempt};
 pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Export, Generated,
-    GeneratedCode, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent,
-    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Export, Generated, GeneratedCode,
+    Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport,
+    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus,
     OneUnpaired, OneWhy, OneWorkspace, Pagination, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
@@ -48,10 +48,10 @@ pub use incident::{
     Abilities, Bundle, Change, Code, FORMAT, Happening, Lock, More, NoBundle, Radio, Set, Stage, Times,
     bundle,
 };
-pub use statement::{ReceiptKey, SignedReceipt, Statement, statement};
-pub use status::{Edges, Problem, Readiness, Status, StoreState, readiness, status};
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use statement::{ReceiptKey, SignedReceipt, Statement, statement};
+pub use status::{Edges, Problem, Readiness, Status, StoreState, readiness, status};
 pub use why::{Cause, why_code, why_device};
 pub use word::{Always, Moment, Nothing};
 pub use workspace::{Workspace, workspace};

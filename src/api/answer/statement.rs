@@ -158,7 +158,11 @@ impl Door {
             (None, _) => format!("{name}: the lock never said that it held the code"),
             (Some(proven), None) => format!("{name}: proven at {}", word(proven)),
             (Some(proven), Some(removed)) => {
-                format!("{name}: proven at {}, off the door at {}", word(proven), word(removed))
+                format!(
+                    "{name}: proven at {}, off the door at {}",
+                    word(proven),
+                    word(removed)
+                )
             }
         }
     }

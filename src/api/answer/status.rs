@@ -303,7 +303,10 @@ fn problems(summary: &Summary, causes: &[Option<Cause>], edges: Edges) -> Vec<Pr
         });
     };
     if edges.storage_low {
-        whole("storage_low", "The storage is nearly full, and new work is refused: make room on the card.");
+        whole(
+            "storage_low",
+            "The storage is nearly full, and new work is refused: make room on the card.",
+        );
     }
     match summary.clock.trust {
         Trust::Trusted => {}
@@ -324,7 +327,10 @@ fn problems(summary: &Summary, causes: &[Option<Cause>], edges: Edges) -> Vec<Pr
     }
     for radio in &summary.radios {
         if let Some(away) = radio.away {
-            whole("radio_away", &format!("The radio {}: {away}. {}", radio.radio.0, away.hint()));
+            whole(
+                "radio_away",
+                &format!("The radio {}: {away}. {}", radio.radio.0, away.hint()),
+            );
         }
     }
     for (view, cause) in summary.devices.iter().zip(causes) {
@@ -365,15 +371,18 @@ fn of_device(view: &DeviceView, cause: Option<&Cause>) -> Option<(&'static str, 
         }
         view if view.drift => (
             "drift",
-            format!("{name} held something else than was proven: somebody changed its codes, or it loses them."),
+            format!(
+                "{name} held something else than was proven: somebody changed its codes, or it loses them."
+            ),
         ),
         view if view.suspects > 0 => (
             "suspect_codes",
             format!("{name} holds codes that may be from before a restore: look at them at the lock."),
         ),
-        view if view.battery.is_some_and(|left| left < BATTERY_LOW) => {
-            ("battery_low", format!("The battery of {name} is nearly empty: change it."))
-        }
+        view if view.battery.is_some_and(|left| left < BATTERY_LOW) => (
+            "battery_low",
+            format!("The battery of {name} is nearly empty: change it."),
+        ),
         _ => return None,
     })
 }

@@ -53,6 +53,11 @@ impl Record {
         )
     }
 
+    /// The lock's word that it holds the code no more, unless it may hold it again.
+    pub fn removed(&self) -> Option<Proven> {
+        self.removed.filter(|_| self.confirmed == Confirmed::Absent)
+    }
+
     /// When its absence began to be wanted.
     pub fn over_since(&self) -> Timestamp {
         self.deleted_at
@@ -201,7 +206,6 @@ impl Code {
             how,
             at: desk.now.wall,
         });
-        self.record.removed = None;
         self.sent = vec![content.pin.clone()];
         self.record.confirmed = Confirmed::Present(Proof {
             content,

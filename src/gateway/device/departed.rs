@@ -16,7 +16,7 @@ impl Device {
         departed.retain(|other| now.since(other.at) < desk.settings.keep_ended);
         // One that had come back has left its group.
         if let Some(back) = departed.iter_mut().find(|other| other.code == record.code) {
-            back.removed = record.removed;
+            back.removed = record.removed();
             return;
         }
         let Some(group) = record.group.clone() else { return };
@@ -26,7 +26,7 @@ impl Device {
             place: record.place,
             window: record.window,
             last_proven: record.last_proven,
-            removed: record.removed,
+            removed: record.removed(),
             at: now,
         });
         let surplus = departed.len().saturating_sub(MOST);

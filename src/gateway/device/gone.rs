@@ -95,7 +95,6 @@ impl Device {
             // Its group has gone on without it.
             record.group = None;
         }
-        record.removed = None;
         self.has_not_departed(id);
         let over = record.over(desk.now.wall);
         let code = Code {
