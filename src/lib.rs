@@ -42,6 +42,7 @@ pub mod plan;
 pub mod sabotage;
 pub mod schedule;
 pub mod shell;
+pub mod signature;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;

@@ -14,6 +14,7 @@ use lockbridge::lock::sim::Setup;
 use lockbridge::model::Voucher;
 use lockbridge::model::{DeviceId, RadioId, Settings};
 use lockbridge::shell::{self, Parts};
+use lockbridge::signature::SigningKey;
 use lockbridge::store::{Batch, Fail, MemoryStore, Rows, SealKey, Store, Tree, Vault};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -127,6 +128,8 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         household: None,
         time_is_steered: true,
         storage_low: Box::new(|| false),
+        broker: None,
+        signing_key: SigningKey::of(&[7; 32]),
         randomness: || Box::new(randomness()),
         own_uid: Some(peer.peer_cred().unwrap().uid()),
         streams: 1,

@@ -146,6 +146,10 @@ impl Life {
             vec!["init"],
             vec!["export"],
             vec!["incident", "--since", "1d"],
+            vec!["status"],
+            vec!["status", "--json"],
+            vec!["receipt", key, "--signed"],
+            vec!["receipt-key"],
         ] {
             let output = self.rig.command(&arguments);
             let place = format!("`lockbridge {}`", arguments.join(" "));
@@ -165,9 +169,13 @@ impl Life {
         // What happened tells PINs too: those that were set, changed and deleted.
         paths.push("/events/list?since=2020-01-01T00:00:00Z".to_owned());
         paths.push("/openapi.json".to_owned());
+        paths.push("/lockbridge/v1/status".to_owned());
+        paths.push(format!("/lockbridge/v1/groups/{key}/signed"));
         for path in paths {
             self.blind(blind, "GET", &path, &Value::Null);
         }
+        let figures = self.rig.text("/metrics");
+        self.write("/metrics", figures);
     }
 
     /// Lives, and collects.
@@ -366,6 +374,9 @@ fn no_secret_stands_where_it_does_not_belong() {
         "`lockbridge codes`",
         "`lockbridge incident",
         "/readyz",
+        "/metrics",
+        "`lockbridge status`",
+        "/signed",
         "/job/",
     ] {
         assert!(
@@ -438,6 +449,8 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         code: code.clone(),
         device_name: "Front door".to_owned(),
         proven: None,
+        last_proven: None,
+        removed: None,
     };
     let content = Content {
         pin: pin(),

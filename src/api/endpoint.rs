@@ -11,7 +11,8 @@ use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt,
     OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock,
-    OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace, Readiness, Streamed,
+    OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus, OneUnpaired, OneWhy, OneWorkspace,
+    Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -99,8 +100,16 @@ pub enum Call {
     Health,
     /// Whether new work is taken, and what is wrong if not.
     Ready,
+    /// Figures for Prometheus.
+    Metrics,
+    /// The whole gateway in one look.
+    Status,
     /// The receipt of a group.
     Receipt,
+    /// The same, as somebody else can check it.
+    SignedReceipt,
+    /// What that is checked with.
+    ReceiptKey,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -147,6 +156,8 @@ const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 /// Whoever may move a bolt may see what came of it.
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
 const ADMIN: Needs = Needs::OneOf(&[Scope::Admin]);
+/// Whoever may see more may see figures.
+const METRICS: Needs = Needs::OneOf(&[Scope::Metrics, Scope::Codes, Scope::Admin]);
 const SIMULATE: Needs = Needs::OneOf(&[Scope::Operate, Scope::Admin]);
 
 /// Every endpoint: Seam's, then our own.
@@ -386,6 +397,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         about: "Whether new work is taken, and what is wrong if not.",
     },
     Endpoint {
+        path: "/metrics",
+        methods: &[Get],
+        call: Call::Metrics,
+        needs: METRICS,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<String>,
+        about: "Figures for Prometheus, in its text form or as OpenMetrics.",
+    },
+    Endpoint {
         path: "/openapi.json",
         methods: &[Get],
         call: Call::Document,
@@ -402,6 +422,33 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: RECEIPT,
         answer: SchemaGenerator::subschema_for::<OneReceipt>,
         about: "The receipt of a group: what is proven, and what is waited for.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/groups/{common_code_key}/signed",
+        methods: &[Get],
+        call: Call::SignedReceipt,
+        needs: CODES,
+        parameters: RECEIPT,
+        answer: SchemaGenerator::subschema_for::<OneSignedReceipt>,
+        about: "The receipt of a group as a signed statement, without its PIN.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/receipt-key",
+        methods: &[Get],
+        call: Call::ReceiptKey,
+        needs: Needs::Nothing,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneReceiptKey>,
+        about: "The public key with which signed receipts are checked.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/status",
+        methods: &[Get],
+        call: Call::Status,
+        needs: CODES,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneStatus>,
+        about: "The whole gateway in one look, and what needs a person.",
     },
     Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",
@@ -532,37 +579,4 @@ pub fn parameters(verb: Verb) -> &'static [Parameter] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_change_has_its_parameters() {
-        for verb in [
-            Verb::Create,
-            Verb::CreateMultiple,
-            Verb::Update,
-            Verb::UpdateMultiple,
-            Verb::Delete,
-            Verb::UpdateDevice,
-            Verb::ReportConstraints,
-            Verb::LockDoor,
-            Verb::UnlockDoor,
-        ] {
-            assert!(!parameters(verb).is_empty(), "{verb:?}");
-        }
-    }
-
-    #[test]
-    fn no_name_stands_twice() {
-        let mut paths: Vec<_> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        assert_eq!(paths.len(), ENDPOINTS.len());
-        for endpoint in ENDPOINTS {
-            let mut names: Vec<_> = endpoint.parameters.iter().map(|p| p.name).collect();
-            names.sort_unstable();
-            names.dedup();
-            assert_eq!(names.len(), endpoint.parameters.len(), "{}", endpoint.path);
-        }
-    }
-}
+mod tests;

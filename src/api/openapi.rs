@@ -216,6 +216,13 @@ fn responses(endpoint: &Endpoint, shapes: &mut SchemaGenerator) -> Value {
                 .into();
         done["content"] = json!({"text/event-stream": {"schema": shape}});
     }
+    if endpoint.call == Call::Metrics {
+        done["description"] = "Figures, by the `Accept` header in one form or the other.".into();
+        done["content"] = json!({
+            "text/plain": {"schema": shape},
+            "application/openmetrics-text": {"schema": shape},
+        });
+    }
     let links = links(endpoint);
     if !links.is_empty() {
         done["links"] = links.into();
@@ -298,6 +305,9 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::GetWorkspace
             | Call::Health
             | Call::Ready
+            | Call::Metrics
+            | Call::Status
+            | Call::ReceiptKey
             | Call::Stream
             | Call::AcceptClock
             | Call::Export
@@ -315,6 +325,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::GetEvent
             | Call::GetAttempt
             | Call::Receipt
+            | Call::SignedReceipt
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice

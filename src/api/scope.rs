@@ -16,11 +16,19 @@ pub enum Scope {
     Operate,
     /// Steer simulated locks and their time.
     Admin,
+    /// Read figures, and nothing else.
+    Metrics,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 4] = [Scope::Codes, Scope::Pins, Scope::Operate, Scope::Admin];
+    pub const ALL: [Scope; 5] = [
+        Scope::Codes,
+        Scope::Pins,
+        Scope::Operate,
+        Scope::Admin,
+        Scope::Metrics,
+    ];
 
     /// Its word.
     #[must_use]
@@ -30,6 +38,7 @@ impl Scope {
             Scope::Pins => "pins",
             Scope::Operate => "operate",
             Scope::Admin => "admin",
+            Scope::Metrics => "metrics",
         }
     }
 }
@@ -39,6 +48,6 @@ impl FromStr for Scope {
 
     fn from_str(word: &str) -> Result<Scope, String> {
         let known = Scope::ALL.into_iter().find(|scope| scope.word() == word);
-        known.ok_or_else(|| format!("`{word}` is none of codes, pins, operate and admin"))
+        known.ok_or_else(|| format!("`{word}` is none of codes, pins, operate, admin and metrics"))
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST};
 use hyper::http::request;
 use hyper::{Method, Request};
@@ -57,44 +58,90 @@ impl Gateway {
             Value::Null => Bytes::new(),
             params => Bytes::from(params.to_string()),
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "lockbridge");
-        let nobody = |door: String, error| {
-            Failure::other(format!(
-                "no gateway answers at {door}: {error}; does `lockbridge run` run with this configuration?"
-            ))
-        };
-        let body = match self {
-            Gateway::Local(path) => {
-                let stream = UnixStream::connect(path).await;
-                let stream = stream.map_err(|error| nobody(path.display().to_string(), error))?;
-                exchange(stream, request, body).await?
-            }
-            Gateway::Network { address, key } => {
-                let stream = TcpStream::connect(address).await;
-                let stream = stream.map_err(|error| nobody(address.to_string(), error))?;
-                let request = request.header(AUTHORIZATION, format!("Bearer {}", key.as_str()));
-                exchange(stream, request, body).await?
-            }
-        };
+        let body = exchange(self.connect().await?, self.request(method, path), body).await?;
         let answer: Value = serde_json::from_slice(&body).map_err(Failure::other)?;
         match answer["error"]["message"].as_str() {
             Some(message) => Err(Failure::other(message)),
             None => Ok(answer),
         }
     }
+
+    /// Follows a stream of server-sent events until it ends, or what hears them has enough. Signs of life, which
+    /// tell of nothing, are handed on too.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        mut hear: impl AsyncFnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let request = self.request(Method::GET, path).body(Full::new(Bytes::new()));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?))
+            .await
+            .map_err(Failure::other)?;
+        let reading = async {
+            let response = sender.send_request(request.map_err(Failure::other)?).await;
+            let mut body = response.map_err(Failure::other)?.into_body();
+            let mut begun = Vec::new();
+            while let Some(frame) = body.frame().await {
+                if let Ok(data) = frame.map_err(Failure::other)?.into_data() {
+                    begun.extend(data);
+                }
+                while let Some(end) = begun.windows(2).position(|pair| pair == b"\n\n") {
+                    let message: Vec<u8> = begun.drain(..end + 2).collect();
+                    hear(&String::from_utf8_lossy(&message)).await?;
+                }
+            }
+            Ok(())
+        };
+        // The connection moves the bytes for as long as somebody reads them.
+        let connection = async {
+            let _ = connection.await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            read = reading => read,
+            () = connection => Ok(()),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "lockbridge");
+        match self {
+            Gateway::Local(_) => request,
+            Gateway::Network { key, .. } => request.header(AUTHORIZATION, format!("Bearer {}", key.as_str())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Wire>, Failure> {
+        let nobody = |door: String, error| {
+            Failure::other(format!(
+                "no gateway answers at {door}: {error}; does `lockbridge run` run with this configuration?"
+            ))
+        };
+        Ok(match self {
+            Gateway::Local(path) => {
+                let stream = UnixStream::connect(path).await;
+                Box::new(stream.map_err(|error| nobody(path.display().to_string(), error))?)
+            }
+            Gateway::Network { address, .. } => {
+                let stream = TcpStream::connect(address).await;
+                Box::new(stream.map_err(|error| nobody(address.to_string(), error))?)
+            }
+        })
+    }
 }
 
+/// What bytes go over.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire for S {}
+
 /// One request and its answer's body, on a connection of their own.
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: request::Builder,
-    body: Bytes,
-) -> Result<Bytes, Failure> {
+async fn exchange(stream: Box<dyn Wire>, request: request::Builder, body: Bytes) -> Result<Bytes, Failure> {
     let request = request.body(Full::new(body)).map_err(Failure::other)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(Failure::other)?;
     let exchange = async move {

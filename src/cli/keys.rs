@@ -18,7 +18,7 @@ pub(super) enum Keys {
     Create {
         /// What the key is for; names it in lists and for `revoke`.
         name: String,
-        /// What it may do: codes, pins, operate, admin (default: all but admin).
+        /// What it may do: codes, pins, operate, admin, metrics (default: codes, pins, operate).
         #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',')]
         scopes: Vec<Scope>,
     },

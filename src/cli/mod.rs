@@ -7,6 +7,7 @@
 //! rescue.rs  exports, and the way back      incident.rs  what happened, in a file
 //! bluetooth.rs  locks over Bluetooth        supervisor.rs  what systemd is told
 //! hangup.rs  what SIGHUP asks for           selftest.rs  whether all is fit for work
+//! status.rs  one look, once and live        proof.rs     receipts that others can check
 //! demo/      a stay played through before one's eyes
 //! sim.rs     the core in virtual time (feature `sim` only)
 //! ```
@@ -21,12 +22,14 @@ mod hangup;
 mod incident;
 mod keys;
 mod locks;
+mod proof;
 mod rescue;
 mod run;
 mod selftest;
 mod show;
 #[cfg(feature = "sim")]
 mod sim;
+mod status;
 mod supervisor;
 
 use std::fmt;
@@ -89,6 +92,14 @@ enum Command {
         /// Only on this device (id or name).
         device: Option<String>,
     },
+    /// Show in one look how everything is; status 1 if something needs a person.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show it again whenever something happens, and what; plain lines where stdout is no terminal.
+    Watch,
     /// Show how far a group of access codes is, lock by lock.
     Receipt {
         /// The `common_code_key` of the group.
@@ -96,7 +107,14 @@ enum Command {
         /// Show the PINs.
         #[arg(long)]
         show_pins: bool,
+        /// Print it as a signed statement, without PINs, that others can check with `verify-receipt`.
+        #[arg(long, conflicts_with = "show_pins")]
+        signed: bool,
     },
+    /// Print the public key with which others check signed receipts.
+    ReceiptKey,
+    /// Check a signed receipt, and say what it proves; status 1 if it does not verify.
+    VerifyReceipt(proof::Verify),
     /// Say why a device or an access code is as it is.
     Why {
         /// A device (id or name), or an `access_code_id`.
@@ -271,9 +289,20 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
             })
         }
         Command::Clock(OfClock::Accept) => client::with(&config()?, show::accept_clock),
-        Command::Receipt { key, show_pins } => client::with(&config()?, async |gateway| {
-            show::receipt(gateway, key, *show_pins).await
+        Command::Receipt {
+            key,
+            show_pins,
+            signed,
+        } => client::with(&config()?, async |gateway| match signed {
+            true => proof::signed(gateway, key).await,
+            false => show::receipt(gateway, key, *show_pins).await,
         }),
+        Command::ReceiptKey => client::with(&config()?, proof::key),
+        Command::VerifyReceipt(command) => proof::verify(command, config),
+        Command::Status { json } => {
+            client::with(&config()?, async |gateway| status::status(gateway, *json).await)
+        }
+        Command::Watch => client::with(&config()?, status::watch),
     }
 }
 

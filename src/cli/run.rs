@@ -28,6 +28,7 @@ use crate::http::keys::Keys;
 use crate::http::{self, Api, socket};
 use crate::mqtt::{self, Mqtt};
 use crate::shell::{self, Parts};
+use crate::signature::SigningKey;
 use crate::store::{Exporter, Options, SledStore, Vault, load_key};
 use crate::tls;
 
@@ -37,6 +38,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Links to locks get this long to end, meanwhile.
 const LAST_LINKS: Duration = Duration::from_secs(4);
+
+/// What the key that signs receipts is derived from the store's key for.
+const RECEIPTS: &str = "lockbridge receipts 1";
 
 /// Why a gateway ended.
 enum End {
@@ -88,6 +92,7 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
     let mut store = SledStore::open(&config.data_dir, options)?;
     let mut rng = randomness();
     let (vault, content) = Vault::open(&mut store, &key, rng.random())?;
+    let signing_key = SigningKey::of(&key.derive(RECEIPTS));
     let seed = rng.random();
     let name = format!("{}/{}", config.site, config.gateway);
     let named = config.export_dir.as_deref();
@@ -158,6 +163,8 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
         household,
         time_is_steered: config.all_simulated(),
         storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
+        broker: mqtt.as_ref().map(Mqtt::connected),
+        signing_key,
         randomness: || Box::new(randomness()),
         own_uid: Some(socket.owner),
         streams: config.settings.limits.streams,

@@ -213,6 +213,8 @@ impl Gateway {
                 confirmed: Confirmed::Absent,
                 denied: 0,
                 external: None,
+                last_proven: None,
+                removed: None,
             };
             created.push(JobMember {
                 device: record.device,

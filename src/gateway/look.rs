@@ -8,8 +8,8 @@ use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::view::{
-    AttemptView, Change, ClockView, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending,
-    Proven, QueueView, Status, UnmanagedView,
+    AttemptView, Change, ClockView, CodeView, DeviceView, DoorReceipt, JobMemberView, JobView, MemberReceipt,
+    Pending, Proven, QueueView, Status, UnmanagedView,
 };
 use super::{Gateway, Phase};
 use crate::model::{
@@ -74,6 +74,43 @@ impl Gateway {
         )
     }
 
+    /// The doors of a group in the order of the job, those among them from which its code was deleted: what
+    /// their locks said. `None` for a group of which nobody knows any more.
+    #[must_use]
+    pub fn doors_of(&self, key: &GroupKey) -> Option<Vec<DoorReceipt>> {
+        let members = self.groups.get(key).into_iter().flatten();
+        let members = members.filter_map(|id| {
+            let device = self.owner(*id)?;
+            let record = &device.codes.get(id)?.record;
+            let receipt = DoorReceipt {
+                device: record.device,
+                device_name: device.spec.name.clone(),
+                code: record.code,
+                window: record.window,
+                proven: record.last_proven,
+                removed: record.removed(),
+            };
+            Some((record.place, receipt))
+        });
+        let departed = self.devices.iter().flat_map(|(id, device)| {
+            let departed = device.record.departed.iter().filter(|gone| gone.group == *key);
+            departed.map(|gone| {
+                let receipt = DoorReceipt {
+                    device: *id,
+                    device_name: device.spec.name.clone(),
+                    code: gone.code,
+                    window: gone.window,
+                    proven: gone.last_proven,
+                    removed: gone.removed,
+                };
+                (gone.place, receipt)
+            })
+        });
+        let mut doors: Vec<_> = members.chain(departed).collect();
+        doors.sort_by_key(|(place, receipt)| (*place, receipt.code));
+        (!doors.is_empty()).then(|| doors.into_iter().map(|(_, receipt)| receipt).collect())
+    }
+
     /// Every group on record.
     pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
         self.groups.keys()
@@ -96,6 +133,8 @@ impl Gateway {
             code: self.code_view(device, code, now),
             device_name,
             proven,
+            last_proven: code.record.last_proven,
+            removed: code.record.removed(),
         })
     }
 
@@ -109,6 +148,12 @@ impl Gateway {
             .filter_map(|code| device.waits(code, now, &self.settings))
             .collect();
         waiting.sort_by_key(|(next, _)| next.unwrap_or(Timestamp::MAX));
+        let overdue = || {
+            device
+                .codes
+                .values()
+                .filter_map(|code| code.overdue_since(now.wall))
+        };
         let held = device.codes.values().filter(|c| c.record.slot.is_some()).count();
         Some(DeviceView {
             device: id,
@@ -131,6 +176,8 @@ impl Gateway {
             pending: waiting.len(),
             next_try: waiting.first().and_then(|(next, _)| *next),
             reason: waiting.first().map(|(_, reason)| *reason),
+            overdue: overdue().count(),
+            overdue_since: overdue().min(),
             slots_used: held + device.record.unmanaged.len(),
             unmanaged: device.record.unmanaged.len(),
             suspects: device.record.suspects.len(),
@@ -362,7 +409,7 @@ impl Gateway {
 }
 
 /// Its end has come, and its lock does not hold it any more.
-fn is_past(code: &Code, now: Now) -> bool {
+pub(super) fn is_past(code: &Code, now: Now) -> bool {
     code.record.window.end() <= now.wall && code.record.confirmed == Confirmed::Absent
 }
 

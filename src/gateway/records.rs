@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::device::DeviceSpec;
-use super::view::{AttemptView, Away, CodeView, External};
+use super::view::{AttemptView, Away, CodeView, External, Proven};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
@@ -40,6 +40,12 @@ pub(crate) struct Record {
     /// Somebody else changed it on the lock, and it is not yet set again.
     #[serde(default)]
     pub external: Option<External>,
+    /// The lock's last word that it held the code, whatever became of it since.
+    #[serde(default)]
+    pub last_proven: Option<Proven>,
+    /// The lock's last word that it holds the code no more; see [`Record::removed`].
+    #[serde(default)]
+    pub removed: Option<Proven>,
 }
 
 /// What a lock is known to hold of a code.
@@ -197,6 +203,23 @@ pub(crate) struct DeviceRecord {
     /// How far its own logbook was read.
     #[serde(default)]
     pub logged: Bookmark,
+    /// Members of groups that were deleted, oldest first, for the receipts of their groups.
+    #[serde(default)]
+    pub departed: Vec<Departed>,
+}
+
+/// A member of a group that was deleted, and is off its lock: all that its receipt still tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Departed {
+    pub code: CodeId,
+    pub group: GroupKey,
+    /// Its place among the codes that were made by one job.
+    pub place: u16,
+    pub window: Window,
+    pub last_proven: Option<Proven>,
+    pub removed: Option<Proven>,
+    /// Since when it is off the record.
+    pub at: Timestamp,
 }
 
 /// A code that was taken off its lock.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::records::{Aim, Waiting};
 
 use crate::model::{
-    AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Outage, Pin, Slot,
-    Timestamp, Window,
+    AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Outage, Pin, RadioId,
+    Slot, Timestamp, Window,
 };
 
 /// An access code as a caller sees it.
@@ -216,10 +216,31 @@ pub struct MemberReceipt {
     pub device_name: String,
     /// The lock's own word that it is as recorded.
     pub proven: Option<Proven>,
+    /// The lock's last word that it held the code, whatever became of it since.
+    pub last_proven: Option<Proven>,
+    /// The lock's word that it holds the code no more.
+    pub removed: Option<Proven>,
+}
+
+/// What a lock said of a member of a group, whatever became of the member since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorReceipt {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub device_name: String,
+    /// The member.
+    pub code: CodeId,
+    /// When it was to open, as last recorded.
+    pub window: Window,
+    /// The lock's last word that it held the code.
+    pub proven: Option<Proven>,
+    /// The lock's word that it holds the code no more.
+    pub removed: Option<Proven>,
 }
 
 /// On what word, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proven {
     /// On what word.
     pub how: How,
@@ -279,6 +300,10 @@ pub struct DeviceView {
     pub next_try: Option<Timestamp>,
     /// Why the first of them waits.
     pub reason: Option<Waiting>,
+    /// Those of them that a lock within reach would have been done with.
+    pub overdue: usize,
+    /// Since when the oldest of these is wanted.
+    pub overdue_since: Option<Timestamp>,
     /// Codes that the lock holds or may hold, unmanaged ones included.
     pub slots_used: usize,
     /// Codes on the lock that this gateway did not set.
@@ -294,6 +319,67 @@ impl DeviceView {
     #[must_use]
     pub fn takes_codes(&self) -> bool {
         !self.removed && self.capabilities.closed.is_none()
+    }
+}
+
+/// What several devices share, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RadioView {
+    /// Which.
+    pub radio: RadioId,
+    /// It is away.
+    pub away: Option<Away>,
+}
+
+/// All of the gateway in one look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// As of when.
+    pub at: Timestamp,
+    /// Every device, by id; those that left this gateway among them.
+    pub devices: Vec<DeviceView>,
+    /// Every radio.
+    pub radios: Vec<RadioView>,
+    /// The clock.
+    pub clock: ClockView,
+    /// Access codes that are not over, or not yet off their locks.
+    pub codes: usize,
+    /// Groups of access codes.
+    pub groups: usize,
+    /// Those of them with a door on which the code is due and not proven.
+    pub groups_unproven: usize,
+    /// Those of them with a command that is overdue.
+    pub groups_overdue: Vec<GroupKey>,
+    /// Jobs that are accepted and not done.
+    pub jobs_open: usize,
+    /// Answers over MQTT that wait to be sent.
+    pub replies_waiting: usize,
+    /// The number of the newest event; 0 if there never was one.
+    pub last_event: u64,
+    /// The last event that the broker has.
+    pub events_sent: u64,
+}
+
+impl Summary {
+    /// Commands that wait for a lock.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.devices.iter().map(|device| device.pending).sum()
+    }
+
+    /// Those of them that a lock within reach would have been done with.
+    #[must_use]
+    pub fn overdue(&self) -> usize {
+        self.devices.iter().map(|device| device.overdue).sum()
+    }
+
+    /// Since when the oldest of these is wanted.
+    #[must_use]
+    pub fn overdue_since(&self) -> Option<Timestamp> {
+        self.devices
+            .iter()
+            .filter_map(|device| device.overdue_since)
+            .min()
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::answer::Refused;
 use super::params::Params;
 use super::who::Who;
-use super::{Api, attempts, bluetooth, codes, devices, events, ours, stream};
+use super::{Api, attempts, bluetooth, codes, devices, events, metrics, ours, stream};
 use crate::api::endpoint::{Call, Endpoint, Needs};
 use crate::api::form::Form;
 use crate::lock::sim::SimDriver;
@@ -51,6 +51,10 @@ pub async fn answer(
         Call::GetWorkspace => Ok(ours::workspace(api)),
         Call::Health => Ok(ours::health()),
         Call::Ready => return Ok(ours::ready(api).await),
+        Call::Metrics => return metrics::metrics(api, &head.headers).await,
+        Call::Status => ours::status(api).await,
+        Call::SignedReceipt => ours::signed_receipt(api, form()?).await,
+        Call::ReceiptKey => Ok(ours::receipt_key(api)),
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::WhyCode => ours::why_code(api, form()?).await,

@@ -11,7 +11,7 @@
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
-//! bluetooth.rs  who is heard, and pairings
+//! bluetooth.rs  who is heard, and pairings  metrics.rs figures for Prometheus
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -29,6 +29,7 @@ mod devices;
 mod events;
 pub mod keys;
 mod line;
+mod metrics;
 mod ours;
 mod page;
 mod params;
@@ -51,12 +52,13 @@ use axum::routing::{MethodFilter, get, on, post};
 use rand::CryptoRng;
 use tokio::sync::{Semaphore, watch};
 
-use crate::api::answer::Site;
+use crate::api::answer::{Edges, Site};
 use crate::api::endpoint::{ENDPOINTS, Method};
 use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::lock::paired::Household;
 use crate::shell::Core;
+use crate::signature::SigningKey;
 use keys::Keys;
 use wrong::WrongKeys;
 
@@ -79,6 +81,10 @@ pub struct Parts {
     pub time_is_steered: bool,
     /// Tells whether the storage is below its reserve.
     pub storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Tells whether a connection to the broker stands; `None` without a broker.
+    pub broker: Option<watch::Receiver<bool>>,
+    /// What signs receipts.
+    pub signing_key: SigningKey,
     /// Where PINs are drawn from.
     pub randomness: fn() -> Box<dyn CryptoRng + Send>,
     /// The user that the gateway runs as, if the system says.
@@ -98,6 +104,8 @@ pub struct Api {
     household: Option<Arc<Household>>,
     time_is_steered: bool,
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
+    broker: Option<watch::Receiver<bool>>,
+    signing_key: SigningKey,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
     own_uid: Option<u32>,
     stop: watch::Receiver<bool>,
@@ -109,6 +117,8 @@ pub struct Api {
     /// Tells the requests of this start from those of others.
     started: i64,
     requests: AtomicU64,
+    /// Answers by the first digit of their status, from 1 on.
+    answers: [AtomicU64; 5],
     /// One advance of simulated time at a time.
     advancing: tokio::sync::Mutex<()>,
 }
@@ -126,6 +136,8 @@ impl Api {
             household: parts.household,
             time_is_steered: parts.time_is_steered,
             storage_low: parts.storage_low,
+            broker: parts.broker,
+            signing_key: parts.signing_key,
             randomness: parts.randomness,
             own_uid: parts.own_uid,
             stop: parts.stop,
@@ -134,6 +146,7 @@ impl Api {
             document: OnceLock::new(),
             started,
             requests: AtomicU64::new(0),
+            answers: Default::default(),
             advancing: tokio::sync::Mutex::default(),
         }
     }
@@ -141,6 +154,15 @@ impl Api {
     /// Writes down what is remembered of keys, before the end.
     pub fn save(&self) {
         self.keys.save_uses();
+    }
+
+    /// What the core does not know of the gateway.
+    fn edges(&self) -> Edges {
+        Edges {
+            clock_source: self.clock().source().word(),
+            storage_low: (self.storage_low)(),
+            broker: self.broker.as_ref().map(|connected| *connected.borrow()),
+        }
     }
 
     fn clock(&self) -> &Clock {
@@ -186,6 +208,10 @@ fn routes(api: Arc<Api>) -> Router {
 /// What every answer carries.
 async fn finish(State(api): State<Arc<Api>>, response: Response) -> Response {
     let mut response = answer::with_envelope(response);
+    let class = usize::from(response.status().as_u16() / 100);
+    if let Some(answers) = api.answers.get(class.wrapping_sub(1)) {
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
     let number = api.requests.fetch_add(1, Ordering::Relaxed);
     if let Ok(id) = HeaderValue::from_str(&format!("{:x}-{number}", api.started)) {
         response.headers_mut().insert("seam-request-id", id);

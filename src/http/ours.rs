@@ -12,13 +12,14 @@ use super::codes::no_such_code;
 use super::devices::no_such_device;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, DeviceCounts, Done, Export, Moment, OneClock, OneExport, OneIncident, OneJob, OneQueue,
-    OneReceipt, OneWhy, OneWorkspace, Readiness, Seen, StoreState,
+    self, Always, Done, Export, Moment, OneClock, OneExport, OneIncident, OneJob, OneQueue, OneReceipt,
+    OneReceiptKey, OneSignedReceipt, OneStatus, OneWhy, OneWorkspace, ReceiptKey, SignedReceipt,
 };
 use crate::api::form::Form;
 use crate::api::openapi;
+use crate::gateway::view::DeviceView;
 use crate::gateway::{Event, Gateway};
-use crate::model::{CodeId, DeviceId, GroupKey, JobId, Reason, Timestamp};
+use crate::model::{CodeId, DeviceId, GroupKey, JobId, Now, Reason, Timestamp};
 use crate::shell::Unexported;
 
 /// Whether somebody is at home; the same as Seam's.
@@ -43,45 +44,36 @@ pub fn workspace(api: &Api) -> Told {
     })
 }
 
-/// The whole truth: whether new work is taken, and what is wrong if not.
+/// The whole truth: whether new work is taken, and what is away or late.
 pub async fn ready(api: &Api) -> Response {
-    let storage_low = (api.storage_low)();
-    let source = api.clock().source().word();
-    let seen = api.core.look(move |gateway, now| {
-        let ids: Vec<DeviceId> = gateway.device_ids().collect();
-        let devices: Vec<_> = ids.iter().filter_map(|id| gateway.device(*id, now)).collect();
-        Seen {
-            devices: DeviceCounts {
-                total: devices.len(),
-                online: devices.iter().filter(|d| d.online && !d.removed).count(),
-                offline: devices.iter().filter(|d| !d.online && !d.removed).count(),
-                removed: devices.iter().filter(|d| d.removed).count(),
-                drift: devices.iter().filter(|d| d.drift).count(),
-            },
-            access_codes: ids.iter().map(|id| gateway.codes_of(*id, now).len()).sum(),
-            groups: gateway.groups().count(),
-            commands_waiting: devices.iter().map(|d| d.pending).sum(),
-            jobs_open: gateway.open_jobs(),
-            replies_waiting: gateway.replies().count(),
-            clock: answer::clock(gateway.clock(), source),
-        }
-    });
-    let seen = seen.await.ok();
-    let ok = seen.is_some() && !storage_low;
-    let body = Readiness {
-        ok,
-        store: match seen {
-            Some(_) => StoreState::Ok,
-            None => StoreState::Stopped,
-        },
-        storage_low,
-        seen,
-    };
-    let status = match ok {
+    let edges = api.edges();
+    let seen = api.core.look(|gateway, now| gateway.summary(now)).await.ok();
+    let body = answer::readiness(seen.as_ref(), edges);
+    let status = match body.is_ready() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
     json(status, answer::text(&body))
+}
+
+/// The whole gateway in one look, and what needs a person.
+pub async fn status(api: &Api) -> Outcome {
+    let edges = api.edges();
+    let look = |gateway: &Gateway, now| {
+        let summary = gateway.summary(now);
+        let why = |device: &DeviceView| gateway.why_device(device.device, now);
+        let causes: Vec<_> = summary.devices.iter().map(why).collect();
+        (summary, causes)
+    };
+    let (summary, causes) = api.core.look(look).await?;
+    let causes: Vec<_> = causes
+        .iter()
+        .map(|why| why.as_ref().map(answer::why_device))
+        .collect();
+    Ok(told(&OneStatus {
+        status: answer::status(&api.site, Timestamp(api.started), &summary, &causes, edges),
+        ok: Always,
+    }))
 }
 
 /// The operator vouches for a clock that made a wild step.
@@ -144,17 +136,53 @@ pub async fn receipt(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     form.close()?;
     let source = api.clock().source().word();
     let look = move |gateway: &Gateway, now| Some((gateway.group(&key?, now)?, gateway.clock()));
-    let (members, clock) = api.core.look(look).await?.ok_or_else(|| {
-        refused(
-            Reason::AccessCodeNotFound,
-            "no access codes have this common_code_key",
-        )
-    })?;
+    let (members, clock) = api.core.look(look).await?.ok_or_else(no_such_group)?;
     Ok(told(&OneReceipt {
         receipt: answer::receipt(&members, who.pins()),
         clock: answer::clock(clock, source),
         ok: Always,
     }))
+}
+
+/// The receipt of a group as a statement that others can check.
+pub async fn signed_receipt(api: &Api, form: Form<'_>) -> Outcome {
+    let key = form.text("common_code_key").map(|key| GroupKey(key.to_owned()));
+    form.close()?;
+    let key = key.ok_or_else(no_such_group)?;
+    let site = api.site.clone();
+    let look = move |gateway: &Gateway, now: Now| {
+        let doors = gateway.doors_of(&key)?;
+        Some(answer::statement(&site, &key, &doors, gateway.clock(), now.wall))
+    };
+    let statement = api.core.look(look).await?.ok_or_else(no_such_group)?;
+    let statement = answer::text(&statement);
+    let signature = api.signing_key.sign(&statement).to_string();
+    Ok(told(&OneSignedReceipt {
+        signed_receipt: SignedReceipt {
+            statement,
+            signature,
+            public_key: api.signing_key.public().to_string(),
+        },
+        ok: Always,
+    }))
+}
+
+/// What signed receipts are checked with.
+pub fn receipt_key(api: &Api) -> Told {
+    told(&OneReceiptKey {
+        receipt_key: ReceiptKey {
+            algorithm: "ed25519".to_owned(),
+            public_key: api.signing_key.public().to_string(),
+        },
+        ok: Always,
+    })
+}
+
+fn no_such_group() -> Refused {
+    refused(
+        Reason::AccessCodeNotFound,
+        "no access codes have this common_code_key",
+    )
 }
 
 /// What a device waits for, most pressing first; and what waits for its time.

@@ -33,6 +33,7 @@ use topic::Tree;
 pub struct Mqtt {
     stop: watch::Sender<bool>,
     displaced: watch::Receiver<bool>,
+    connected: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -65,9 +66,12 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
     };
     let (stop, stopped) = watch::channel(false);
     let (displace, displaced) = watch::channel(false);
+    let (say_connected, connected) = watch::channel(false);
     let task = shell::keep("mqtt", core.clock().clone(), move || {
         let (link, poller) = rumqtt::connect(&broker, core.clock().clone(), seed);
-        let session = Session::new(link, core.clone(), frame.clone(), seed);
+        // Nothing stands yet, whatever an earlier session said that was lost.
+        say_connected.send_replace(false);
+        let session = Session::new(link, core.clone(), frame.clone(), say_connected.clone(), seed);
         let (stopped, displace) = (stopped.clone(), displace.clone());
         async move {
             // Either ends by itself once the other has.
@@ -78,6 +82,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
     Mqtt {
         stop,
         displaced,
+        connected,
         task,
     }
 }
@@ -90,6 +95,12 @@ impl Mqtt {
         if self.displaced.wait_for(|displaced| *displaced).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Tells whether a connection to the broker stands.
+    #[must_use]
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
     }
 
     /// Says goodbye to the broker, and returns when that is done or has taken too long. Before the

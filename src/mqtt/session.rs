@@ -63,6 +63,8 @@ pub struct Session<L> {
     link: L,
     core: Core,
     frame: Frame,
+    /// Says whether a connection stands.
+    connected: watch::Sender<bool>,
     /// How many messages may be on their way; `None` without a connection.
     window: Option<usize>,
     on_their_way: BTreeMap<Number, Sent>,
@@ -98,14 +100,15 @@ pub struct Session<L> {
 }
 
 impl<L: Link> Session<L> {
-    /// A session that is not yet connected.
+    /// A session that is not yet connected, and says in `connected` when it is.
     /// `seed` spreads what many gateways would do at one moment.
-    pub fn new(link: L, core: Core, frame: Frame, seed: u64) -> Session<L> {
+    pub fn new(link: L, core: Core, frame: Frame, connected: watch::Sender<bool>, seed: u64) -> Session<L> {
         let rivals = Rivals::new(&frame.instance);
         Session {
             link,
             core,
             frame,
+            connected,
             window: None,
             on_their_way: BTreeMap::new(),
             asking: FuturesOrdered::new(),
@@ -195,10 +198,10 @@ impl<L: Link> Session<L> {
     async fn take(&mut self, happening: Happening) -> Result<(), Stopping> {
         match happening {
             Happening::Up { window } => self.begin(window).await?,
-            Happening::Down => self.window = None,
+            Happening::Down => self.is_down(),
             // The link ends by itself only when nobody needs it.
             Happening::Over => {
-                self.window = None;
+                self.is_down();
                 return Err(Stopping);
             }
             Happening::Came(delivery) => self.judge(&delivery),
@@ -213,9 +216,15 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
+    fn is_down(&mut self) {
+        self.window = None;
+        self.connected.send_replace(false);
+    }
+
     /// A new connection: nothing of the one before counts.
     async fn begin(&mut self, window: usize) -> Result<(), Stopping> {
         self.window = Some(window);
+        self.connected.send_replace(true);
         self.on_their_way.clear();
         self.refused.clear();
         self.refused_until = None;

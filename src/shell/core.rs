@@ -18,7 +18,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::committer::Committer;
-use super::handle::{AskedFor, Core, Deliver, Incoming, Message};
+use super::counts::Counts;
+use super::handle::{AskedFor, Core, Deliver, Incoming, Measured, Message};
 use crate::clock::{Busy, Clock};
 use crate::gateway::view::{ClockView, Trust};
 use crate::gateway::{Answer, Ask, DeviceSpec, Effect, Event, Gateway, Subject, Token};
@@ -94,6 +95,7 @@ pub fn start(parts: Parts) -> std::io::Result<(Core, tokio::task::JoinHandle<Res
         rng: parts.rng,
         news,
         calls: JoinSet::new(),
+        counts: Counts::default(),
         unsynced: BTreeMap::new(),
         looks: BTreeMap::new(),
         waiting: BTreeMap::new(),
@@ -122,6 +124,7 @@ struct Shell {
     rng: Box<dyn CryptoRng + Send>,
     news: broadcast::Sender<Arc<BTreeSet<Subject>>>,
     calls: JoinSet<(CallId, Outcome, Busy)>,
+    counts: Counts,
     /// Batches on their way to the card count as work, so that no time is skipped over them.
     unsynced: BTreeMap<Ticket, Busy>,
     looks: BTreeMap<Ticket, Vec<Deliver>>,
@@ -159,7 +162,10 @@ impl Shell {
                     self.deliver(ticket);
                 }
                 Some(done) = self.calls.join_next() => match done {
-                    Ok((call, outcome, _busy)) => self.handle(Event::Done(call, outcome)),
+                    Ok((call, outcome, _busy)) => {
+                        self.counts.exchange(&outcome);
+                        self.handle(Event::Done(call, outcome));
+                    }
                     Err(error) => tracing::error!(%error, "an exchange was lost"),
                 },
                 Some(over) = self.exports.join_next() => match over {
@@ -265,6 +271,14 @@ impl Shell {
             }
             Message::Tell(event) => self.handle(event),
             Message::Export(asked) => self.export(Some(asked)),
+            Message::Measure(answer) => {
+                let counts = self.counts.clone();
+                self.committer.look(Box::new(move |store| {
+                    let store_bytes = store.size();
+                    // The asker may have gone.
+                    let _ = answer.send(Measured { counts, store_bytes });
+                }));
+            }
             Message::Advance(span, done) => self.advance = Some((self.clock.now().mono + span, done)),
             Message::Stop => {}
         }
@@ -361,6 +375,7 @@ impl Shell {
                 }
             }
             Effect::Reply { token, job, answer } => {
+                self.counts.answer(&answer);
                 if let Some(waiting) = self.waiting.remove(&token) {
                     // The caller may have hung up.
                     let _ = waiting.send((job, answer));

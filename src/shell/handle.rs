@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::counts::Counts;
 use crate::clock::Clock;
 use crate::gateway::{Answer, Door, Event, Gateway, Subject, Verb};
 use crate::model::{Caller, JobId, Now, Refusal, Request};
@@ -51,6 +52,7 @@ pub(super) enum Message {
     Look(Look),
     Tell(Event),
     Export(AskedFor),
+    Measure(oneshot::Sender<Measured>),
     Advance(Duration, oneshot::Sender<()>),
     Stop,
 }
@@ -61,6 +63,15 @@ pub(super) type AskedFor = oneshot::Sender<Result<Exported, Unexported>>;
 /// Looks, and returns what hands the result over once everything that was seen is durable.
 type Look = Box<dyn FnOnce(&Gateway, Now) -> Deliver + Send>;
 pub(super) type Deliver = Box<dyn FnOnce() + Send>;
+
+/// What is known of the loop and its store, beside what the core knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// What the loop has done since its start.
+    pub counts: Counts,
+    /// Bytes that the store occupies on its medium.
+    pub store_bytes: u64,
+}
 
 /// A handle on the running core. A clone is the same core.
 #[derive(Clone)]
@@ -157,6 +168,17 @@ impl Core {
         let message = Message::Export(answer);
         self.inbox.send(message).await.map_err(|_| Stopping)?;
         answered.await.map_err(|_| Stopping)
+    }
+
+    /// Counts and measures, once all that was decided so far is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`]
+    pub async fn measure(&self) -> Result<Measured, Stopping> {
+        let (answer, measured) = oneshot::channel();
+        let message = Message::Measure(answer);
+        self.inbox.send(message).await.map_err(|_| Stopping)?;
+        measured.await.map_err(|_| Stopping)
     }
 
     /// Skips time (only where every lock is simulated): all that falls due on the way is done at

@@ -6,6 +6,7 @@ mod bare;
 mod committer;
 #[expect(clippy::disallowed_methods, reason = "this room spawns")]
 mod core;
+mod counts;
 mod handle;
 mod tasks;
 
@@ -13,6 +14,7 @@ mod tasks;
 pub use self::bare::bare;
 pub use self::committer::{Committer, Look};
 pub use self::core::{Parts, ear, spec, start};
-pub use self::handle::{Core, Incoming, Room, Stopping, Unanswered};
+pub use self::counts::{Counts, Exchanged};
+pub use self::handle::{Core, Incoming, Measured, Room, Stopping, Unanswered};
 pub use self::tasks::{Guests, keep};
 pub use crate::store::{Exported, Unexported};

@@ -11,7 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hmac::{Hmac, KeyInit, Mac};
 use rand::{TryRng, rngs::SysRng};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{Fail, disk, sled, witness};
@@ -31,7 +33,19 @@ impl SealKey {
         SealKey(Zeroizing::new(bytes))
     }
 
-    /// The bytes, for the cipher only.
+    /// A secret of its own for another purpose, which tells nothing of this key; the same for as long as this
+    /// key is: HMAC-SHA-256 of the purpose.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.bytes()).expect("HMAC takes keys of any length");
+        mac.update(purpose.as_bytes());
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
+
+    /// The bytes, for the cipher and what is derived only.
     pub(super) fn bytes(&self) -> &[u8; Self::BYTES] {
         &self.0
     }

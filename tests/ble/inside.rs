@@ -16,6 +16,7 @@ use lockbridge::lock::ble::Options;
 use lockbridge::lock::paired::{self, Household};
 use lockbridge::model::{Settings, Voucher};
 use lockbridge::shell;
+use lockbridge::signature::SigningKey;
 use lockbridge::store::{MemoryStore, SealKey, Vault};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -115,6 +116,8 @@ impl Inside {
             household: Some(Arc::clone(&household)),
             time_is_steered: false,
             storage_low: Box::new(|| false),
+            broker: None,
+            signing_key: SigningKey::of(&[7; 32]),
             randomness: || Box::new(randomness()),
             own_uid: Some(peer.peer_cred().unwrap().uid()),
             streams: 1,

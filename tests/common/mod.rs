@@ -369,6 +369,26 @@ impl Rig {
         self.call("GET", path, &self.bearer(), "")
     }
 
+    /// GET of what is no JSON, with the key that may do everything.
+    #[track_caller]
+    pub fn text(&self, path: &str) -> String {
+        self.text_as(&self.key, path, "*/*")
+    }
+
+    /// The same with that key, in the form that `accept` says.
+    #[track_caller]
+    pub fn text_as(&self, key: &str, path: &str, accept: &str) -> String {
+        let output = Command::new("curl")
+            .args(["--silent", "--fail", "--max-time", "60", "--header"])
+            .arg(format!("Authorization: Bearer {key}"))
+            .args(["--header", &format!("Accept: {accept}")])
+            .arg(format!("http://{}{path}", self.address))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub fn bearer(&self) -> String {
         bearer(&self.key)
     }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt, Site,
-    Unpaired, Workspace, access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt,
+    ReceiptKey, SignedReceipt, Site, Status, Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -145,6 +145,21 @@ bodies! {
         /// The clock: by it the receipt says what is due.
         clock: ClockState,
     }
+    /// A receipt that somebody else can check.
+    OneSignedReceipt {
+        /// The receipt.
+        signed_receipt: SignedReceipt,
+    }
+    /// What checks signed receipts.
+    OneReceiptKey {
+        /// The key.
+        receipt_key: ReceiptKey,
+    }
+    /// The gateway in one look.
+    OneStatus {
+        /// How it is.
+        status: Status,
+    }
     /// What a device waits for.
     OneQueue {
         /// The queue.
@@ -197,52 +212,6 @@ pub struct Document {
     openapi: String,
 }
 
-/// How the gateway is.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "readiness")]
-pub struct Readiness {
-    /// New work is taken.
-    pub ok: bool,
-    /// Whether the store is at work.
-    pub store: StoreState,
-    /// The storage is below its reserve.
-    pub storage_low: bool,
-    /// What is seen of the core, unless it has stopped.
-    #[serde(flatten)]
-    pub seen: Option<Seen>,
-}
-
-/// Whether the store is at work.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum StoreState {
-    /// It is.
-    Ok,
-    /// It failed, or the gateway is stopping.
-    Stopped,
-}
-
-/// What is seen of the core.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "readiness_seen")]
-pub struct Seen {
-    /// Devices by their state.
-    pub devices: DeviceCounts,
-    /// Access codes that are not over.
-    pub access_codes: usize,
-    /// Groups of access codes.
-    pub groups: usize,
-    /// Commands that wait for a lock.
-    pub commands_waiting: usize,
-    /// Jobs that are not done.
-    pub jobs_open: usize,
-    /// Answers over MQTT that wait to be sent.
-    pub replies_waiting: usize,
-    /// The clock.
-    pub clock: ClockState,
-}
-
 /// The clock, and whether what it shows counts.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "clock")]
@@ -278,22 +247,6 @@ pub struct Export {
     pub last_event: u64,
     /// As of when.
     pub made_at: Moment,
-}
-
-/// Devices by their state.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "device_counts")]
-pub struct DeviceCounts {
-    /// In all.
-    pub total: usize,
-    /// That answer.
-    pub online: usize,
-    /// That do not.
-    pub offline: usize,
-    /// That left this gateway.
-    pub removed: usize,
-    /// That hold something else than was proven.
-    pub drift: usize,
 }
 
 /// The body of the answer to a change.

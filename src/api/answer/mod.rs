@@ -6,6 +6,7 @@
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
+//! status.rs   the whole in one look    statement.rs  receipts that others can check
 //! ```
 //!
 //! Shapes have no `Debug`: they may hold PINs.
@@ -19,6 +20,8 @@ mod event;
 mod incident;
 mod receipt;
 mod refusal;
+mod statement;
+mod status;
 mod trouble;
 mod why;
 mod word;
@@ -33,10 +36,10 @@ use crate::model::Pin;
 pub use attempt::{Attempt, attempt};
 pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
-    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
-    GeneratedCode, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent,
-    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace,
-    Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Export, Generated, GeneratedCode,
+    Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport,
+    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus,
+    OneUnpaired, OneWhy, OneWorkspace, Pagination, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
@@ -47,6 +50,8 @@ pub use incident::{
 };
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use statement::{ReceiptKey, SignedReceipt, Statement, statement};
+pub use status::{Edges, Problem, Readiness, Status, StoreState, readiness, status};
 pub use why::{Cause, why_code, why_device};
 pub use word::{Always, Moment, Nothing};
 pub use workspace::{Workspace, workspace};
@@ -80,6 +85,8 @@ pub struct Site {
     pub account: Uuid,
     /// The name of the site.
     pub name: String,
+    /// The name of the gateway.
+    pub gateway: String,
 }
 
 impl Site {
@@ -91,6 +98,7 @@ impl Site {
             workspace: id(format!("lockbridge:{site}")),
             account: id(format!("lockbridge:{site}/{gateway}")),
             name: site.to_owned(),
+            gateway: gateway.to_owned(),
         }
     }
 }

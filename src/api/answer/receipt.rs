@@ -1,14 +1,14 @@
 //! Our own answers: receipts, jobs, queues.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Pins;
 use super::code::{Status, bounds};
 use super::refusal::{DeviceReason, reasons};
 use super::word::{Moment, Nothing};
-use crate::gateway::view::{CodeView, JobMemberView, JobView, MemberReceipt, Pending, QueueView};
+use crate::gateway::view::{CodeView, JobMemberView, JobView, MemberReceipt, Pending, Proven, QueueView};
 use crate::gateway::{self, Answer, Waiting};
 use crate::model::{self, DeviceId, Objection};
 
@@ -56,6 +56,10 @@ struct Member {
     ends_at: Option<Moment>,
     /// The lock's own word that it is as recorded.
     proven: Option<Proof>,
+    /// The lock's last word that it held the code, whatever became of it since.
+    last_proven: Option<Proof>,
+    /// The lock's own word that it holds the code no more.
+    removed: Option<Proof>,
     /// What it waits for.
     waiting: Option<Wait>,
     /// The times that the lock goes on enforcing until it has taken the new ones.
@@ -65,21 +69,33 @@ struct Member {
 }
 
 /// The lock's own word for what it holds.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "proof")]
-struct Proof {
+pub(super) struct Proof {
     /// By a read of the lock, or by its acknowledgement where it cannot be read.
-    how: How,
+    pub how: How,
     /// When.
-    at: Moment,
+    pub at: Moment,
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-enum How {
+pub(super) enum How {
     ReadBack,
     Acknowledged,
+}
+
+impl From<Proven> for Proof {
+    fn from(proven: Proven) -> Proof {
+        Proof {
+            how: match proven.how {
+                model::How::ReadBack => How::ReadBack,
+                model::How::Acknowledged => How::Acknowledged,
+            },
+            at: Moment(proven.at),
+        }
+    }
 }
 
 /// What a code waits for.
@@ -155,13 +171,9 @@ fn member(member: &MemberReceipt, pins: Pins) -> Member {
         status: code.status.into(),
         starts_at,
         ends_at,
-        proven: member.proven.map(|proven| Proof {
-            how: match proven.how {
-                model::How::ReadBack => How::ReadBack,
-                model::How::Acknowledged => How::Acknowledged,
-            },
-            at: Moment(proven.at),
-        }),
+        proven: member.proven.map(Proof::from),
+        last_proven: member.last_proven.map(Proof::from),
+        removed: member.removed.map(Proof::from),
         waiting: waiting(code),
         still_on_lock: times_on_lock(code),
         hint: hint(code),

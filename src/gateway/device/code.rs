@@ -1,12 +1,17 @@
 //! One access code of one lock: its record, its queue row, and when it is tried next.
 
+use std::time::Duration;
+
 use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
-use crate::gateway::view::{External, ExternalChange};
+use crate::gateway::view::{External, ExternalChange, Proven};
 use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Pin, Slot, Timestamp};
 use crate::sabotage::{self, Sabotage};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
+
+/// What a lock within reach is done with by then, however many commands wait.
+const IN_TIME: Duration = Duration::from_secs(60);
 
 /// So many denials or drops, and a code counts as not kept.
 const DENIALS: u32 = 3;
@@ -46,6 +51,11 @@ impl Record {
             self.prefer_native,
             capabilities,
         )
+    }
+
+    /// The lock's word that it holds the code no more, unless it may hold it again.
+    pub fn removed(&self) -> Option<Proven> {
+        self.removed.filter(|_| self.confirmed == Confirmed::Absent)
     }
 
     /// When its absence began to be wanted.
@@ -144,8 +154,22 @@ impl Code {
         }
     }
 
+    /// Since when what is to be done on the lock is wanted by somebody at the door, if a lock within reach
+    /// would have been done with it.
+    pub fn overdue_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let row = self.row.as_ref()?;
+        let record = &self.record;
+        let since = match row.aim {
+            Aim::Remove if record.over(now) => record.over_since(),
+            Aim::Set if record.last_proven.is_none() => record.window.start().max(record.created_at),
+            Aim::Set | Aim::Remove => record.window.start().max(row.since),
+        };
+        (since + IN_TIME <= now).then_some(since)
+    }
+
     /// The lock's own word that it holds nothing of this code.
-    pub fn let_go(&mut self) {
+    pub fn let_go(&mut self, how: How, now: Timestamp) {
+        self.record.removed = self.record.last_proven.map(|_| Proven { how, at: now });
         self.record.confirmed = Confirmed::Absent;
         self.record.slot = None;
         self.look = None;
@@ -178,6 +202,10 @@ impl Code {
         let look_at = look.map(|at| desk.now.wall_at(at));
         self.look = look;
         self.record.external = None;
+        self.record.last_proven = Some(Proven {
+            how,
+            at: desk.now.wall,
+        });
         self.sent = vec![content.pin.clone()];
         self.record.confirmed = Confirmed::Present(Proof {
             content,

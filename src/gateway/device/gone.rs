@@ -95,6 +95,7 @@ impl Device {
             // Its group has gone on without it.
             record.group = None;
         }
+        self.has_not_departed(id);
         let over = record.over(desk.now.wall);
         let code = Code {
             sent: pins,

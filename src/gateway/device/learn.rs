@@ -254,9 +254,9 @@ impl Device {
             return;
         }
         match finding {
-            Finding::Proven(_) => {
+            Finding::Proven(how) => {
                 let (record, pins) = (code.record.clone(), code.ours());
-                code.let_go();
+                code.let_go(*how, desk.now.wall);
                 // When it is wanted again, that is a new beginning.
                 code.record.denied = 0;
                 code.store(desk.ledger);
@@ -399,7 +399,7 @@ impl Device {
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
                 code.note_external(ExternalChange::Removed, desk);
             }
-            code.let_go();
+            code.let_go(How::ReadBack, desk.now.wall);
             code.store(desk.ledger);
             self.slot_was_freed(desk.now);
             if let Some((record, pins)) = left {

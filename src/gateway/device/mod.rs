@@ -3,6 +3,7 @@
 
 mod ask;
 mod code;
+mod departed;
 mod gone;
 mod learn;
 mod restored;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::doors;
 use super::ledger::{Desk, Ledger};
 use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
-use super::view::{Advertised, Away};
+use super::view::{Advertised, Away, Proven};
 use crate::model::{
     CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Slot,
     Timestamp,
@@ -161,7 +162,13 @@ impl Device {
     }
 
     /// Takes a code up from the store.
-    pub fn restore(&mut self, record: Record, now: Now, settings: &Settings) {
+    pub fn restore(&mut self, mut record: Record, now: Now, settings: &Settings) {
+        // Earlier versions kept a proof only while it held.
+        let proof = record.confirmed.proof().map(|proof| Proven {
+            how: proof.how,
+            at: proof.at,
+        });
+        record.last_proven = record.last_proven.or(proof);
         let look = match &record.confirmed {
             Confirmed::Present(Proof {
                 look_at: Some(at), ..

@@ -183,6 +183,7 @@ impl Device {
             if code.record.deleted_at.is_some() {
                 let pin = Detail::Pin(code.record.pin.clone());
                 desk.tell(EventKind::CodeDeleted, self.spec.device, Some(id), pin);
+                self.note_departed(&code.record, desk);
             }
             self.retire(code.record.pin, desk.now.wall, desk.ledger);
             code.record.group

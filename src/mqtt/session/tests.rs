@@ -184,7 +184,7 @@ async fn tell<F: Future<Output = ()>>(events: usize, story: impl FnOnce(Scene) -
         instance: "1".into(),
         connection: 0,
     };
-    let session = Session::new(link, core.clone(), frame, 1);
+    let session = Session::new(link, core.clone(), frame, watch::channel(false).0, 1);
     let scene = Scene {
         say,
         tried,
