@@ -1,10 +1,10 @@
 // The page: who is signed in, which view is shown, and what keeps it up to date.
 
-import { Refused, SESSION, call, follow, get, post, whenSignedOut } from './api.js'
+import { SESSION, call, follow, get, post, whenSignedOut } from './api.js'
 import { door, doors } from './doors.js'
 import { events } from './events.js'
 import { group, groups, newGroup } from './groups.js'
-import { alarm, field, form, h, morph, say, zone } from './kit.js'
+import { alarm, field, fill, form, h, morph, say, sentence, zone } from './kit.js'
 import { pair } from './pair.js'
 import { allow, hideAll } from './pin.js'
 
@@ -26,7 +26,7 @@ const NAV = [
 ]
 
 // Without news a view is asked for anew so often: tries and signals change without an event.
-const EVERY = 15000
+const EVERY = 10000
 // Many events at once are one look.
 const PAUSE = 300
 
@@ -38,8 +38,6 @@ let stop = () => {}
 let shown = null
 let soon = null
 
-const main = (...children) => h('main', {}, ...children)
-
 const heading = (text) => h('h1', { tabindex: -1 }, text)
 
 // Draws what is known into the page, in place.
@@ -48,7 +46,7 @@ const redraw = () => {
   const { view, told } = shown
   const title = view.title(told)
   document.title = `${title} – ${session.gateway.site}`
-  morph(at('main'), main(heading(title), ...view.draw(told, refresh, redraw)))
+  morph(at('main'), h('main', {}, heading(title), view.draw(told, refresh, redraw)))
 }
 
 // Asks anew, draws what changed, and says it aloud.
@@ -67,9 +65,8 @@ const refresh = async () => {
     if (changed.length) say(changed.slice(0, 3).map(([, fact]) => fact).join('. '))
   } catch (error) {
     if (shown !== mine || !session) return
-    if (!(error instanceof Refused)) throw error
-    // What is on the page stays there; it says since when it is not live.
-    if (!mine.told) at('main').replaceChildren(heading('Something is wrong'), alarm(error, refresh))
+    // What is on the page stays there: the head says since when it is not live.
+    if (!mine.told) fill(at('main'), heading('Something is wrong'), alarm(error, refresh))
   } finally {
     if (shown === mine) plan(mine.view.every ?? EVERY)
   }
@@ -95,14 +92,14 @@ const show = async () => {
   }
   const mine = shown
   at('main').setAttribute('aria-busy', 'true')
-  at('main').replaceChildren(heading('One moment …'))
+  fill(at('main'), heading('One moment …'))
   if (view.still) {
     // A form that is filled in is drawn once.
     try {
       mine.told = await view.load(mine.part)
       if (shown === mine) redraw()
     } catch (error) {
-      if (shown === mine && session) at('main').replaceChildren(heading('Something is wrong'), alarm(error, show))
+      if (shown === mine && session) fill(at('main'), heading('Something is wrong'), alarm(error, show))
     }
   } else await refresh()
   if (shown !== mine) return
@@ -140,7 +137,7 @@ const begin = (told) => {
   session = told
   at('site').textContent = session.gateway.site
   const offered = NAV.filter(([, , scope]) => session.scopes.includes(scope))
-  at('nav').replaceChildren(...offered.map(([href, text]) => h('a', { href }, text)))
+  fill(at('nav'), offered.map(([href, text]) => h('a', { href }, text)))
   at('nav').hidden = false
   at('leave').hidden = false
   allow(session.scopes.includes('pins') && session.scopes.includes('codes'), redraw)
@@ -164,9 +161,10 @@ const signIn = (why) => {
     key.value = ''
     begin(told)
   }
-  at('main').replaceChildren(
+  fill(
+    at('main'),
     heading('Sign in'),
-    ...(why ? [h('p', { class: 'notice' }, why)] : []),
+    why && h('p', { class: 'notice' }, why),
     form(
       {},
       enter,
@@ -184,7 +182,7 @@ at('leave').onclick = async () => {
     await call('DELETE', SESSION)
     signIn('You are signed out.')
   } catch (error) {
-    say(error.message)
+    say(sentence(error.message))
   }
 }
 
@@ -202,6 +200,9 @@ document.addEventListener('visibilitychange', () => {
     if (shown && !shown.view.still) refresh()
   }
 })
+
+// What is near in time comes nearer.
+setInterval(() => shown?.view.still || redraw(), 1000)
 
 at('zone').textContent = `Times in ${zone()}.`
 

@@ -52,11 +52,20 @@ const card = (door) =>
     waiting(door),
   )
 
+// All doors in a line: what a glance from afar is for.
+const summary = (doors) => {
+  const silent = doors.filter(({ online }) => !online).length
+  const pending = doors.reduce((sum, one) => sum + one.pending, 0)
+  const reach = silent ? `${silent} of ${count(doors.length, 'door')} ${silent === 1 ? 'does' : 'do'} not answer` : 'All doors answer'
+  return `${reach}. ${pending ? count(pending, 'code waits', 'codes wait') : 'Nothing waits'}.`
+}
+
 export const doors = {
   load,
   title: () => 'Doors',
   draw: (told) => [
     uncertain(told),
+    told.doors.length > 0 && h('p', {}, summary(told.doors.filter(({ removed }) => !removed))),
     told.doors.length
       ? h('ul', { class: 'cards' }, told.doors.map(card))
       : h('p', {}, 'This gateway knows no lock yet. Add one to its configuration, or pair one.'),
@@ -97,7 +106,7 @@ export const door = {
 
 const room = (door) =>
   [
-    door.slots_used == null ? null : `${door.slots_used} places used, ${door.slots_free} free`,
+    door.slots_used == null ? null : `${count(door.slots_used, 'place')} used, ${door.slots_free} free`,
     door.last_heard && `Heard ${happened(door.last_heard)}`,
     `Driver ${door.driver}`,
   ].filter(Boolean)

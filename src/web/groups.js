@@ -2,7 +2,9 @@
 
 import { OURS, get, onceOnly, post } from './api.js'
 import { load as loadDoors, uncertain } from './doors.js'
-import { badge, confirmed, count, field, form, fromInput, h, now, planned, say, setNow, toInput, zone } from './kit.js'
+import {
+  badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
+} from './kit.js'
 import { pin } from './pin.js'
 import { state, times } from './words.js'
 
@@ -65,7 +67,7 @@ const member = (one) => {
 export const group = {
   load: async (key) => {
     try {
-      const { receipt } = await get(`${OURS}/groups/${encodeURIComponent(key)}`)
+      const receipt = await get(`${OURS}/groups/${encodeURIComponent(key)}`)
       return { key, receipt, clock: receipt.clock }
     } catch (error) {
       if (error.type === 'access_code_not_found') return { key, over: true }
@@ -166,7 +168,7 @@ export const newGroup = {
     const windows = h('div', {}, h('p', { class: 'hint' }, `Times in ${zone()}.`), field('From', from), field('Until', until))
     const result = h('section', { 'aria-label': 'Dry run', tabindex: -1 })
     // What was checked is what is made: any change asks for another check.
-    const changed = () => result.replaceChildren()
+    const changed = () => fill(result)
     const picked = (made, which) => [...made.querySelectorAll(`[name=${which}]:checked`)].map(({ value }) => value)
     const ask = (made) => {
       const device_ids = picked(made, 'door')
@@ -182,7 +184,7 @@ export const newGroup = {
       changed()
       const body = ask(made)
       const { dry_run } = await post(`${OURS}/dry_run`, body)
-      result.replaceChildren(...drawRun(dry_run, body))
+      fill(result, drawRun(dry_run, body))
       result.focus()
     }
     const made = form(
@@ -223,8 +225,7 @@ const outcome = (door) => {
     'li',
     { class: 'card' },
     h('h3', {}, door.device_name, ' ', badge(kind, word)),
-    door.reasons.map(({ reason, message, hint }) =>
-      h('p', {}, [message ?? reason.replaceAll('_', ' '), hint].filter(Boolean).join(' '))),
+    door.reasons.map(({ message, hint }) => h('p', {}, `${sentence(message)} ${hint}`)),
     door.full.map(({ from, until }) =>
       h('p', {}, `Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
     h('p', { class: 'hint' }, heard(door)),
@@ -242,7 +243,7 @@ const drawRun = (run, body) => {
   }
   return [
     h('h2', {}, run.possible ? (shared ? one : 'Each door has a PIN of its own') : 'This cannot be made'),
-    run.refusal && h('p', {}, run.refusal.message),
+    run.refusal && h('p', {}, sentence(run.refusal.message)),
     h('p', {}, `${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
     h('ul', { class: 'cards' }, run.doors.map(outcome)),
     run.possible && form({}, make, h('button', {}, 'Make this group')),

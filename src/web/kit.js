@@ -10,9 +10,15 @@ export const h = (tag, props, ...children) => {
     if (HANDLERS.includes(name)) element[name] = value
     else element.setAttribute(name, value === true ? '' : value)
   }
-  element.append(...children.flat(9).filter((child) => child != null && child !== false))
+  element.append(...real(children))
   return element
 }
+
+// What is there of children, some of which depend on something.
+const real = (children) => children.flat(9).filter((child) => child != null && child !== false)
+
+// Lets nothing but these stand in a place.
+export const fill = (place, ...children) => place.replaceChildren(...real(children))
 
 // Makes what stands in `live` the same as in `fresh`, and leaves alone what is the same already, so
 // that neither the focus nor an open part nor a screen reader's place is lost. Elements with a
@@ -65,16 +71,22 @@ export const setNow = (now) => {
 export const now = () => new Date(Date.now() + ahead)
 
 const style = (options) => new Intl.DateTimeFormat('en-GB', options)
-const DAY = style({ weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' })
+const DAY = { weekday: 'short', day: 'numeric', month: 'short' }
+const [NEAR, FAR] = [style(DAY), style({ ...DAY, year: 'numeric' })]
 const MINUTE = style({ hour: '2-digit', minute: '2-digit' })
 const SECOND = style({ hour: '2-digit', minute: '2-digit', second: '2-digit' })
 
-const onDay = (date, clock) =>
-  DAY.format(date) === DAY.format(now()) ? `today ${clock}` : `${DAY.format(date)}, ${clock}`
+// The day, unless it is today; the year, unless it is this one.
+const day = (date, today) =>
+  FAR.format(date) === FAR.format(now())
+    ? today
+    : `${(date.getFullYear() === now().getFullYear() ? NEAR : FAR).format(date)}, `
+
+const told = (text, clock, today) => day(new Date(text), today) + clock.format(new Date(text))
 
 // A time as people plan it, and one as things happen.
-export const planned = (text) => onDay(new Date(text), MINUTE.format(new Date(text)))
-export const happened = (text) => onDay(new Date(text), SECOND.format(new Date(text)))
+export const planned = (text) => told(text, MINUTE, 'today ')
+export const happened = (text) => told(text, SECOND, '')
 
 // "in 40 s", "3 min ago".
 export const near = (text) => {
@@ -102,6 +114,9 @@ export const toInput = (date) =>
   new Date(date.getTime() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16)
 export const fromInput = (value) => (value ? new Date(value).toISOString() : null)
 
+// A message of the gateway, as a sentence.
+export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
+
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`
 
 let quietAgain
@@ -122,13 +137,13 @@ export const alarm = (error, again) =>
   h(
     'div',
     { class: 'alarm', role: 'alert' },
-    h('p', {}, h('strong', {}, error.message)),
-    (error.details ?? []).map((detail) => h('p', {}, inOurTime(detail))),
+    h('p', {}, h('strong', {}, inOurTime(sentence(error.message)))),
+    (error.details ?? []).map((detail) => h('p', {}, inOurTime(sentence(detail)))),
     again && h('button', { type: 'button', onclick: again }, 'Try again'),
   )
 
 // Puts what was refused where the user looks, or takes it away.
-export const complain = (place, error) => place.replaceChildren(...(error ? [alarm(error)] : []))
+export const complain = (place, error) => fill(place, error && alarm(error))
 
 export const field = (label, input, hint) => {
   if (hint) input.setAttribute('aria-describedby', `${input.id}-hint`)

@@ -1,7 +1,7 @@
 // PINs: hidden until somebody asks, and again soon after. Each look is an event at the gateway.
 
 import { OURS, post } from './api.js'
-import { h, say } from './kit.js'
+import { h, say, sentence } from './kit.js'
 
 const FOR = 30000
 const open = new Map()
@@ -32,7 +32,7 @@ const show = async (id) => {
     open.set(id, { code: told.code, timer: setTimeout(() => hide(id), FOR) })
     redraw()
   } catch (error) {
-    say(error.message)
+    say(sentence(error.message))
   }
 }
 
@@ -50,5 +50,6 @@ export const pin = (id, whose) => {
       shown ? 'Hide PIN' : 'Show PIN',
       h('span', { class: 'unseen' }, ` ${whose}`),
     ),
+    shown && h('span', { class: 'hint' }, 'This look is on record.'),
   )
 }

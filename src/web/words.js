@@ -1,6 +1,6 @@
 // What the gateway's words mean to people.
 
-import { count, happened, near, planned } from './kit.js'
+import { count, happened, near, now, planned } from './kit.js'
 
 // Why something waits; `true` where it takes a person to go on.
 const REASONS = {
@@ -26,7 +26,10 @@ const REASONS = {
 export const reason = (word) => REASONS[word]?.[0] ?? word.replaceAll('_', ' ')
 export const needsSomebody = (word) => Boolean(REASONS[word]?.[1])
 
-const nextTry = (at) => (at ? `next try ${happened(at)}, ${near(at)}` : 'tried when another code is taken off')
+const nextTry = (at) => {
+  if (!at) return 'tried when another code is taken off'
+  return new Date(at) > now() ? `next try ${happened(at)}, ${near(at)}` : 'being tried now'
+}
 
 // How it is with one code on its lock: a kind and a word for the badge, a sentence, and what helps.
 export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => {
@@ -47,8 +50,8 @@ export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => 
   if (proven) {
     const how =
       proven.how === 'read_back'
-        ? `Read back from the lock ${happened(proven.at)}.`
-        : `The lock acknowledged it ${happened(proven.at)}; it does not show its codes.`
+        ? `Read back from the lock at ${happened(proven.at)}.`
+        : `The lock acknowledged it at ${happened(proven.at)}; it does not show its codes.`
     return { kind: 'good', word: 'Proven', sentence: how, hint }
   }
   if (status === 'removing') return { kind: 'wait', word: 'Being taken off', sentence: 'The lock has not confirmed yet.', hint }
