@@ -80,7 +80,7 @@ const SECOND = style({ hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = (date, today) =>
   FAR.format(date) === FAR.format(now())
     ? today
-    : `${(date.getFullYear() === now().getFullYear() ? NEAR : FAR).format(date)}, `
+    : `${(date.getFullYear() === now().getFullYear() ? NEAR : FAR).format(date).replace(',', '')}, `
 
 const told = (text, clock, today) => day(new Date(text), today) + clock.format(new Date(text))
 

@@ -1,0 +1,49 @@
+// What the page weighs, that it asks nobody else, and that its policy stops what does not belong to it.
+
+import { ENDPOINT, insist, open, play, signIn } from './stage.mjs'
+
+const MOST = 60_000
+
+await play(async () => {
+  const files = new Map()
+  const { page, close } = await open()
+  page.on('response', async (answer) => {
+    const { pathname } = new URL(answer.url())
+    if (pathname === '/' || pathname.startsWith('/web/')) files.set(pathname, (await answer.body()).length)
+  })
+  await page.reload()
+  await signIn(page)
+  const bytes = [...files.values()].reduce((sum, one) => sum + one, 0)
+  insist(files.size >= 5 && bytes < MOST, 'the page is too heavy', [...files])
+
+  // It stays signed in over a new load, and is signed out for good.
+  await page.reload()
+  await page.getByText('Live', { exact: true }).waitFor()
+  const cookies = await page.context().cookies()
+  const session = cookies.find(({ name }) => name === 'lockbridge_session')
+  insist(session?.httpOnly && session.sameSite === 'Strict', 'scripts or other sites get at the session', cookies.length)
+
+  // Somebody got a script, a picture and a form into the page.
+  const stopped = await page.evaluate(async () => {
+    const stopped = new Set()
+    document.addEventListener('securitypolicyviolation', (event) => stopped.add(event.effectiveDirective))
+    const add = (tag, more) => document.body.append(Object.assign(document.createElement(tag), more))
+    add('script', { textContent: 'window.broken = true' })
+    add('img', { src: 'https://example.com/x.png' })
+    add('style', { textContent: 'body { display: none }' })
+    await fetch('https://example.com/').catch(() => {})
+    await new Promise((resolve) => {
+      const look = () => (stopped.size >= 4 ? resolve() : setTimeout(look, 20))
+      look()
+    })
+    return { stopped: [...stopped].sort(), broken: window.broken ?? false }
+  })
+  const wanted = ['connect-src', 'img-src', 'script-src-elem', 'style-src-elem']
+  insist(!stopped.broken && JSON.stringify(stopped.stopped) === JSON.stringify(wanted), 'the policy has a hole', stopped)
+
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByText('You are signed out.').waitFor()
+  const status = (await page.context().request.get(`${ENDPOINT}/lockbridge/v1/session`)).status()
+  insist(status === 401, 'the session lives on', status)
+  await close()
+})
