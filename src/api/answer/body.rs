@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt, Site,
-    Unpaired, Workspace, access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt, Session,
+    Site, Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -150,6 +150,11 @@ bodies! {
         /// The queue.
         #[serde(flatten)]
         queue: Queue,
+    }
+    /// Who is signed in on the page.
+    OneSession {
+        /// The session.
+        session: Session,
     }
     /// Why something is as it is.
     OneWhy {

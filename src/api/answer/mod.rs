@@ -5,6 +5,7 @@
 //! bluetooth.rs  who is heard, pairings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
+//! session.rs  who is signed in
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
 //! ```
 //!
@@ -19,6 +20,7 @@ mod event;
 mod incident;
 mod receipt;
 mod refusal;
+mod session;
 mod trouble;
 mod why;
 mod word;
@@ -35,8 +37,8 @@ pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
     GeneratedCode, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent,
-    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace,
-    Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy,
+    OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
@@ -47,6 +49,7 @@ pub use incident::{
 };
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use session::{Session, session};
 pub use why::{Cause, why_code, why_device};
 pub use word::{Always, Moment, Nothing};
 pub use workspace::{Workspace, workspace};
@@ -80,6 +83,8 @@ pub struct Site {
     pub account: Uuid,
     /// The name of the site.
     pub name: String,
+    /// The name of the gateway.
+    pub gateway: String,
 }
 
 impl Site {
@@ -91,6 +96,7 @@ impl Site {
             workspace: id(format!("lockbridge:{site}")),
             account: id(format!("lockbridge:{site}/{gateway}")),
             name: site.to_owned(),
+            gateway: gateway.to_owned(),
         }
     }
 }

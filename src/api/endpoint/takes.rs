@@ -465,6 +465,11 @@ pub(super) const UNPAIR: &[Parameter] = &[
         "Forget it although codes of it are not over, which then stay on the lock. Default: false.",
     ),
 ];
+pub(super) const SIGN_IN: &[Parameter] = &[required(
+    "api_key",
+    Kind::TEXT,
+    "The key that the session is to stand for. It comes back in no answer.",
+)];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
 pub(super) const STREAM: &[Parameter] = &[optional(
     "after",
