@@ -317,3 +317,125 @@ fn through_a_cookie_no_pin_is_shown() {
     );
     assert_eq!(masked.ok()["receipts"][0]["code"], Value::Null);
 }
+
+#[test]
+fn every_door_is_seen_at_a_glance() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    rig.advance(60);
+    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT}))
+        .ok();
+    page.post(
+        "/access_codes/create_multiple",
+        &json!({"device_ids": [FRONT, BACK]}),
+    )
+    .ok();
+    rig.advance(60);
+    let told = page.get("/lockbridge/v1/doors").ok();
+    assert!(told["now"].is_string());
+    assert_eq!(told["clock"]["trust"], "trusted");
+    let doors = told["doors"].as_array().unwrap();
+    let names: Vec<_> = doors.iter().map(|door| door["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Back door", "Front door"]);
+    let (back, front) = (&doors[0], &doors[1]);
+    assert_eq!(back["device_id"], BACK);
+    for (name, value) in [
+        ("online", json!(true)),
+        ("pending", json!(0)),
+        ("reason", Value::Null),
+        ("hint", Value::Null),
+        ("slots_used", json!(1)),
+        ("slots_free", json!(29)),
+        ("driver", json!("sim")),
+        ("paired", json!(false)),
+        ("removed", json!(false)),
+        ("drift", json!(false)),
+    ] {
+        assert_eq!(back[name], value, "{name}");
+    }
+    assert!(back["last_seen"].is_string());
+    assert_eq!(
+        (&front["online"], &front["pending"], &front["reason"]),
+        (&json!(false), &json!(1), &json!("device_silent"))
+    );
+    assert!(front["next_try"].is_string());
+    assert!(front["hint"].as_str().unwrap().contains("batteries"));
+    let why = page.get(&format!("/lockbridge/v1/devices/{FRONT}/why")).ok();
+    assert_eq!(front["sentence"], why["why"]["sentence"]);
+    // Neither is there for a key that may see no codes.
+    let operate = bearer(&rig.make_key("porter", "operate"));
+    for path in ["/lockbridge/v1/doors", "/lockbridge/v1/groups"] {
+        rig.call("GET", path, &operate, "")
+            .refused(403, "forbidden", "codes");
+    }
+}
+
+#[test]
+fn groups_come_in_the_order_of_their_stays_and_go_once_their_codes_are_gone() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    let stay = |name: &str, from: i64, to: i64| {
+        let times = json!({
+            "device_ids": [FRONT, BACK],
+            "name": name,
+            "starts_at": rig.time(from * 86_400),
+            "ends_at": rig.time(to * 86_400),
+        });
+        page.post("/access_codes/create_multiple", &times).ok()
+    };
+    // Days go by, and a session does not last that long.
+    let groups = |path: &str| Page::of(&rig, &rig.key).get(path).ok();
+    let names = |told: &Value| -> Vec<String> {
+        let groups = told["groups"].as_array().unwrap().iter();
+        groups
+            .map(|group| group["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let path = "/lockbridge/v1/groups";
+    let none = groups(path);
+    assert_eq!(
+        (&none["groups"], &none["pagination"]["has_next_page"]),
+        (&json!([]), &json!(false))
+    );
+    for (name, from, to) in [
+        ("third", 9, 12),
+        ("first", 0, 2),
+        ("fourth", 20, 21),
+        ("second", 3, 5),
+    ] {
+        stay(name, from, to);
+    }
+    rig.advance(300);
+    let told = groups(path);
+    assert_eq!(names(&told), ["first", "second", "third", "fourth"]);
+    let first = &told["groups"][0];
+    let key = first["common_code_key"].as_str().unwrap();
+    let mut receipt = page.get(&format!("{path}/{key}")).ok();
+    for of_answer in ["clock", "ok"] {
+        receipt.as_object_mut().unwrap().remove(of_answer);
+    }
+    assert_eq!(*first, receipt, "the same receipt");
+
+    // Page by page; what comes in meanwhile moves no page.
+    let one = groups(&format!("{path}?limit=2"));
+    assert_eq!(names(&one), ["first", "second"]);
+    assert_eq!(one["pagination"]["has_next_page"], true);
+    stay("between", 1, 2);
+    let cursor = one["pagination"]["next_page_cursor"].as_str().unwrap();
+    let two = groups(&format!("{path}?limit=2&page_cursor={cursor}"));
+    assert_eq!(names(&two), ["third", "fourth"]);
+    assert_eq!(two["pagination"]["has_next_page"], false);
+
+    // What is over goes once no lock holds it any more.
+    rig.advance(86_400);
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
+    rig.advance(3 * 86_400);
+    let told = groups(path);
+    assert_eq!(names(&told), ["first", "between", "second", "third", "fourth"]);
+    assert_eq!(told["groups"][0]["receipts"][1]["status"], "removing");
+    rig.post("/devices/simulate/connect", json!({"device_id": BACK}))
+        .ok();
+    rig.advance(3600);
+    assert_eq!(names(&groups(path)), ["second", "third", "fourth"]);
+}

@@ -9,9 +9,10 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt,
-    OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock,
-    OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace, Readiness, Streamed,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
+    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident,
+    OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace, Readiness,
+    Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -19,8 +20,9 @@ use crate::gateway::Verb;
 pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
-    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, PAIR, QUEUE, RECEIPT, REPORT_CONSTRAINTS,
-    SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
+    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
+    REPORT_CONSTRAINTS, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
+    WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -102,6 +104,10 @@ pub enum Call {
     Ready,
     /// The receipt of a group.
     Receipt,
+    /// Groups, page by page.
+    ListGroups,
+    /// Every door at a glance.
+    Doors,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -413,6 +419,24 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: RECEIPT,
         answer: SchemaGenerator::subschema_for::<OneReceipt>,
         about: "The receipt of a group: what is proven, and what is waited for.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/groups",
+        methods: &[Get],
+        call: Call::ListGroups,
+        needs: CODES,
+        parameters: LIST_GROUPS,
+        answer: SchemaGenerator::subschema_for::<Groups>,
+        about: "The receipts of groups that are not over, the first to begin first, page by page.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/doors",
+        methods: &[Get],
+        call: Call::Doors,
+        needs: CODES,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Doors>,
+        about: "Every door at a glance: reach, battery, signal, what waits and why.",
     },
     Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",

@@ -316,6 +316,8 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::AcceptClock
             | Call::Export
             | Call::Incident
+            | Call::ListGroups
+            | Call::Doors
             | Call::SignIn
             | Call::GetSession
             | Call::SignOut

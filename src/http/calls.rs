@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::answer::Refused;
 use super::params::Params;
 use super::who::{Peer, Who};
-use super::{Api, attempts, bluetooth, codes, devices, events, ours, session, stream};
+use super::{Api, attempts, bluetooth, codes, devices, events, ours, overview, session, stream};
 use crate::api::endpoint::{Call, Endpoint, Needs};
 use crate::api::form::Form;
 use crate::lock::sim::SimDriver;
@@ -51,6 +51,8 @@ pub async fn answer(
         Call::GetWorkspace => Ok(ours::workspace(api)),
         Call::Health => Ok(ours::health()),
         Call::Ready => return Ok(ours::ready(api).await),
+        Call::ListGroups => overview::groups(api, &who, form()?).await,
+        Call::Doors => overview::doors(api, form()?).await,
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::WhyCode => ours::why_code(api, form()?).await,

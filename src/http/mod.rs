@@ -12,6 +12,7 @@
 //! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
 //! bluetooth.rs  who is heard, and pairings      session.rs who is signed in on the page
+//! overview.rs   doors and groups at a glance
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -30,6 +31,7 @@ mod events;
 pub mod keys;
 mod line;
 mod ours;
+mod overview;
 mod page;
 mod params;
 mod serve;

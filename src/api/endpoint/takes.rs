@@ -420,6 +420,15 @@ pub(super) const LIST_ATTEMPTS: &[Parameter] = &[
     CURSOR,
 ];
 
+pub(super) const LIST_GROUPS: &[Parameter] = &[
+    optional(
+        "limit",
+        LIMIT,
+        Heeded,
+        "So many at most. Default, and most that is given: 100.",
+    ),
+    CURSOR,
+];
 pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_DEVICE: &[Parameter] = &[DEVICE_ID];
