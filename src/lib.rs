@@ -47,3 +47,4 @@ pub mod sim;
 pub mod store;
 pub mod tls;
 pub mod warnings;
+pub mod web;

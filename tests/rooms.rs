@@ -19,11 +19,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["model", "lock"]),
     ("tls", &["clock", "config"]),
     ("api", &["model", "plan", "gateway"]),
+    ("web", &[]),
     ("shell", &["model", "clock", "store", "gateway", "lock", "config"]),
     (
         "http",
         &[
-            "model", "clock", "warnings", "gateway", "lock", "config", "tls", "api", "shell",
+            "model", "clock", "warnings", "gateway", "lock", "config", "tls", "api", "web", "shell",
         ],
     ),
     (

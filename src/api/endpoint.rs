@@ -9,9 +9,10 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt,
-    OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock,
-    OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace, Readiness, Streamed,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
+    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident,
+    OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace, Readiness,
+    Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -19,8 +20,9 @@ use crate::gateway::Verb;
 pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
-    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, PAIR, QUEUE, RECEIPT, REPORT_CONSTRAINTS,
-    STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
+    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
+    REPORT_CONSTRAINTS, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
+    WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -60,7 +62,8 @@ pub enum Method {
     Delete,
 }
 
-/// What is asked. Paths that ask the same twice have two.
+/// What is asked. Paths that ask the same twice have two; a path that is asked different things by its method
+/// stands in the table once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A change, which becomes a job.
@@ -101,6 +104,10 @@ pub enum Call {
     Ready,
     /// The receipt of a group.
     Receipt,
+    /// Groups, page by page.
+    ListGroups,
+    /// Every door at a glance.
+    Doors,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -127,6 +134,12 @@ pub enum Call {
     Test,
     /// How far a pairing, test or unpairing is.
     Errand,
+    /// Somebody signs in on the page.
+    SignIn,
+    /// Who is signed in.
+    GetSession,
+    /// Somebody signs out.
+    SignOut,
     /// The OpenAPI document.
     Document,
 }
@@ -138,6 +151,8 @@ pub enum Needs {
     Nothing,
     /// Whoever has a key.
     Key,
+    /// Whoever is signed in on the page.
+    Session,
     /// Whoever has a key with one of these scopes.
     OneOf(&'static [Scope]),
 }
@@ -148,6 +163,8 @@ const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
 const ADMIN: Needs = Needs::OneOf(&[Scope::Admin]);
 const SIMULATE: Needs = Needs::OneOf(&[Scope::Operate, Scope::Admin]);
+
+const SESSION: &str = "/lockbridge/v1/session";
 
 /// Every endpoint: Seam's, then our own.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -404,6 +421,24 @@ pub const ENDPOINTS: &[Endpoint] = &[
         about: "The receipt of a group: what is proven, and what is waited for.",
     },
     Endpoint {
+        path: "/lockbridge/v1/groups",
+        methods: &[Get],
+        call: Call::ListGroups,
+        needs: CODES,
+        parameters: LIST_GROUPS,
+        answer: SchemaGenerator::subschema_for::<Groups>,
+        about: "The receipts of groups that are not over, the first to begin first, page by page.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/doors",
+        methods: &[Get],
+        call: Call::Doors,
+        needs: CODES,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Doors>,
+        about: "Every door at a glance: reach, battery, signal, what waits and why.",
+    },
+    Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",
         methods: &[Get],
         call: Call::Queue,
@@ -447,6 +482,33 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: STREAM,
         answer: SchemaGenerator::subschema_for::<Streamed>,
         about: "Events as they happen, as server-sent events, without PINs.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Post],
+        call: Call::SignIn,
+        needs: Needs::Nothing,
+        parameters: SIGN_IN,
+        answer: SchemaGenerator::subschema_for::<OneSession>,
+        about: "Signs in on the page: a cookie then stands for the key, and shows no PINs.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Get],
+        call: Call::GetSession,
+        needs: Needs::Session,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneSession>,
+        about: "Who is signed in.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Delete],
+        call: Call::SignOut,
+        needs: Needs::Session,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Done>,
+        about: "Signs out.",
     },
     Endpoint {
         path: "/lockbridge/v1/clock/accept",
@@ -554,10 +616,13 @@ mod tests {
 
     #[test]
     fn no_name_stands_twice() {
-        let mut paths: Vec<_> = ENDPOINTS.iter().map(|endpoint| endpoint.path).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        assert_eq!(paths.len(), ENDPOINTS.len());
+        let mut taken: Vec<(&str, Method)> = Vec::new();
+        for endpoint in ENDPOINTS {
+            for method in endpoint.methods {
+                assert!(!taken.contains(&(endpoint.path, *method)), "{}", endpoint.path);
+                taken.push((endpoint.path, *method));
+            }
+        }
         for endpoint in ENDPOINTS {
             let mut names: Vec<_> = endpoint.parameters.iter().map(|p| p.name).collect();
             names.sort_unstable();

@@ -160,6 +160,7 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
         storage_low: Box::new(storage_low(config.data_dir.clone(), config.reserve)),
         randomness: || Box::new(randomness()),
         own_uid: Some(socket.owner),
+        over_tls: https.is_some(),
         streams: config.settings.limits.streams,
         stop: stopping.clone(),
     }));

@@ -178,6 +178,7 @@ struct Wanted {
 /// A PIN that a device would take. What is never drawn is taken, so that it asks for a key that may see PINs.
 pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     who.may(Scope::Pins)?;
+    who.shows_key()?;
     let device = form.uuid("device_id").map(DeviceId);
     form.close()?;
     let device = device.ok_or_else(no_such_device)?;

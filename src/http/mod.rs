@@ -11,7 +11,8 @@
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
-//! bluetooth.rs  who is heard, and pairings
+//! bluetooth.rs  who is heard, and pairings      session.rs who is signed in on the page
+//! overview.rs   doors and groups at a glance
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -30,9 +31,11 @@ mod events;
 pub mod keys;
 mod line;
 mod ours;
+mod overview;
 mod page;
 mod params;
 mod serve;
+mod session;
 pub mod socket;
 mod steer;
 mod stream;
@@ -57,7 +60,9 @@ use crate::clock::Clock;
 use crate::lock::Registry;
 use crate::lock::paired::Household;
 use crate::shell::Core;
+use crate::web;
 use keys::Keys;
+use session::Sessions;
 use wrong::WrongKeys;
 
 pub use serve::{Listener, serve};
@@ -83,6 +88,8 @@ pub struct Parts {
     pub randomness: fn() -> Box<dyn CryptoRng + Send>,
     /// The user that the gateway runs as, if the system says.
     pub own_uid: Option<u32>,
+    /// Callers on the network come over TLS.
+    pub over_tls: bool,
     /// How many streams of events may be open at once.
     pub streams: usize,
     /// Says when streams are to end, as they have no end of their own.
@@ -100,8 +107,10 @@ pub struct Api {
     storage_low: Box<dyn Fn() -> bool + Send + Sync>,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
     own_uid: Option<u32>,
+    over_tls: bool,
     stop: watch::Receiver<bool>,
     wrong_keys: WrongKeys,
+    sessions: Sessions,
     /// Places for streams of events.
     streams: Arc<Semaphore>,
     /// The OpenAPI document, once somebody has asked for it.
@@ -128,8 +137,10 @@ impl Api {
             storage_low: parts.storage_low,
             randomness: parts.randomness,
             own_uid: parts.own_uid,
+            over_tls: parts.over_tls,
             stop: parts.stop,
             wrong_keys: WrongKeys::default(),
+            sessions: Sessions::default(),
             streams: Arc::new(Semaphore::new(parts.streams)),
             document: OnceLock::new(),
             started,
@@ -148,9 +159,9 @@ impl Api {
     }
 }
 
-/// Every path of the table, and simulated locks to be steered.
+/// Every path of the table, the page, and simulated locks to be steered.
 fn routes(api: Arc<Api>) -> Router {
-    let mut routes = Router::new()
+    let mut routes = web::routes()
         .route("/lockbridge/v1/sim/devices/{id}/table", get(steer::table))
         .route("/lockbridge/v1/sim/devices/{id}/fault", post(steer::fault))
         .route("/lockbridge/v1/sim/devices/{id}/code", post(steer::code))

@@ -117,6 +117,7 @@ impl Inside {
             storage_low: Box::new(|| false),
             randomness: || Box::new(randomness()),
             own_uid: Some(peer.peer_cred().unwrap().uid()),
+            over_tls: false,
             streams: 1,
             stop: stopping.clone(),
         });

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt, Site,
-    Unpaired, Workspace, access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Door, Errand, Event, Job, Pins, Queue, Receipt,
+    Session, Site, Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -150,6 +150,31 @@ bodies! {
         /// The queue.
         #[serde(flatten)]
         queue: Queue,
+    }
+    /// Every door at a glance.
+    Doors {
+        /// The doors, by their names; those that left the gateway last.
+        doors: Vec<Door>,
+        /// What time it is.
+        now: Moment,
+        /// The clock: by it the doors are as they are.
+        clock: ClockState,
+    }
+    /// A page of groups.
+    Groups {
+        /// The receipts of groups that are not over, the first to begin first.
+        groups: Vec<Receipt>,
+        /// Where the page stands.
+        pagination: Pagination,
+        /// What time it is.
+        now: Moment,
+        /// The clock: by it the receipts say what is due.
+        clock: ClockState,
+    }
+    /// Who is signed in on the page.
+    OneSession {
+        /// The session.
+        session: Session,
     }
     /// Why something is as it is.
     OneWhy {

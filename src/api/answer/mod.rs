@@ -5,6 +5,7 @@
 //! bluetooth.rs  who is heard, pairings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
+//! door.rs     a door at a glance       session.rs    who is signed in
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
 //! ```
 //!
@@ -15,10 +16,12 @@ mod bluetooth;
 mod body;
 mod code;
 mod device;
+mod door;
 mod event;
 mod incident;
 mod receipt;
 mod refusal;
+mod session;
 mod trouble;
 mod why;
 mod word;
@@ -33,13 +36,14 @@ use crate::model::Pin;
 pub use attempt::{Attempt, attempt};
 pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
-    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Events, Export, Generated,
-    GeneratedCode, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent,
-    OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneUnpaired, OneWhy, OneWorkspace,
-    Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Doors, Events, Export, Generated,
+    GeneratedCode, Groups, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand,
+    OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy,
+    OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
+pub use door::{Door, DoorState, door, door_state};
 pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
 pub use incident::{
     Abilities, Bundle, Change, Code, FORMAT, Happening, Lock, More, NoBundle, Radio, Set, Stage, Times,
@@ -47,6 +51,7 @@ pub use incident::{
 };
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use session::{Session, session};
 pub use why::{Cause, why_code, why_device};
 pub use word::{Always, Moment, Nothing};
 pub use workspace::{Workspace, workspace};
@@ -80,6 +85,8 @@ pub struct Site {
     pub account: Uuid,
     /// The name of the site.
     pub name: String,
+    /// The name of the gateway.
+    pub gateway: String,
 }
 
 impl Site {
@@ -91,6 +98,7 @@ impl Site {
             workspace: id(format!("lockbridge:{site}")),
             account: id(format!("lockbridge:{site}/{gateway}")),
             name: site.to_owned(),
+            gateway: gateway.to_owned(),
         }
     }
 }

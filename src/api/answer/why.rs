@@ -24,7 +24,7 @@ pub struct Cause {
     /// A stable word for it.
     cause: &'static str,
     /// The same for a person, with times in UTC.
-    sentence: String,
+    pub(super) sentence: String,
 }
 
 /// Why an access code is as it is.

@@ -1,0 +1,441 @@
+//! The page at `/` and what stands behind it: files, sessions, what a cookie may do. The real program, over HTTP.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use common::{Answer, BACK, FRONT, Rig, bearer, device};
+use serde_json::{Value, json};
+
+const SESSION: &str = "/lockbridge/v1/session";
+/// What a browser says of a request of our own page.
+const OUR_PAGE: &str = "content-type: application/json\r\nsec-fetch-site: same-origin\r\n";
+
+fn two_doors() -> Vec<String> {
+    vec![
+        device(FRONT, "Front door", "slots", ""),
+        device(BACK, "Back door", "slots", ""),
+    ]
+}
+
+fn sign_in(rig: &Rig, key: &str) -> Answer {
+    rig.call("POST", SESSION, OUR_PAGE, &json!({"api_key": key}).to_string())
+}
+
+/// What a signed-in browser sends: a whole line.
+fn cookie_of(answer: &Answer) -> String {
+    let cookie = answer.header("set-cookie").expect("a cookie is set");
+    let pair = cookie.split(';').next().unwrap();
+    assert!(pair.starts_with("lockbridge_session="), "{cookie}");
+    format!("cookie: other=1; {pair}\r\n")
+}
+
+/// A page of which somebody is signed in with a key.
+struct Page<'a> {
+    rig: &'a Rig,
+    cookie: String,
+}
+
+impl Page<'_> {
+    fn of<'a>(rig: &'a Rig, key: &str) -> Page<'a> {
+        let answer = sign_in(rig, key);
+        let cookie = cookie_of(&answer);
+        answer.ok();
+        Page { rig, cookie }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.rig.call("GET", path, &self.cookie, "")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, OUR_PAGE, body)
+    }
+
+    fn call(&self, method: &str, path: &str, headers: &str, body: &Value) -> Answer {
+        let headers = format!("{}{headers}", self.cookie);
+        self.rig.call(method, path, &headers, &body.to_string())
+    }
+}
+
+/// Every value under a key, wherever it stands.
+fn all(value: &Value, key: &str, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get(key).cloned());
+            members.values().for_each(|member| all(member, key, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| all(item, key, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_needs_no_key_and_lets_nothing_in() {
+    let rig = Rig::start(&two_doors());
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/web/app.js", "text/javascript; charset=utf-8"),
+        ("/web/app.css", "text/css; charset=utf-8"),
+        ("/web/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = rig.call("GET", path, "", "");
+        assert_eq!(answer.status, 200, "{path}");
+        for (name, value) in [
+            ("content-type", kind),
+            (
+                "content-security-policy",
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                 form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+            ),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-cache"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path}");
+        }
+        let tag = answer.header("etag").unwrap();
+        let again = rig.call("GET", path, &format!("if-none-match: {tag}\r\n"), "");
+        assert_eq!((again.status, &again.body), (304, &json!("")), "{path}");
+        let other = rig.call("GET", path, "if-none-match: \"other\"\r\n", "");
+        assert_eq!(other.body, answer.body, "{path}");
+        rig.call("POST", path, OUR_PAGE, "{}")
+            .refused(405, "method_not_allowed", "other methods");
+    }
+    rig.call("GET", "/web/other.js", "", "")
+        .refused(404, "not_found", "no such path");
+}
+
+#[test]
+fn a_cookie_stands_for_its_key_until_somebody_signs_out() {
+    let mut rig = Rig::start(&two_doors());
+    let office = rig.make_key("office", "codes,pins");
+    let answer = sign_in(&rig, &office);
+    let set = answer.header("set-cookie").unwrap().to_owned();
+    for part in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=43200"] {
+        assert!(set.contains(part), "{set}");
+    }
+    assert!(!set.contains("Secure") && !set.contains(&office), "{set}");
+    let page = Page {
+        rig: &rig,
+        cookie: cookie_of(&answer),
+    };
+    let session = answer.ok()["session"].clone();
+    assert_eq!(
+        (&session["name"], &session["scopes"]),
+        (&json!("office"), &json!(["codes", "pins"]))
+    );
+    let gateway = json!({"site": "villa-7", "id": "gw1", "version": env!("CARGO_PKG_VERSION")});
+    assert_eq!(session["gateway"], gateway);
+    assert_eq!(page.get(SESSION).ok()["session"], session);
+    assert_eq!(
+        page.get("/devices/list").ok()["devices"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    // What its key may not, it may not.
+    page.post("/locks/lock_door", &json!({"device_id": FRONT}))
+        .refused(403, "forbidden", "operate");
+    // The list of keys tells that this one is in use.
+    rig.advance(600);
+    page.get("/devices/list").ok();
+
+    // Twice signed in, once signed out.
+    let other = Page::of(&rig, &office);
+    let gone = page.call("DELETE", SESSION, OUR_PAGE, &json!({}));
+    assert!(gone.header("set-cookie").unwrap().contains("Max-Age=0"));
+    gone.ok();
+    page.get("/devices/list")
+        .refused(401, "unauthorized", "sign in again");
+    page.get(SESSION).refused(401, "unauthorized", "sign in again");
+    other.get(SESSION).ok();
+    // Half a day later it is over by itself.
+    rig.advance(12 * 3600);
+    other.get(SESSION).refused(401, "unauthorized", "sign in again");
+    rig.get(SESSION)
+        .refused(401, "unauthorized", "nobody is signed in");
+    rig.call("GET", SESSION, "", "")
+        .refused(401, "unauthorized", "send");
+
+    // A start signs everybody out.
+    let cookie = Page::of(&rig, &office).cookie;
+    assert!(rig.terminate().success());
+    assert!(!rig.log().contains(&office) && !rig.log().contains(set.split(['=', ';']).nth(1).unwrap()));
+    rig.run();
+    rig.call("GET", SESSION, &cookie, "")
+        .refused(401, "unauthorized", "sign in again");
+}
+
+#[test]
+fn a_wrong_key_signs_nobody_in_and_many_are_slowed_down() {
+    let rig = Rig::start(&two_doors());
+    for _ in 0..10 {
+        let answer = sign_in(&rig, "seam_lbWrong");
+        answer.refused(401, "unauthorized", "not known");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let slowed = sign_in(&rig, "seam_lbWrong");
+    slowed.refused(429, "rate_limited", "wrong API keys");
+    let wait: u64 = slowed.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=6).contains(&wait), "{wait}");
+    // Whoever has a right one is no guesser.
+    sign_in(&rig, &rig.key).ok();
+    rig.advance(wait);
+    sign_in(&rig, "seam_lbWrong").refused(401, "unauthorized", "not known");
+    rig.call("POST", SESSION, OUR_PAGE, "{}")
+        .refused(400, "invalid_input", "api_key: is required");
+    // Over the Unix socket the system says who calls.
+    let socket = rig.data_dir().join("lockbridge.sock");
+    let body = json!({"api_key": rig.key}).to_string();
+    common::exchange(socket.to_str().unwrap(), "POST", SESSION, OUR_PAGE, &body)
+        .unwrap()
+        .refused(403, "forbidden", "Unix socket");
+    assert!(!rig.log().contains("Wrong"), "{}", rig.log());
+}
+
+#[test]
+fn what_another_site_makes_a_browser_send_changes_nothing() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    let body = json!({"device_ids": [FRONT]});
+    let before = rig.everything();
+    let json = "content-type: application/json\r\n";
+    for headers in [
+        String::new(),
+        json.to_owned(),
+        format!("{json}sec-fetch-site: cross-site\r\n"),
+        format!("{json}sec-fetch-site: same-site\r\n"),
+        format!("{json}origin: http://elsewhere.example\r\n"),
+        format!("{json}origin: http://localhost:1\r\n"),
+        "sec-fetch-site: same-origin\r\n".to_owned(),
+        "content-type: text/plain\r\nsec-fetch-site: same-origin\r\n".to_owned(),
+        "content-type: application/x-www-form-urlencoded\r\norigin: http://localhost\r\n".to_owned(),
+    ] {
+        for (method, path) in [
+            ("POST", "/access_codes/create_multiple"),
+            ("POST", "/locks/unlock_door"),
+            ("DELETE", SESSION),
+            ("POST", "/lockbridge/v1/sim/clock"),
+        ] {
+            page.call(method, path, &headers, &body)
+                .refused(403, "forbidden", "cookie");
+        }
+        let key = json!({"api_key": rig.key}).to_string();
+        let answer = rig.call("POST", SESSION, &headers, &key);
+        answer.refused(403, "forbidden", "cookie");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    assert_eq!(rig.everything(), before);
+    // Browsers of old say where a request comes from in other words.
+    let headers = format!("{json}origin: http://localhost\r\n");
+    page.call("POST", "/access_codes/create_multiple", &headers, &body)
+        .ok();
+}
+
+#[test]
+fn a_revoked_key_ends_its_sessions_and_their_streams() {
+    let rig = Rig::start(&two_doors());
+    let office = rig.make_key("office", "codes");
+    let page = Page::of(&rig, &office);
+    let mut stream = BufReader::new(TcpStream::connect(rig.address()).unwrap());
+    let request = format!(
+        "GET /lockbridge/v1/stream HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\n",
+        page.cookie
+    );
+    let patience = Some(Duration::from_secs(60));
+    stream.get_ref().set_read_timeout(patience).unwrap();
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut head).unwrap() > 0, "{head}");
+    }
+    assert!(head.contains("text/event-stream"), "{head}");
+    assert!(rig.command(&["keys", "revoke", "office"]).status.success());
+    // Something happens, and whoever follows is looked at: to this one nothing more is told.
+    rig.post("/access_codes/create", json!({"device_id": FRONT})).ok();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    assert!(!told.contains("access_code.created"), "{told}");
+    page.get(SESSION).refused(401, "unauthorized", "sign in again");
+    rig.make_key("office", "codes");
+    page.get(SESSION).refused(401, "unauthorized", "sign in again");
+}
+
+#[test]
+fn through_a_cookie_no_pin_is_shown() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    let masked = |answer: Answer| {
+        let (body, mut codes) = (answer.ok(), Vec::new());
+        all(&body, "code", &mut codes);
+        assert!(!codes.is_empty(), "{body}");
+        assert!(codes.iter().all(Value::is_null), "{body}");
+        body
+    };
+    let made = page.post(
+        "/access_codes/create_multiple",
+        &json!({"device_ids": [FRONT, BACK], "name": "Jane"}),
+    );
+    let job = made.header("lockbridge-job-id").unwrap().to_owned();
+    let made = masked(made);
+    let own = page.post(
+        "/access_codes/create",
+        &json!({"device_id": BACK, "code": "271828"}),
+    );
+    masked(own);
+    rig.advance(300);
+    let code = &made["access_codes"][0];
+    let (id, key) = (&code["access_code_id"], code["common_code_key"].as_str().unwrap());
+    masked(page.get(&format!("/lockbridge/v1/jobs/{job}")));
+    masked(page.get(&format!("/lockbridge/v1/groups/{key}")));
+    masked(page.post("/access_codes/get", &json!({"access_code_id": id})));
+    masked(page.post("/access_codes/list", &json!({"device_id": BACK})));
+    masked(page.post("/events/list", &json!({"since": "2000-01-01T00:00:00Z"})));
+    // What is nothing but a PIN is not told at all, and digits find nothing.
+    page.post("/access_codes/generate_code", &json!({"device_id": FRONT}))
+        .refused(403, "forbidden", "cookie");
+    page.get(&format!("/lockbridge/v1/sim/devices/{BACK}/table"))
+        .refused(403, "forbidden", "cookie");
+    let found = page.post(
+        "/access_codes/list",
+        &json!({"device_id": BACK, "search": "271828"}),
+    );
+    assert_eq!(found.ok()["access_codes"], json!([]));
+    // The key itself may see them all.
+    let shown = rig.post("/access_codes/get", json!({"access_code_id": id})).ok();
+    assert!(shown["access_code"]["code"].is_string());
+    let only_codes = rig.make_key("codes only", "codes");
+    let masked = rig.call(
+        "GET",
+        &format!("/lockbridge/v1/groups/{key}"),
+        &bearer(&only_codes),
+        "",
+    );
+    assert_eq!(masked.ok()["receipts"][0]["code"], Value::Null);
+}
+
+#[test]
+fn every_door_is_seen_at_a_glance() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    rig.advance(60);
+    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT}))
+        .ok();
+    page.post(
+        "/access_codes/create_multiple",
+        &json!({"device_ids": [FRONT, BACK]}),
+    )
+    .ok();
+    rig.advance(60);
+    let told = page.get("/lockbridge/v1/doors").ok();
+    assert!(told["now"].is_string());
+    assert_eq!(told["clock"]["trust"], "trusted");
+    let doors = told["doors"].as_array().unwrap();
+    let names: Vec<_> = doors.iter().map(|door| door["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Back door", "Front door"]);
+    let (back, front) = (&doors[0], &doors[1]);
+    assert_eq!(back["device_id"], BACK);
+    for (name, value) in [
+        ("online", json!(true)),
+        ("pending", json!(0)),
+        ("reason", Value::Null),
+        ("hint", Value::Null),
+        ("slots_used", json!(1)),
+        ("slots_free", json!(29)),
+        ("driver", json!("sim")),
+        ("paired", json!(false)),
+        ("removed", json!(false)),
+        ("drift", json!(false)),
+    ] {
+        assert_eq!(back[name], value, "{name}");
+    }
+    assert!(back["last_seen"].is_string());
+    assert_eq!(
+        (&front["online"], &front["pending"], &front["reason"]),
+        (&json!(false), &json!(1), &json!("device_silent"))
+    );
+    assert!(front["next_try"].is_string());
+    assert!(front["hint"].as_str().unwrap().contains("batteries"));
+    let why = page.get(&format!("/lockbridge/v1/devices/{FRONT}/why")).ok();
+    assert_eq!(front["sentence"], why["why"]["sentence"]);
+    // Neither is there for a key that may see no codes.
+    let operate = bearer(&rig.make_key("porter", "operate"));
+    for path in ["/lockbridge/v1/doors", "/lockbridge/v1/groups"] {
+        rig.call("GET", path, &operate, "")
+            .refused(403, "forbidden", "codes");
+    }
+}
+
+#[test]
+fn groups_come_in_the_order_of_their_stays_and_go_once_their_codes_are_gone() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    let stay = |name: &str, from: i64, to: i64| {
+        let times = json!({
+            "device_ids": [FRONT, BACK],
+            "name": name,
+            "starts_at": rig.time(from * 86_400),
+            "ends_at": rig.time(to * 86_400),
+        });
+        page.post("/access_codes/create_multiple", &times).ok()
+    };
+    // Days go by, and a session does not last that long.
+    let groups = |path: &str| Page::of(&rig, &rig.key).get(path).ok();
+    let names = |told: &Value| -> Vec<String> {
+        let groups = told["groups"].as_array().unwrap().iter();
+        groups
+            .map(|group| group["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let path = "/lockbridge/v1/groups";
+    let none = groups(path);
+    assert_eq!(
+        (&none["groups"], &none["pagination"]["has_next_page"]),
+        (&json!([]), &json!(false))
+    );
+    for (name, from, to) in [
+        ("third", 9, 12),
+        ("first", 0, 2),
+        ("fourth", 20, 21),
+        ("second", 3, 5),
+    ] {
+        stay(name, from, to);
+    }
+    rig.advance(300);
+    let told = groups(path);
+    assert_eq!(names(&told), ["first", "second", "third", "fourth"]);
+    let first = &told["groups"][0];
+    let key = first["common_code_key"].as_str().unwrap();
+    let mut receipt = page.get(&format!("{path}/{key}")).ok();
+    for of_answer in ["clock", "ok"] {
+        receipt.as_object_mut().unwrap().remove(of_answer);
+    }
+    assert_eq!(*first, receipt, "the same receipt");
+
+    // Page by page; what comes in meanwhile moves no page.
+    let one = groups(&format!("{path}?limit=2"));
+    assert_eq!(names(&one), ["first", "second"]);
+    assert_eq!(one["pagination"]["has_next_page"], true);
+    stay("between", 1, 2);
+    let cursor = one["pagination"]["next_page_cursor"].as_str().unwrap();
+    let two = groups(&format!("{path}?limit=2&page_cursor={cursor}"));
+    assert_eq!(names(&two), ["third", "fourth"]);
+    assert_eq!(two["pagination"]["has_next_page"], false);
+
+    // What is over goes once no lock holds it any more.
+    rig.advance(86_400);
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
+    rig.advance(3 * 86_400);
+    let told = groups(path);
+    assert_eq!(names(&told), ["first", "between", "second", "third", "fourth"]);
+    assert_eq!(told["groups"][0]["receipts"][1]["status"], "removing");
+    rig.post("/devices/simulate/connect", json!({"device_id": BACK}))
+        .ok();
+    rig.advance(3600);
+    assert_eq!(names(&groups(path)), ["second", "third", "fourth"]);
+}
