@@ -10,9 +10,9 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
-    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident,
-    OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace, Readiness,
-    Streamed,
+    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun, OneErrand, OneEvent, OneExport,
+    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace,
+    Readiness, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -108,6 +108,8 @@ pub enum Call {
     ListGroups,
     /// Every door at a glance.
     Doors,
+    /// What `create_multiple` would come to.
+    DryRun,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -437,6 +439,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: &[],
         answer: SchemaGenerator::subschema_for::<Doors>,
         about: "Every door at a glance: reach, battery, signal, what waits and why.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/dry_run",
+        methods: &[Post],
+        call: Call::DryRun,
+        needs: CODES,
+        parameters: CREATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<OneDryRun>,
+        about: "What `/access_codes/create_multiple` would come to now, door by door. It changes nothing.",
     },
     Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",

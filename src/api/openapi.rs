@@ -318,6 +318,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Incident
             | Call::ListGroups
             | Call::Doors
+            | Call::DryRun
             | Call::SignIn
             | Call::GetSession
             | Call::SignOut

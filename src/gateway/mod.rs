@@ -20,6 +20,7 @@ mod carry_out;
 mod credentials;
 mod device;
 mod doors;
+mod dry_run;
 mod exports;
 mod incident;
 mod jobs;

@@ -53,6 +53,7 @@ pub async fn answer(
         Call::Ready => return Ok(ours::ready(api).await),
         Call::ListGroups => overview::groups(api, &who, form()?).await,
         Call::Doors => overview::doors(api, form()?).await,
+        Call::DryRun => codes::dry_run(api, &who, &params).await,
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::WhyCode => ours::why_code(api, form()?).await,

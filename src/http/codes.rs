@@ -12,7 +12,7 @@ use super::keys::Scope;
 use super::page::Page;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, CodePage, Generated, GeneratedCode, OneCode, Pagination, access_code,
+    self, Always, CodePage, Generated, GeneratedCode, OneCode, OneDryRun, Pagination, access_code,
 };
 use crate::api::form::Form;
 use crate::api::request;
@@ -48,10 +48,7 @@ pub async fn job(
     handle: Option<String>,
     body: &Value,
 ) -> Result<Response, Refused> {
-    // A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
-    if body.get("code").is_some_and(|code| !code.is_null()) {
-        who.may(Scope::Pins)?;
-    }
+    may_say_pin(who, body)?;
     let incoming = Incoming {
         caller: who.caller.clone(),
         verb,
@@ -72,6 +69,29 @@ pub async fn job(
     }
     response.extensions_mut().insert(JobOfAnswer(id));
     Ok(response)
+}
+
+/// A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
+fn may_say_pin(who: &Who, body: &Value) -> Result<(), Refused> {
+    match body.get("code").is_some_and(|code| !code.is_null()) {
+        true => who.may(Scope::Pins),
+        false => Ok(()),
+    }
+}
+
+/// What `create_multiple` would come to now.
+pub async fn dry_run(api: &Api, who: &Who, body: &Value) -> Outcome {
+    may_say_pin(who, body)?;
+    let job = request::dry_run(body)?;
+    let mut rng = (api.randomness)();
+    let found = api
+        .core
+        .look(move |gateway, now| gateway.dry_run(&job, now, &mut rng))
+        .await?;
+    Ok(told(&OneDryRun {
+        dry_run: answer::dry_run(&found),
+        ok: Always,
+    }))
 }
 
 /// By id, or by device and PIN.

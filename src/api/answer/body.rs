@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Door, Errand, Event, Job, Pins, Queue, Receipt,
-    Session, Site, Unpaired, Workspace, access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Door, DryRun, Errand, Event, Job, Pins, Queue,
+    Receipt, Session, Site, Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -159,6 +159,11 @@ bodies! {
         now: Moment,
         /// The clock: by it the doors are as they are.
         clock: ClockState,
+    }
+    /// What a job would come to.
+    OneDryRun {
+        /// The job, door by door.
+        dry_run: DryRun,
     }
     /// A page of groups.
     Groups {
