@@ -647,3 +647,88 @@ fn it_is_told_how_well_a_door_is_heard() {
     rig.advance(60);
     assert_eq!(heard(), (2, 2));
 }
+
+const REVEAL: &str = "/lockbridge/v1/access_codes/reveal";
+
+/// The events of PINs that were shown.
+fn revealed(rig: &Rig) -> Vec<Value> {
+    let listed = rig.post(
+        "/events/list",
+        json!({"since": "2000-01-01T00:00:00Z", "event_type": "lockbridge.access_code.revealed"}),
+    );
+    listed.ok()["events"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_pin_is_shown_to_who_asks_for_it_and_that_is_on_record() {
+    let mut rig = Rig::start(&two_doors());
+    let made = rig
+        .post(CREATE, json!({"device_ids": [FRONT], "name": "Jane"}))
+        .ok();
+    let code = &made["access_codes"][0];
+    let (id, pin) = (&code["access_code_id"], code["code"].as_str().unwrap());
+    let office = rig.make_key("office", "codes,pins");
+    let body = json!({"access_code_id": id});
+    let shown = {
+        let page = Page::of(&rig, &office);
+        page.post(REVEAL, &body).ok()
+    };
+    assert_eq!(shown["access_code"], json!({"access_code_id": id, "code": pin}));
+
+    // On the card before it was told: a power cut takes nothing back.
+    rig.kill();
+    rig.run();
+    let events = revealed(&rig);
+    assert_eq!(events.len(), 1);
+    let event = &events[0];
+    assert_eq!(
+        (
+            &event["access_code_id"],
+            &event["device_id"],
+            &event["revealed_to"]
+        ),
+        (id, &json!(FRONT), &json!("office"))
+    );
+    assert!(
+        event.get("code").is_none() && !event.to_string().contains(pin),
+        "{event}"
+    );
+
+    // With a key of its own, and over the Unix socket.
+    rig.post(REVEAL, body.clone()).ok();
+    let socket = rig.data_dir().join("lockbridge.sock");
+    let json_body = "content-type: application/json\r\n";
+    common::exchange(
+        socket.to_str().unwrap(),
+        "POST",
+        REVEAL,
+        json_body,
+        &body.to_string(),
+    )
+    .unwrap()
+    .ok();
+    let events = revealed(&rig);
+    assert_eq!(events.len(), 3);
+    assert_eq!(events[1]["revealed_to"], "everything");
+    assert!(events[2]["revealed_to"].as_str().unwrap().starts_with("uid:"));
+
+    // Whoever may not see it does not, and leaves no such event; nor does what does not exist.
+    let blind = rig.make_key("blind", "codes,operate,admin");
+    rig.call("POST", REVEAL, &bearer(&blind), &body.to_string())
+        .refused(403, "forbidden", "`pins`");
+    Page::of(&rig, &blind)
+        .post(REVEAL, &body)
+        .refused(403, "forbidden", "`pins`");
+    let page = Page::of(&rig, &office);
+    page.call("POST", REVEAL, "content-type: application/json\r\n", &body)
+        .refused(403, "forbidden", "cookie");
+    page.post(REVEAL, &json!({"access_code_id": FRONT})).refused(
+        404,
+        "access_code_not_found",
+        "no such access code",
+    );
+    page.post(REVEAL, &json!({}))
+        .refused(400, "invalid_input", "access_code_id: is required");
+    assert_eq!(revealed(&rig).len(), 3);
+    assert!(!rig.log().contains(pin));
+}

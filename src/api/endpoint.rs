@@ -12,7 +12,7 @@ use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
     OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun, OneErrand, OneEvent, OneExport,
     OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace,
-    Readiness, Streamed,
+    Readiness, Revealed, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -21,7 +21,7 @@ pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
     JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
-    REPORT_CONSTRAINTS, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
+    REPORT_CONSTRAINTS, REVEAL, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
     WHY_DEVICE,
 };
 
@@ -74,6 +74,8 @@ pub enum Call {
     ListCodes,
     /// A PIN that a device would take.
     GenerateCode,
+    /// The PIN of one access code.
+    Reveal,
     /// One device.
     GetDevice,
     /// Devices, page by page.
@@ -160,6 +162,7 @@ pub enum Needs {
 }
 
 const CODES: Needs = Needs::OneOf(&[Scope::Codes]);
+const PINS: Needs = Needs::OneOf(&[Scope::Pins]);
 const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 /// Whoever may move a bolt may see what came of it.
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
@@ -475,6 +478,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: WHY_CODE,
         answer: SchemaGenerator::subschema_for::<OneWhy>,
         about: "Why an access code is as it is, in a sentence.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/access_codes/reveal",
+        methods: &[Post],
+        call: Call::Reveal,
+        needs: PINS,
+        parameters: REVEAL,
+        answer: SchemaGenerator::subschema_for::<Revealed>,
+        about: "The PIN of one access code, through a cookie too. That it was shown, and to whom, is an event first.",
     },
     Endpoint {
         path: "/lockbridge/v1/jobs/{job_id}",

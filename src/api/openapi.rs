@@ -338,6 +338,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice
+            | Call::Reveal
             | Call::Scan
             | Call::Pair
             | Call::Unpair

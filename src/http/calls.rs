@@ -37,6 +37,7 @@ pub async fn answer(
         Call::GetCode => codes::get(api, &who, form()?).await,
         Call::ListCodes => codes::list(api, &who, form()?).await,
         Call::GenerateCode => codes::generate(api, &who, form()?).await,
+        Call::Reveal => codes::reveal(api, &who, form()?).await,
         Call::GetDevice => devices::get(api, form()?).await,
         Call::ListDevices => devices::list(api, form()?).await,
         Call::GetLock => devices::get_lock(api, form()?).await,

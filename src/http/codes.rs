@@ -12,12 +12,13 @@ use super::keys::Scope;
 use super::page::Page;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, CodePage, Generated, GeneratedCode, OneCode, OneDryRun, Pagination, access_code,
+    self, Always, CodePage, Generated, GeneratedCode, OneCode, OneDryRun, Pagination, Revealed, RevealedCode,
+    access_code,
 };
 use crate::api::form::Form;
 use crate::api::request;
 use crate::gateway::view::CodeView;
-use crate::gateway::{Answer, Door, Verb};
+use crate::gateway::{Answer, Door, Event, Verb};
 use crate::model::{CodeId, DeviceId, Pin, Reason, Refusal};
 use crate::shell::Incoming;
 
@@ -211,6 +212,25 @@ pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
         generated_code: GeneratedCode {
             device_id: device.0,
             code: pin.expose().to_owned(),
+        },
+        ok: Always,
+    }))
+}
+
+/// The PIN of one access code, for a person who asks for this one; also through a cookie. That it was shown, and
+/// to whom, is durable before it is.
+pub async fn reveal(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
+    let id = form.uuid("access_code_id").map(CodeId);
+    form.close()?;
+    let id = id.ok_or_else(no_such_code)?;
+    api.core.tell(Event::Revealed(id, who.name().to_owned())).await?;
+    // A look is answered once all is durable that was told before.
+    let found = api.core.look(move |gateway, now| gateway.code(id, now)).await?;
+    let found = found.ok_or_else(no_such_code)?;
+    Ok(told(&Revealed {
+        access_code: RevealedCode {
+            access_code_id: id.0,
+            code: found.pin.expose().to_owned(),
         },
         ok: Always,
     }))

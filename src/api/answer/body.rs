@@ -79,6 +79,11 @@ bodies! {
         /// Where the page stands.
         pagination: Pagination,
     }
+    /// The PIN of an access code.
+    Revealed {
+        /// The access code, and its PIN.
+        access_code: RevealedCode,
+    }
     /// A PIN that a device would take.
     Generated {
         /// The PIN, and the device.
@@ -212,6 +217,16 @@ pub struct GeneratedCode {
     /// The device.
     pub device_id: Uuid,
     /// The PIN.
+    pub code: String,
+}
+
+/// The PIN of an access code, shown because somebody asked for this one.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "revealed_code")]
+pub struct RevealedCode {
+    /// The access code.
+    pub access_code_id: Uuid,
+    /// Its PIN.
     pub code: String,
 }
 

@@ -40,7 +40,8 @@ pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Doors, Events, Export, Generated,
     GeneratedCode, Groups, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun,
     OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession,
-    OneUnpaired, OneWhy, OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    OneUnpaired, OneWhy, OneWorkspace, Pagination, Readiness, Revealed, RevealedCode, Seen, StoreState, Told,
+    answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
