@@ -10,9 +10,9 @@ use schemars::{Schema, SchemaGenerator};
 use super::Scope;
 use super::answer::{
     AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
-    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident,
-    OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace, Readiness,
-    Streamed,
+    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun, OneErrand, OneEvent, OneExport,
+    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy, OneWorkspace,
+    Readiness, Revealed, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -21,7 +21,7 @@ pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
     JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
-    REPORT_CONSTRAINTS, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
+    REPORT_CONSTRAINTS, REVEAL, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
     WHY_DEVICE,
 };
 
@@ -74,6 +74,8 @@ pub enum Call {
     ListCodes,
     /// A PIN that a device would take.
     GenerateCode,
+    /// The PIN of one access code.
+    Reveal,
     /// One device.
     GetDevice,
     /// Devices, page by page.
@@ -108,6 +110,8 @@ pub enum Call {
     ListGroups,
     /// Every door at a glance.
     Doors,
+    /// What `create_multiple` would come to.
+    DryRun,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -158,6 +162,7 @@ pub enum Needs {
 }
 
 const CODES: Needs = Needs::OneOf(&[Scope::Codes]);
+const PINS: Needs = Needs::OneOf(&[Scope::Pins]);
 const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 /// Whoever may move a bolt may see what came of it.
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
@@ -439,6 +444,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         about: "Every door at a glance: reach, battery, signal, what waits and why.",
     },
     Endpoint {
+        path: "/lockbridge/v1/dry_run",
+        methods: &[Post],
+        call: Call::DryRun,
+        needs: CODES,
+        parameters: CREATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<OneDryRun>,
+        about: "What `/access_codes/create_multiple` would come to now, door by door. It changes nothing.",
+    },
+    Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",
         methods: &[Get],
         call: Call::Queue,
@@ -464,6 +478,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: WHY_CODE,
         answer: SchemaGenerator::subschema_for::<OneWhy>,
         about: "Why an access code is as it is, in a sentence.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/access_codes/reveal",
+        methods: &[Post],
+        call: Call::Reveal,
+        needs: PINS,
+        parameters: REVEAL,
+        answer: SchemaGenerator::subschema_for::<Revealed>,
+        about: "The PIN of one access code, through a cookie too. That it was shown, and to whom, is an event first.",
     },
     Endpoint {
         path: "/lockbridge/v1/jobs/{job_id}",

@@ -318,6 +318,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Incident
             | Call::ListGroups
             | Call::Doors
+            | Call::DryRun
             | Call::SignIn
             | Call::GetSession
             | Call::SignOut
@@ -337,6 +338,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice
+            | Call::Reveal
             | Call::Scan
             | Call::Pair
             | Call::Unpair

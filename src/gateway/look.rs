@@ -135,6 +135,7 @@ impl Gateway {
             radio_away: device.away,
             battery: device.battery,
             advertised: device.advertised,
+            heard: device.hours.tell(now.mono),
             removed: device.removed,
             simulated: device.spec.simulated,
             last_seen: device.last_seen,

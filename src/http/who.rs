@@ -82,6 +82,16 @@ impl Who {
         )))
     }
 
+    /// What this caller is called: the name of a key, or `uid:` and the number of a user of this machine.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.proof {
+            Proof::Key(key) => &key.name,
+            Proof::Session(_, session) => &session.key.name,
+            Proof::Local | Proof::Nothing => &self.caller.0,
+        }
+    }
+
     /// Whether this caller would be let in again: its key may have been revoked meanwhile, or its session be over.
     pub(super) fn is_welcome(&self, api: &Api) -> bool {
         match &self.proof {

@@ -90,6 +90,10 @@ pub struct Door {
     driver: String,
     /// It is a lock that was paired over Bluetooth.
     paired: bool,
+    /// In how many of the last hours it was heard.
+    heard_hours: u32,
+    /// Of so many.
+    watched_hours: u32,
 }
 
 /// A door on the page.
@@ -103,5 +107,7 @@ pub fn door(device: &DeviceView, why: &Why<DeviceCause>, paired: bool) -> Door {
         sentence,
         driver: device.driver.clone(),
         paired,
+        heard_hours: device.heard.hours,
+        watched_hours: device.heard.of,
     }
 }

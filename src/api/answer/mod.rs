@@ -5,7 +5,7 @@
 //! bluetooth.rs  who is heard, pairings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
-//! door.rs     a door at a glance       session.rs    who is signed in
+//! door.rs     a door at a glance       session.rs    who is signed in   dry_run.rs  what a job would come to
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
 //! ```
 //!
@@ -17,6 +17,7 @@ mod body;
 mod code;
 mod device;
 mod door;
+mod dry_run;
 mod event;
 mod incident;
 mod receipt;
@@ -37,13 +38,15 @@ pub use attempt::{Attempt, attempt};
 pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
     AttemptPage, CodePage, Codes, DeviceCounts, DevicePage, Document, Done, Doors, Events, Export, Generated,
-    GeneratedCode, Groups, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand,
-    OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession, OneUnpaired, OneWhy,
-    OneWorkspace, Pagination, Readiness, Seen, StoreState, Told, answer, clock,
+    GeneratedCode, Groups, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun,
+    OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneSession,
+    OneUnpaired, OneWhy, OneWorkspace, Pagination, Readiness, Revealed, RevealedCode, Seen, StoreState, Told,
+    answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
 pub use door::{Door, DoorState, door, door_state};
+pub use dry_run::{DryRun, dry_run};
 pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
 pub use incident::{
     Abilities, Bundle, Change, Code, FORMAT, Happening, Lock, More, NoBundle, Radio, Set, Stage, Times,

@@ -4,6 +4,7 @@
 mod ask;
 mod code;
 mod gone;
+mod hours;
 mod learn;
 mod restored;
 mod silence;
@@ -27,6 +28,7 @@ use crate::schedule::{self, Stay};
 use crate::store::Tree;
 use ask::Agenda;
 pub(crate) use code::Code;
+use hours::Hours;
 use silence::Silence;
 
 /// However often somebody asks for it, a lock is not checked more often than this.
@@ -74,6 +76,7 @@ pub(crate) struct Device {
     /// Numbers of digits that it takes by its driver's word.
     own_lengths: BTreeSet<u8>,
     pub last_seen: Option<Timestamp>,
+    pub hours: Hours,
     /// Each on its own: the map's nodes are half empty.
     pub codes: BTreeMap<CodeId, Box<Code>>,
     pub record: DeviceRecord,
@@ -132,6 +135,7 @@ impl Device {
             doors: VecDeque::new(),
             own_lengths: BTreeSet::new(),
             last_seen: None,
+            hours: Hours::from(now.mono),
             codes: BTreeMap::new(),
             record,
             flight: None,
