@@ -18,7 +18,7 @@ await play(async () => {
   await page.getByLabel('Name').fill('Ada')
   await page.getByLabel('Ongoing').check()
   await page.getByRole('button', { name: 'Check' }).click()
-  await page.getByRole('heading', { name: 'One PIN of 6 digits for 2 doors' }).waitFor()
+  await page.getByRole('heading', { name: 'One PIN of 4 digits for 2 doors' }).waitFor()
   insist((await pins(FRONT)).length === 0, 'the dry run made something')
   // What was checked is what is made: another name asks for another check.
   await page.getByLabel('Name').fill('Ada Lovelace')
