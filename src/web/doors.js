@@ -104,10 +104,17 @@ export const door = {
   facts: ({ why }) => [[why.device_id, inOurTime(why.sentence)]],
 }
 
+// In how many hours of the last day a door was heard.
+export const heard = ({ heard_hours: heard, watched_hours: watched }) =>
+  watched
+    ? `Heard in ${heard} of ${watched === 24 ? 'the last 24 hours' : `${count(watched, 'hour')} so far`}`
+    : 'Not listened for long enough to say how well it is heard'
+
 const room = (door) =>
   [
     door.slots_used == null ? null : `${count(door.slots_used, 'place')} used, ${door.slots_free} free`,
-    door.last_heard && `Heard ${happened(door.last_heard)}`,
+    door.last_heard && `Heard at ${happened(door.last_heard)}`,
+    heard(door),
     `Driver ${door.driver}`,
   ].filter(Boolean)
 

@@ -81,8 +81,8 @@ export const events = {
       h(
         'div',
         { class: 'filters' },
-        select('span', 'Of', SPANS, hours, (value) => ((hours = Number(value)), again())),
-        select('of-door', 'At', options, door, (value) => ((door = value), redraw())),
+        select('span', 'Time', SPANS, hours, (value) => ((hours = Number(value)), again())),
+        select('of-door', 'Door', options, door, (value) => ((door = value), redraw())),
       ),
       fitting.length ? h('ol', { class: 'trail' }, fitting.slice(0, shown).map(line)) : h('p', {}, 'Nothing happened.'),
       fitting.length > shown &&

@@ -1,7 +1,7 @@
 // Groups: the list, one of them with its receipts, and the making of one.
 
 import { OURS, get, onceOnly, post } from './api.js'
-import { load as loadDoors, uncertain } from './doors.js'
+import { heard, load as loadDoors, uncertain } from './doors.js'
 import {
   badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
 } from './kit.js'
@@ -216,11 +216,9 @@ export const newGroup = {
 
 const SHARE = { shared: ['good', 'Shares the PIN'], own_pin: ['wait', 'A PIN of its own'], none: ['bad', 'Not possible'] }
 
-const heard = ({ heard_hours: heard, watched_hours: watched }) =>
-  watched ? `Heard in ${heard} of the last ${count(watched, 'hour')}.` : 'The gateway has only just started to listen.'
-
 const outcome = (door) => {
-  const [kind, word] = SHARE[door.share]
+  const objects = door.reasons.length > 0 || door.full.length > 0
+  const [kind, word] = door.share === 'none' && !objects ? ['later', 'Nothing against it'] : SHARE[door.share]
   return h(
     'li',
     { class: 'card' },
@@ -228,7 +226,7 @@ const outcome = (door) => {
     door.reasons.map(({ message, hint }) => h('p', {}, `${sentence(message)} ${hint}`)),
     door.full.map(({ from, until }) =>
       h('p', {}, `Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
-    h('p', { class: 'hint' }, heard(door)),
+    h('p', { class: 'hint' }, `${heard(door)}.`),
   )
 }
 

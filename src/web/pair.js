@@ -1,12 +1,11 @@
-// Bluetooth: who is heard, and the pairing of a lock, step by step.
+// Bluetooth: who is heard, and the pairing or test of a lock, step by step. A pairing begins on the gateway's machine:
+// the lock's security PIN, which opens all its codes, goes over no network.
 
 import { OURS, get, post } from './api.js'
-import { badge, count, field, form, h, happened, near } from './kit.js'
+import { badge, count, form, h, happened, near } from './kit.js'
 import { battery, signal } from './words.js'
 
 const BLUETOOTH = `${OURS}/bluetooth`
-
-let chosen = null
 
 const none = (error) => {
   if (error.type === 'not_found') return null
@@ -51,21 +50,15 @@ const card = (one, errand, again) => {
     : one.kind === 'nuki_pairable'
       ? ['wait', 'Ready to be paired']
       : ['later', 'Not paired']
-  const pick = () => {
-    chosen = one.address
-    again().then(() => document.getElementById('security-pin')?.focus())
-  }
   return h(
     'li',
     { class: 'card', 'data-key': one.address },
     h('h3', {}, one.name ?? one.address, ' ', badge(kind, word)),
     h('p', { class: 'facts' }, [one.address, signal(one.rssi), battery(one.battery_level == null ? null : Math.round(one.battery_level * 100)), `heard ${near(one.last_heard)}`]
       .filter(Boolean).map((fact) => h('span', {}, fact))),
-    errand?.state !== 'running' && (one.device_id
-      ? h('div', { 'data-key': 'test', 'data-still': `test ${one.address}` }, test(one, again))
-      : chosen === one.address
-        ? h('div', { 'data-key': 'form', 'data-still': `pair ${one.address}` }, details(one, again))
-        : h('p', { class: 'row', 'data-key': 'pick' }, h('button', { type: 'button', onclick: pick }, 'Pair', h('span', { class: 'unseen' }, ` ${one.name ?? one.address}`)))),
+    one.device_id
+      ? errand?.state !== 'running' && h('div', { 'data-key': 'test', 'data-still': one.address }, test(one, again))
+      : h('p', {}, 'To pair it, say on the gateway’s machine: ', h('code', {}, `sudo lockbridge pair nuki ${one.address}`)),
   )
 }
 
@@ -75,25 +68,6 @@ const test = ({ device_id }, again) => {
     again()
   }
   return form({}, begin, h('button', {}, 'Test it: a code is added and taken off again'))
-}
-
-const details = ({ address }, again) => {
-  const pin = h('input', { id: 'security-pin', type: 'password', inputmode: 'numeric', autocomplete: 'off', maxlength: 6 })
-  const name = h('input', { id: 'lock-name', type: 'text', maxlength: 100, autocomplete: 'off' })
-  const begin = async () => {
-    const security_pin = pin.value
-    await post(`${BLUETOOTH}/pair`, { address, security_pin, ...(name.value.trim() && { name: name.value.trim() }) })
-    pin.value = ''
-    chosen = null
-    again()
-  }
-  return form(
-    {},
-    begin,
-    field('Security PIN of the lock', pin, 'From the Nuki app: four digits, six for an Ultra.'),
-    field('Name of the door', name, 'Left out: the name that it has in the Nuki app.'),
-    h('button', {}, 'Begin to pair'),
-  )
 }
 
 const STATES = { running: ['wait', 'Under way'], done: ['good', 'Done'], failed: ['bad', 'Failed'] }

@@ -1,22 +1,7 @@
 // Everybody can use every view: axe finds nothing serious or critical, on a phone and on a desk, by day and by night.
 
-import { createRequire } from 'node:module'
-import { readFileSync } from 'node:fs'
-
-import { BACK, DESK, FRONT, PHONE, goAway, insist, makeGroup, open, play, signIn, visit } from './stage.mjs'
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-// By the debugger's way in, which the page's policy does not close.
-const look = async (page, where) => {
-  await page.evaluate(AXE)
-  const { violations } = await page.evaluate(() => axe.run(document))
-  const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
-  const told = grave.map(({ id, nodes }) => [id, nodes.map(({ html, failureSummary }) => [html, failureSummary])])
-  insist(grave.length === 0, `${where}: not everybody can use it`, told)
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-  insist(wide <= 0, `${where}: it must be scrolled sideways`, wide)
-}
+import { look } from './look.mjs'
+import { BACK, DESK, FRONT, PHONE, goAway, makeGroup, open, play, signIn, visit } from './stage.mjs'
 
 await play(async () => {
   await goAway(BACK)
