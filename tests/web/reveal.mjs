@@ -38,6 +38,9 @@ await play(async () => {
   await visit(page, '#/events')
   await page.getByText('PIN shown').first().waitFor()
   insist(!(await stands()), 'the view was left, and it stands there')
+  await page.goBack()
+  await show.waitFor()
+  insist(!(await stands()), 'the view was left, and shows it to whoever comes back')
   insist(!told.some((text) => text.includes(code)), 'an answer to the page held a PIN that nobody asked for')
   await close([code])
 
