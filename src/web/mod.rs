@@ -64,7 +64,6 @@ pub const FILES: &[File] = &[
 ];
 
 /// Serves every file at its path.
-#[must_use]
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.iter().fold(Router::new(), |routes, file| {
         let tag = tag(file);

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "every test takes what it needs")]
 
 pub mod leaks;
+pub mod page;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
