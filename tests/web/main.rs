@@ -1,8 +1,9 @@
-//! The page in a browser: Debian's Chromium, driven by the scripts in `tests/web`, against the real
+//! The page in a browser: Debian's Chromium, driven by the scripts that stand here, against the real
 //! program with simulated locks.
 //!
 //! The scripts do the insisting. `tests/run` installs the browser and what drives it.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::path::Path;
