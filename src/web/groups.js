@@ -52,7 +52,7 @@ export const groups = {
   facts: (told) => told.groups.map((group) => [group.common_code_key, `${nameOf(group)}: ${progress(group).textContent}`]),
 }
 
-const member = (one) => {
+const member = (group) => (one) => {
   const { kind, word, sentence, hint } = state(one)
   return h(
     'li',
@@ -60,6 +60,7 @@ const member = (one) => {
     h('h2', {}, h('a', { href: `#/doors/${one.device_id}` }, one.device_name), ' ', badge(kind, word)),
     h('p', {}, sentence),
     hint && h('p', { class: 'hint' }, hint),
+    times(one) !== times(group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
     one.own_pin && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
   )
 }
@@ -85,7 +86,7 @@ export const group = {
       h('p', { class: 'big' }, progress(receipt)),
       h('p', { class: 'big' }, times(receipt)),
       shared && h('p', { class: 'row' }, pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
-      h('ul', { class: 'cards' }, receipt.receipts.map(member)),
+      h('ul', { class: 'cards' }, receipt.receipts.map(member(receipt))),
       h('details', { 'data-still': `times ${key}` }, h('summary', {}, 'Change the times'), newTimes(receipt, again)),
       h('p', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
     ]
