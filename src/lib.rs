@@ -48,3 +48,4 @@ pub mod sim;
 pub mod store;
 pub mod tls;
 pub mod warnings;
+pub mod web;

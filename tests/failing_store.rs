@@ -132,6 +132,7 @@ async fn a_change_that_may_be_on_the_card_gets_no_answer_that_says_otherwise() {
         signing_key: SigningKey::of(&[7; 32]),
         randomness: || Box::new(randomness()),
         own_uid: Some(peer.peer_cred().unwrap().uid()),
+        over_tls: false,
         streams: 1,
         stop: stopping.clone(),
     });

@@ -9,7 +9,7 @@ use lockbridge::model::{
     Alphabet, Capabilities, CodeId, CreateMultiple, DeviceId, GroupKey, NativeWindow, Pattern, Pin, Reason,
     Settings, Timestamp, Unshared, UpdateMultiple, Window,
 };
-use lockbridge::plan::{self, Assigned, Member, Moved, Occupied, Reach, fits};
+use lockbridge::plan::{self, Assigned, Member, Moved, Occupied, Reach, fits, full};
 use lockbridge::schedule::{self, Stay};
 use lockbridge::sim::stream;
 use proptest::prelude::*;
@@ -227,6 +227,13 @@ proptest! {
                 .max()
                 .unwrap_or(0);
             prop_assert_eq!(fit, most < usize::from(capacity));
+            let spans = full(capacity, &accepted, window, NOW);
+            for h in from..from + length {
+                let used = accepted.iter().filter(|o| o.from <= hours(h) && hours(h) < o.until).count();
+                let is_told = spans.iter().any(|o| o.from <= hours(h) && hours(h) < o.until);
+                prop_assert_eq!(is_told, used >= usize::from(capacity));
+            }
+            prop_assert!(spans.windows(2).all(|two| two[0].until < two[1].from));
             if fit {
                 accepted.push(Occupied::by(window));
             }

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["model", "lock"]),
     ("tls", &["clock", "config"]),
     ("api", &["model", "plan", "gateway"]),
+    ("web", &[]),
     ("shell", &["model", "clock", "store", "gateway", "lock", "config"]),
     (
         "http",
@@ -33,6 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "tls",
             "api",
+            "web",
             "shell",
         ],
     ),

@@ -9,10 +9,10 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Scope;
 use super::answer::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Generated, Locks, OneAttempt,
-    OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock,
-    OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus, OneUnpaired, OneWhy, OneWorkspace,
-    Readiness, Streamed,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Generated, Groups, Locks,
+    OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun, OneErrand, OneEvent, OneExport,
+    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey, OneSession, OneSignedReceipt,
+    OneStatus, OneUnpaired, OneWhy, OneWorkspace, Readiness, Revealed, Streamed,
 };
 use super::parameter::Parameter;
 use crate::gateway::Verb;
@@ -20,8 +20,9 @@ use crate::gateway::Verb;
 pub use takes::BEHAVIORS;
 use takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
-    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, PAIR, QUEUE, RECEIPT, REPORT_CONSTRAINTS,
-    STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE, WHY_DEVICE,
+    JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
+    REPORT_CONSTRAINTS, REVEAL, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
+    WHY_DEVICE,
 };
 
 /// One path, and what it takes.
@@ -61,7 +62,8 @@ pub enum Method {
     Delete,
 }
 
-/// What is asked. Paths that ask the same twice have two.
+/// What is asked. Paths that ask the same twice have two; a path that is asked different things by its method
+/// stands in the table once for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A change, which becomes a job.
@@ -72,6 +74,8 @@ pub enum Call {
     ListCodes,
     /// A PIN that a device would take.
     GenerateCode,
+    /// The PIN of one access code.
+    Reveal,
     /// One device.
     GetDevice,
     /// Devices, page by page.
@@ -110,6 +114,12 @@ pub enum Call {
     SignedReceipt,
     /// What that is checked with.
     ReceiptKey,
+    /// Groups, page by page.
+    ListGroups,
+    /// Every door at a glance.
+    Doors,
+    /// What `create_multiple` would come to.
+    DryRun,
     /// What a device waits for.
     Queue,
     /// Why an access code is as it is.
@@ -136,6 +146,12 @@ pub enum Call {
     Test,
     /// How far a pairing, test or unpairing is.
     Errand,
+    /// Somebody signs in on the page.
+    SignIn,
+    /// Who is signed in.
+    GetSession,
+    /// Somebody signs out.
+    SignOut,
     /// The OpenAPI document.
     Document,
 }
@@ -147,11 +163,14 @@ pub enum Needs {
     Nothing,
     /// Whoever has a key.
     Key,
+    /// Whoever is signed in on the page.
+    Session,
     /// Whoever has a key with one of these scopes.
     OneOf(&'static [Scope]),
 }
 
 const CODES: Needs = Needs::OneOf(&[Scope::Codes]);
+const PINS: Needs = Needs::OneOf(&[Scope::Pins]);
 const OPERATE: Needs = Needs::OneOf(&[Scope::Operate]);
 /// Whoever may move a bolt may see what came of it.
 const CODES_OR_OPERATE: Needs = Needs::OneOf(&[Scope::Codes, Scope::Operate]);
@@ -159,6 +178,8 @@ const ADMIN: Needs = Needs::OneOf(&[Scope::Admin]);
 /// Whoever may see more may see figures.
 const METRICS: Needs = Needs::OneOf(&[Scope::Metrics, Scope::Codes, Scope::Admin]);
 const SIMULATE: Needs = Needs::OneOf(&[Scope::Operate, Scope::Admin]);
+
+const SESSION: &str = "/lockbridge/v1/session";
 
 /// Every endpoint: Seam's, then our own.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -451,6 +472,33 @@ pub const ENDPOINTS: &[Endpoint] = &[
         about: "The whole gateway in one look, and what needs a person.",
     },
     Endpoint {
+        path: "/lockbridge/v1/groups",
+        methods: &[Get],
+        call: Call::ListGroups,
+        needs: CODES,
+        parameters: LIST_GROUPS,
+        answer: SchemaGenerator::subschema_for::<Groups>,
+        about: "The receipts of groups that are not over, the first to begin first, page by page.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/doors",
+        methods: &[Get],
+        call: Call::Doors,
+        needs: CODES,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Doors>,
+        about: "Every door at a glance: reach, battery, signal, what waits and why.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/dry_run",
+        methods: &[Post],
+        call: Call::DryRun,
+        needs: CODES,
+        parameters: CREATE_MULTIPLE,
+        answer: SchemaGenerator::subschema_for::<OneDryRun>,
+        about: "What `/access_codes/create_multiple` would come to now, door by door. It changes nothing.",
+    },
+    Endpoint {
         path: "/lockbridge/v1/devices/{device_id}/queue",
         methods: &[Get],
         call: Call::Queue,
@@ -478,6 +526,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         about: "Why an access code is as it is, in a sentence.",
     },
     Endpoint {
+        path: "/lockbridge/v1/access_codes/reveal",
+        methods: &[Post],
+        call: Call::Reveal,
+        needs: PINS,
+        parameters: REVEAL,
+        answer: SchemaGenerator::subschema_for::<Revealed>,
+        about: "The PIN of one access code, through a cookie too. That it was shown, and to whom, is an event first.",
+    },
+    Endpoint {
         path: "/lockbridge/v1/jobs/{job_id}",
         methods: &[Get],
         call: Call::Job,
@@ -494,6 +551,33 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: STREAM,
         answer: SchemaGenerator::subschema_for::<Streamed>,
         about: "Events as they happen, as server-sent events, without PINs.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Post],
+        call: Call::SignIn,
+        needs: Needs::Nothing,
+        parameters: SIGN_IN,
+        answer: SchemaGenerator::subschema_for::<OneSession>,
+        about: "Signs in on the page: a cookie then stands for the key, and shows no PINs.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Get],
+        call: Call::GetSession,
+        needs: Needs::Session,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<OneSession>,
+        about: "Who is signed in.",
+    },
+    Endpoint {
+        path: SESSION,
+        methods: &[Delete],
+        call: Call::SignOut,
+        needs: Needs::Session,
+        parameters: &[],
+        answer: SchemaGenerator::subschema_for::<Done>,
+        about: "Signs out.",
     },
     Endpoint {
         path: "/lockbridge/v1/clock/accept",

@@ -16,7 +16,10 @@ const SHAPES: &str = "/components/schemas";
 const REFUSALS: [(u16, &str); 9] = [
     (400, "A parameter is missing or wrong, or no PIN suits."),
     (401, "No key, or one that is not known."),
-    (403, "The key may not do this."),
+    (
+        403,
+        "The key may not do this, or a cookie came with a request of another page.",
+    ),
     (404, "There is no such thing."),
     (409, "It goes against what is on record."),
     (413, "The body is too large."),
@@ -50,7 +53,10 @@ pub fn document() -> Value {
                 )
             })
             .collect();
-        paths.insert(endpoint.path.to_owned(), operations.into());
+        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.extend(operations);
+        }
     }
     let refusal = shapes.subschema_for::<Refusal>().to_value();
     let refusals: Map<String, Value> = REFUSALS
@@ -86,6 +92,13 @@ pub fn document() -> Value {
                     "scheme": "bearer",
                     "description": "A key that `lockbridge keys create` has made.",
                 },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "lockbridge_session",
+                    "description": "What stands for a key that was signed in with. Through it no PIN is shown, and \
+                        what is not a GET needs the content type `application/json` and the same origin.",
+                },
             },
         },
     })
@@ -117,10 +130,11 @@ fn operation(endpoint: &Endpoint, method: Method, shapes: &mut SchemaGenerator) 
     });
     match endpoint.needs {
         Needs::Nothing => {}
-        Needs::Key => operation["security"] = json!([{"key": []}]),
+        Needs::Key => operation["security"] = json!([{"key": []}, {"session": []}]),
+        Needs::Session => operation["security"] = json!([{"session": []}]),
         Needs::OneOf(scopes) => {
             let words: Vec<_> = scopes.iter().map(|scope| format!("`{}`", scope.word())).collect();
-            operation["security"] = json!([{"key": []}]);
+            operation["security"] = json!([{"key": []}, {"session": []}]);
             operation["description"] = format!("Needs a key with the scope {}.", words.join(" or ")).into();
         }
     }
@@ -292,11 +306,11 @@ fn named(call: Call) -> &'static [(&'static str, &'static str)] {
 }
 
 fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
-    let has_key = endpoint.needs != Needs::Nothing;
+    let has_key = endpoint.needs != Needs::Nothing || endpoint.call == Call::SignIn;
     let is_change = matches!(endpoint.call, Call::Change(_));
     match status {
         401 | 429 | 503 => has_key,
-        403 => matches!(endpoint.needs, Needs::OneOf(_)),
+        403 => has_key,
         404 => match endpoint.call {
             Call::ListDevices
             | Call::ListLocks
@@ -312,6 +326,12 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::AcceptClock
             | Call::Export
             | Call::Incident
+            | Call::ListGroups
+            | Call::Doors
+            | Call::DryRun
+            | Call::SignIn
+            | Call::GetSession
+            | Call::SignOut
             | Call::Document => false,
             Call::Change(_)
             | Call::GetCode
@@ -329,6 +349,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice
+            | Call::Reveal
             | Call::Scan
             | Call::Pair
             | Call::Unpair

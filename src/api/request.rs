@@ -36,8 +36,23 @@ pub fn parse(verb: Verb, body: &Value) -> Result<Request, Refusal> {
         Verb::UnlockDoor => door(&form, Deed::Unlock).map(Request::Door),
     };
     form.close()?;
-    // What a request needs and does not have, the form has complained about.
-    request.ok_or_else(|| Refusal::new(Reason::InvalidInput, "a parameter is missing"))
+    request.ok_or_else(missing)
+}
+
+/// Reads the parameters of a dry run: those of `create_multiple`.
+///
+/// # Errors
+/// `invalid_input`, with every parameter that is wrong.
+pub fn dry_run(body: &Value) -> Result<CreateMultiple, Refusal> {
+    let mut form = Form::open(endpoint::parameters(Verb::CreateMultiple), body)?;
+    let job = create_multiple(&mut form)?;
+    form.close()?;
+    job.ok_or_else(missing)
+}
+
+/// What a request needs and does not have, the form has complained about.
+fn missing() -> Refusal {
+    Refusal::new(Reason::InvalidInput, "a parameter is missing")
 }
 
 /// What tells one request from another under the same id: the SHA-256 of what it asks for. The

@@ -167,6 +167,7 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
         signing_key,
         randomness: || Box::new(randomness()),
         own_uid: Some(socket.owner),
+        over_tls: https.is_some(),
         streams: config.settings.limits.streams,
         stop: stopping.clone(),
     }));

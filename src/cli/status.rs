@@ -79,7 +79,7 @@ fn say(text: &str) -> Result<(), Failure> {
 
 /// Names of the doors by their ids.
 fn names(status: &Value) -> BTreeMap<String, String> {
-    let name = |door: &Value| (cell(&door["device_id"]), cell(&door["device_name"]));
+    let name = |door: &Value| (cell(&door["device_id"]), cell(&door["name"]));
     items(&status["doors"]).map(name).collect()
 }
 
@@ -175,7 +175,7 @@ fn page(status: &Value) -> String {
 fn doors(status: &Value) -> String {
     let row = |door: &Value| {
         vec![
-            cell(&door["device_name"]),
+            cell(&door["name"]),
             match door["online"] == true {
                 true => "online".to_owned(),
                 false => "offline".to_owned(),
@@ -183,10 +183,10 @@ fn doors(status: &Value) -> String {
             cell(&door["last_seen"]),
             with_unit(&door["battery"], "%"),
             with_unit(&door["rssi"], " dBm"),
-            format!("{}/{}", cell(&door["codes_on_device"]), cell(&door["capacity"])),
+            held(door),
             cell(&door["pending"]),
             cell(&door["overdue"]),
-            cell(&door["waiting"]),
+            cell(&door["reason"]),
             cell(&door["next_try"]),
         ]
     };
@@ -203,6 +203,12 @@ fn doors(status: &Value) -> String {
         "NEXT_TRY",
     ];
     table(&titles, items(&status["doors"]).map(row).collect())
+}
+
+/// Codes on a lock, and how many it can hold.
+fn held(door: &Value) -> String {
+    let [used, free] = ["slots_used", "slots_free"].map(|key| door[key].as_u64().unwrap_or_default());
+    format!("{used}/{}", used + free)
 }
 
 fn with_unit(figure: &Value, unit: &str) -> String {

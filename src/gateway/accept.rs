@@ -113,7 +113,7 @@ impl Gateway {
     }
 
     /// At a limit new work is refused (I10).
-    fn room_for(&self, now: Now, request: &Request, door: &Door) -> Result<(), Refusal> {
+    pub(super) fn room_for(&self, now: Now, request: &Request, door: &Door) -> Result<(), Refusal> {
         let of_doors = matches!(request, Request::Door(_));
         // No limit keeps a code on a door.
         let takes_away = matches!(request, Request::Delete(_));

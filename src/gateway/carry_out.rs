@@ -14,7 +14,7 @@ use crate::model::{
     Window,
 };
 use crate::model::{Detail, Timestamp};
-use crate::plan::{self, Moved};
+use crate::plan::{self, Assigned, Moved};
 use crate::sabotage::{self, Sabotage};
 use crate::store::Tree;
 
@@ -159,16 +159,13 @@ impl Gateway {
         })
     }
 
-    /// Plans and records the codes of a job, as members of `group` from `place` on.
-    fn create_codes(
-        &mut self,
+    /// Plans the codes of a job: which PIN each of its devices gets.
+    pub(super) fn assign(
+        &self,
         now: Now,
         job: &CreateMultiple,
-        group: Option<&GroupKey>,
-        place: usize,
-        id: &JobId,
         rng: &mut dyn Rng,
-    ) -> Result<Vec<JobMember>, Refusal> {
+    ) -> Result<Vec<Assigned>, Refusal> {
         let unknown: Vec<DeviceReason> = job
             .devices
             .iter()
@@ -192,8 +189,20 @@ impl Gateway {
             .filter_map(|d| self.devices.get(d))
             .map(|device| device.member(None, now.wall))
             .collect();
-        let assigned = plan::create(job, &members, self.settings.limits.members, now.wall, rng)?;
-        drop(members);
+        plan::create(job, &members, self.settings.limits.members, now.wall, rng)
+    }
+
+    /// Plans and records the codes of a job, as members of `group` from `place` on.
+    fn create_codes(
+        &mut self,
+        now: Now,
+        job: &CreateMultiple,
+        group: Option<&GroupKey>,
+        place: usize,
+        id: &JobId,
+        rng: &mut dyn Rng,
+    ) -> Result<Vec<JobMember>, Refusal> {
+        let assigned = self.assign(now, job, rng)?;
         let mut created = Vec::with_capacity(assigned.len());
         for (member, place) in assigned.into_iter().zip(place..) {
             let record = Record {

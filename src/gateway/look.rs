@@ -116,6 +116,16 @@ impl Gateway {
         self.groups.keys()
     }
 
+    /// The groups of which a code is not over, or not yet off its lock; each with the first start of those codes.
+    pub fn groups_not_over(&self, now: Now) -> impl Iterator<Item = (Timestamp, &GroupKey)> {
+        let start = move |id: &CodeId| {
+            let code = self.owner(*id)?.codes.get(id)?;
+            (!is_past(code, now)).then(|| code.record.window.start())
+        };
+        let groups = self.groups.iter();
+        groups.filter_map(move |(key, members)| Some((members.iter().filter_map(start).min()?, key)))
+    }
+
     /// The receipt of one access code.
     #[must_use]
     pub fn receipt(&self, id: CodeId, now: Now) -> Option<MemberReceipt> {
@@ -170,6 +180,7 @@ impl Gateway {
             radio_away: device.away,
             battery: device.battery,
             advertised: device.advertised,
+            heard: device.hours.tell(now.mono),
             removed: device.removed,
             simulated: device.spec.simulated,
             last_seen: device.last_seen,

@@ -20,6 +20,7 @@ mod carry_out;
 mod credentials;
 mod device;
 mod doors;
+mod dry_run;
 mod exports;
 mod incident;
 mod jobs;
@@ -104,6 +105,8 @@ pub enum Event {
     Answered(JobId),
     /// It did not get there after all.
     AnswerLost(JobId),
+    /// The PIN of a code is to be shown to somebody of this name.
+    Revealed(CodeId, String),
     /// The operator vouches for a clock that made a wild step.
     AcceptClock,
     /// The export that was asked for last was not made.
@@ -222,6 +225,7 @@ impl Gateway {
             Event::Verify(id) => self.with_device(now, id, Device::verify),
             Event::Answered(job) => self.jobs.answered(&job),
             Event::AnswerLost(job) => self.jobs.answer_lost(&job),
+            Event::Revealed(id, to) => self.note_revealed(now, id, to),
             Event::ExportFailed => self.exports.want(now.mono),
             Event::StorageLow(low) => self.storage_low = low,
             Event::Timer | Event::AcceptClock => {}
@@ -318,6 +322,15 @@ impl Gateway {
                 },
             );
             self.news.insert(Subject::Device(id));
+        }
+    }
+
+    /// Who gets to see a PIN is on record before; of a code that is gone there is nothing to see.
+    fn note_revealed(&mut self, now: Now, id: CodeId, to: String) {
+        if let Some(device) = self.owners.get(&id).copied() {
+            let (kind, detail) = (EventKind::CodeRevealed, Detail::RevealedTo(to));
+            self.ledger
+                .tell(now.wall, kind, Some(device), Some(id), None, detail);
         }
     }
 

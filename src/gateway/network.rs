@@ -141,6 +141,7 @@ impl Device {
     /// `moving`: it is being asked to move its bolt.
     fn take_word(&mut self, word: Word, moving: bool, desk: &mut Desk<'_>) {
         let device = self.spec.device;
+        self.hours.spoke(desk.now.mono);
         match word {
             Word::Moved { locked, by } => {
                 self.locked = Some(locked);
@@ -178,6 +179,7 @@ impl Device {
                 desk.tell(EventKind::DeviceLowBattery, device, None, left);
             }
             Word::Advertised(rssi) => {
+                self.hours.advertised(desk.now.mono);
                 self.advertised = Some(Advertised {
                     at: desk.now.wall,
                     rssi,

@@ -9,8 +9,9 @@ use super::records::{Aim, Waiting};
 
 use crate::model::{
     AttemptId, CodeId, Deed, DeviceId, Entry, GroupKey, How, JobId, Note, Objection, Outage, Pin, RadioId,
-    Slot, Timestamp, Window,
+    Refusal, Slot, Timestamp, Window,
 };
+use crate::plan::Occupied;
 
 /// An access code as a caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,6 +258,53 @@ pub struct Advertised {
     pub rssi: i16,
 }
 
+/// In how many of the last hours a lock was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Hours in which it answered, spoke by itself or advertised.
+    pub hours: u32,
+    /// Of how many, 24 at most: for a lock that advertises all since the start, for another one those in which it was
+    /// asked or spoke.
+    pub of: u32,
+}
+
+/// What `create_multiple` would come to now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DryRun {
+    /// Digits of the PIN that is shared, if one is; or why nobody would get anything.
+    pub length: Result<Option<u8>, Refusal>,
+    /// Every device of the job that is known here, in its order.
+    pub doors: Vec<DryDoor>,
+}
+
+/// One device of a dry run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DryDoor {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// What it would get.
+    pub share: Share,
+    /// Why its code would have to wait, although it is accepted.
+    pub delay: Option<Waiting>,
+    /// When its lock takes no more codes, within the window.
+    pub full: Vec<Occupied>,
+    /// In how many of the last hours it was heard.
+    pub heard: Heard,
+}
+
+/// Which PIN a device would get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// The one that it shares.
+    Shared,
+    /// One of its own.
+    OwnPin,
+    /// None.
+    None,
+}
+
 /// A device as a caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceView {
@@ -284,6 +332,8 @@ pub struct DeviceView {
     pub battery: Option<u8>,
     /// When and how loud it advertised last; `None` if not since the start, and where locks do not.
     pub advertised: Option<Advertised>,
+    /// In how many of the last hours it was heard.
+    pub heard: Heard,
     /// It is no longer part of this gateway.
     pub removed: bool,
     /// Its simulated lock can be steered.

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::answer::Refused;
 use super::params::Params;
-use super::who::Who;
-use super::{Api, attempts, bluetooth, codes, devices, events, metrics, ours, stream};
+use super::who::{Peer, Who};
+use super::{Api, attempts, bluetooth, codes, devices, events, metrics, ours, overview, session, stream};
 use crate::api::endpoint::{Call, Endpoint, Needs};
 use crate::api::form::Form;
 use crate::lock::sim::SimDriver;
@@ -22,7 +22,7 @@ pub async fn answer(
     let (mut head, body) = request.into_parts();
     let who = match endpoint.needs {
         Needs::Nothing => Who::anybody(),
-        Needs::Key | Needs::OneOf(_) => Who::from_request_parts(&mut head, api).await?,
+        Needs::Key | Needs::Session | Needs::OneOf(_) => Who::from_request_parts(&mut head, api).await?,
     };
     if let Needs::OneOf(scopes) = endpoint.needs {
         who.may_one_of(scopes)?;
@@ -37,6 +37,7 @@ pub async fn answer(
         Call::GetCode => codes::get(api, &who, form()?).await,
         Call::ListCodes => codes::list(api, &who, form()?).await,
         Call::GenerateCode => codes::generate(api, &who, form()?).await,
+        Call::Reveal => codes::reveal(api, &who, form()?).await,
         Call::GetDevice => devices::get(api, form()?).await,
         Call::ListDevices => devices::list(api, form()?).await,
         Call::GetLock => devices::get_lock(api, form()?).await,
@@ -55,12 +56,21 @@ pub async fn answer(
         Call::Status => ours::status(api).await,
         Call::SignedReceipt => ours::signed_receipt(api, form()?).await,
         Call::ReceiptKey => Ok(ours::receipt_key(api)),
+        Call::ListGroups => overview::groups(api, &who, form()?).await,
+        Call::Doors => overview::doors(api, form()?).await,
+        Call::DryRun => codes::dry_run(api, &who, &params).await,
         Call::Receipt => ours::receipt(api, &who, form()?).await,
         Call::Queue => ours::queue(api, form()?).await,
         Call::WhyCode => ours::why_code(api, form()?).await,
         Call::WhyDevice => ours::why_device(api, form()?).await,
         Call::Job => ours::job(api, &who, form()?).await,
         Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
+        Call::SignIn => {
+            let peer = head.extensions.get::<Peer>().copied();
+            return session::sign_in(api, peer, &head.headers, form()?);
+        }
+        Call::GetSession => session::get(api, &who, form()?),
+        Call::SignOut => return session::sign_out(api, &who, form()?),
         Call::AcceptClock => ours::accept_clock(api, form()?).await,
         Call::Export => ours::export(api, form()?).await,
         Call::Incident => ours::incident(api, form()?).await,

@@ -12,12 +12,13 @@ use super::keys::Scope;
 use super::page::Page;
 use super::who::Who;
 use crate::api::answer::{
-    self, Always, CodePage, Generated, GeneratedCode, OneCode, Pagination, access_code,
+    self, Always, CodePage, Generated, GeneratedCode, OneCode, OneDryRun, Pagination, Revealed, RevealedCode,
+    access_code,
 };
 use crate::api::form::Form;
 use crate::api::request;
 use crate::gateway::view::CodeView;
-use crate::gateway::{Answer, Door, Verb};
+use crate::gateway::{Answer, Door, Event, Verb};
 use crate::model::{CodeId, DeviceId, Pin, Reason, Refusal};
 use crate::shell::Incoming;
 
@@ -48,10 +49,7 @@ pub async fn job(
     handle: Option<String>,
     body: &Value,
 ) -> Result<Response, Refused> {
-    // A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
-    if body.get("code").is_some_and(|code| !code.is_null()) {
-        who.may(Scope::Pins)?;
-    }
+    may_say_pin(who, body)?;
     let incoming = Incoming {
         caller: who.caller.clone(),
         verb,
@@ -72,6 +70,29 @@ pub async fn job(
     }
     response.extensions_mut().insert(JobOfAnswer(id));
     Ok(response)
+}
+
+/// A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
+fn may_say_pin(who: &Who, body: &Value) -> Result<(), Refused> {
+    match body.get("code").is_some_and(|code| !code.is_null()) {
+        true => who.may(Scope::Pins),
+        false => Ok(()),
+    }
+}
+
+/// What `create_multiple` would come to now.
+pub async fn dry_run(api: &Api, who: &Who, body: &Value) -> Outcome {
+    may_say_pin(who, body)?;
+    let job = request::dry_run(body)?;
+    let mut rng = (api.randomness)();
+    let found = api
+        .core
+        .look(move |gateway, now| gateway.dry_run(&job, now, &mut rng))
+        .await?;
+    Ok(told(&OneDryRun {
+        dry_run: answer::dry_run(&found),
+        ok: Always,
+    }))
 }
 
 /// By id, or by device and PIN.
@@ -178,6 +199,7 @@ struct Wanted {
 /// A PIN that a device would take. What is never drawn is taken, so that it asks for a key that may see PINs.
 pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     who.may(Scope::Pins)?;
+    who.shows_key()?;
     let device = form.uuid("device_id").map(DeviceId);
     form.close()?;
     let device = device.ok_or_else(no_such_device)?;
@@ -190,6 +212,25 @@ pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
         generated_code: GeneratedCode {
             device_id: device.0,
             code: pin.expose().to_owned(),
+        },
+        ok: Always,
+    }))
+}
+
+/// The PIN of one access code, for a person who asks for this one; also through a cookie. That it was shown, and
+/// to whom, is durable before it is.
+pub async fn reveal(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
+    let id = form.uuid("access_code_id").map(CodeId);
+    form.close()?;
+    let id = id.ok_or_else(no_such_code)?;
+    api.core.tell(Event::Revealed(id, who.name().to_owned())).await?;
+    // A look is answered once all is durable that was told before.
+    let found = api.core.look(move |gateway, now| gateway.code(id, now)).await?;
+    let found = found.ok_or_else(no_such_code)?;
+    Ok(told(&Revealed {
+        access_code: RevealedCode {
+            access_code_id: id.0,
+            code: found.pin.expose().to_owned(),
         },
         ok: Always,
     }))

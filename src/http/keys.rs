@@ -150,6 +150,17 @@ impl Keys {
         self.known().1.contains(key)
     }
 
+    /// The same, for a key that is used without being shown: what stands for it was.
+    #[must_use]
+    pub fn uses(&self, key: &Key, now: Now) -> bool {
+        let known = self.known();
+        let is_on_file = known.1.contains(key);
+        if is_on_file {
+            self.uses.note(key, &known.1, now);
+        }
+        is_on_file
+    }
+
     /// When a key was last used, to the minute; the last minutes of a running gateway are not on file yet.
     #[must_use]
     pub fn last_used(&self, key: &Key) -> Option<String> {

@@ -11,7 +11,9 @@
 //! answer.rs bodies, refusals, headers           socket.rs   the Unix socket
 //! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
-//! bluetooth.rs  who is heard, and pairings  metrics.rs figures for Prometheus
+//! bluetooth.rs  who is heard, and pairings      session.rs who is signed in on the page
+//! overview.rs   doors and groups at a glance
+//! metrics.rs figures for Prometheus
 //! ```
 //!
 //! The room decides nothing about codes or locks: it asks the core, and waits until what it tells
@@ -31,9 +33,11 @@ pub mod keys;
 mod line;
 mod metrics;
 mod ours;
+mod overview;
 mod page;
 mod params;
 mod serve;
+mod session;
 pub mod socket;
 mod steer;
 mod stream;
@@ -59,7 +63,9 @@ use crate::lock::Registry;
 use crate::lock::paired::Household;
 use crate::shell::Core;
 use crate::signature::SigningKey;
+use crate::web;
 use keys::Keys;
+use session::Sessions;
 use wrong::WrongKeys;
 
 pub use serve::{Listener, serve};
@@ -89,6 +95,8 @@ pub struct Parts {
     pub randomness: fn() -> Box<dyn CryptoRng + Send>,
     /// The user that the gateway runs as, if the system says.
     pub own_uid: Option<u32>,
+    /// Callers on the network come over TLS.
+    pub over_tls: bool,
     /// How many streams of events may be open at once.
     pub streams: usize,
     /// Says when streams are to end, as they have no end of their own.
@@ -108,8 +116,10 @@ pub struct Api {
     signing_key: SigningKey,
     randomness: fn() -> Box<dyn CryptoRng + Send>,
     own_uid: Option<u32>,
+    over_tls: bool,
     stop: watch::Receiver<bool>,
     wrong_keys: WrongKeys,
+    sessions: Sessions,
     /// Places for streams of events.
     streams: Arc<Semaphore>,
     /// The OpenAPI document, once somebody has asked for it.
@@ -140,8 +150,10 @@ impl Api {
             signing_key: parts.signing_key,
             randomness: parts.randomness,
             own_uid: parts.own_uid,
+            over_tls: parts.over_tls,
             stop: parts.stop,
             wrong_keys: WrongKeys::default(),
+            sessions: Sessions::default(),
             streams: Arc::new(Semaphore::new(parts.streams)),
             document: OnceLock::new(),
             started,
@@ -170,9 +182,9 @@ impl Api {
     }
 }
 
-/// Every path of the table, and simulated locks to be steered.
+/// Every path of the table, the page, and simulated locks to be steered.
 fn routes(api: Arc<Api>) -> Router {
-    let mut routes = Router::new()
+    let mut routes = web::routes()
         .route("/lockbridge/v1/sim/devices/{id}/table", get(steer::table))
         .route("/lockbridge/v1/sim/devices/{id}/fault", post(steer::fault))
         .route("/lockbridge/v1/sim/devices/{id}/code", post(steer::code))

@@ -65,6 +65,7 @@ const CLOCK: &[Parameter] = &[
 /// The lock's true table, digits and all.
 pub async fn table(State(api): State<Arc<Api>>, who: Who, Path(id): Path<String>) -> Outcome {
     let sim = lock(&api, &who, &id)?;
+    who.shows_key()?;
     let codes: Vec<Value> = sim.table().iter().map(row).collect();
     Ok(told(&json!({"codes": codes, "locked": sim.locked(), "ok": true})))
 }

@@ -89,10 +89,10 @@ struct Reader {
 }
 
 impl Reader {
-    /// What goes out next; nothing more once the gateway stops, or the reader's key is revoked.
+    /// What goes out next; nothing more once the gateway stops, or the reader's key is revoked, or its session over.
     async fn next(&mut self) -> Option<String> {
         loop {
-            if *self.api.stop.borrow() || !self.who.is_welcome(&self.api.keys) {
+            if *self.api.stop.borrow() || !self.who.is_welcome(&self.api) {
                 return None;
             }
             // Followed before the look, so that nothing happens unnoticed after it.

@@ -1,6 +1,6 @@
 //! Who calls, and what that one may do.
 //!
-//! Over TCP the bearer key says it. Over the Unix socket the kernel says it: the socket lets in
+//! Over TCP the bearer key says it, or the cookie of a session that was begun with one. Over the Unix socket the kernel says it: the socket lets in
 //! nobody but root and the gateway's own user, and they may do everything.
 
 use std::collections::BTreeSet;
@@ -8,12 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::Api;
-use super::answer::Refused;
-use super::keys::{Key, Keys, Scope};
+use super::answer::{Refused, refused};
+use super::keys::{Key, Scope};
+use super::session::{self, Session, SessionId};
 use crate::api::answer::Pins;
 use crate::model::{Caller, Reason, Refusal};
 
@@ -31,8 +33,19 @@ pub struct Who {
     /// Under which name its jobs stand.
     pub caller: Caller,
     scopes: BTreeSet<Scope>,
-    key: Option<Key>,
-    is_local: bool,
+    proof: Proof,
+}
+
+/// By what a caller was let in.
+enum Proof {
+    /// By nothing: nobody was asked.
+    Nothing,
+    /// By the kernel's word.
+    Local,
+    /// By a key.
+    Key(Key),
+    /// By the cookie of a session.
+    Session(SessionId, Session),
 }
 
 impl Who {
@@ -42,8 +55,7 @@ impl Who {
         Who {
             caller: Caller("anybody".into()),
             scopes: BTreeSet::new(),
-            key: None,
-            is_local: false,
+            proof: Proof::Nothing,
         }
     }
 
@@ -70,24 +82,62 @@ impl Who {
         )))
     }
 
-    /// Whether this caller would be let in again: its key may have been revoked meanwhile.
+    /// What this caller is called: the name of a key, or `uid:` and the number of a user of this machine.
     #[must_use]
-    pub fn is_welcome(&self, keys: &Keys) -> bool {
-        self.key.as_ref().is_none_or(|key| keys.has(key))
+    pub fn name(&self) -> &str {
+        match &self.proof {
+            Proof::Key(key) => &key.name,
+            Proof::Session(_, session) => &session.key.name,
+            Proof::Local | Proof::Nothing => &self.caller.0,
+        }
+    }
+
+    /// Whether this caller would be let in again: its key may have been revoked meanwhile, or its session be over.
+    pub(super) fn is_welcome(&self, api: &Api) -> bool {
+        match &self.proof {
+            Proof::Nothing | Proof::Local => true,
+            Proof::Key(key) => api.keys.has(key),
+            Proof::Session(id, _) => api.sessions.has(*id, api.clock().now().mono, &api.keys),
+        }
+    }
+
+    /// The session of a caller who is signed in.
+    ///
+    /// # Errors
+    /// `unauthorized` for everybody else.
+    pub(super) fn session(&self) -> Result<(SessionId, &Session), Refused> {
+        match &self.proof {
+            Proof::Session(id, session) => Ok((*id, session)),
+            Proof::Nothing | Proof::Local | Proof::Key(_) => Err(unauthorized("nobody is signed in here")),
+        }
     }
 
     /// Whether this is root or the gateway's own user, over the Unix socket.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.is_local
+        matches!(self.proof, Proof::Local)
     }
 
-    /// Whether this caller may see PINs.
+    /// Whether answers show this caller PINs. Through a cookie none does, whatever its key may see.
     #[must_use]
     pub fn pins(&self) -> Pins {
-        match self.scopes.contains(&Scope::Pins) {
-            true => Pins::Shown,
-            false => Pins::Hidden,
+        match (&self.proof, self.scopes.contains(&Scope::Pins)) {
+            (Proof::Session(..), _) | (_, false) => Pins::Hidden,
+            (_, true) => Pins::Shown,
+        }
+    }
+
+    /// Insists that no cookie stands for the key: what is nothing but a PIN is not asked for through one.
+    ///
+    /// # Errors
+    /// `forbidden`
+    pub fn shows_key(&self) -> Result<(), Refused> {
+        match self.proof {
+            Proof::Session(..) => Err(refused(
+                Reason::Forbidden,
+                "through a cookie no PIN is shown: send the key itself",
+            )),
+            Proof::Nothing | Proof::Local | Proof::Key(_) => Ok(()),
         }
     }
 }
@@ -98,7 +148,10 @@ impl FromRequestParts<Arc<Api>> for Who {
     async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
         match head.extensions.get::<Peer>() {
             Some(Peer::Local(uid)) => by_user(*uid, api.own_uid),
-            Some(Peer::Network(address)) => by_key(head, api, address.ip()),
+            Some(Peer::Network(address)) if head.headers.contains_key(AUTHORIZATION) => {
+                by_key(head, api, address.ip())
+            }
+            Some(Peer::Network(_)) => by_cookie(head, api),
             None => Err(unauthorized("nobody knows where this request comes from")),
         }
     }
@@ -109,34 +162,51 @@ fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
         Some(uid) if uid == 0 || Some(uid) == own => Ok(Who {
             caller: Caller(format!("uid:{uid}")),
             scopes: BTreeSet::from(Scope::ALL),
-            key: None,
-            is_local: true,
+            proof: Proof::Local,
         }),
         _ => Err(unauthorized("this socket serves root and the gateway's own user")),
     }
 }
 
 fn by_key(head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
-    let header = head
+    let now = api.clock().now();
+    let key = head
         .headers
         .get(AUTHORIZATION)
-        .ok_or_else(|| unauthorized("send `authorization: Bearer` with an API key"))?;
-    let now = api.clock().now();
-    let key = header
-        .to_str()
-        .ok()
+        .and_then(|header| header.to_str().ok())
         .and_then(|header| header.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .and_then(|(_, key)| api.keys.find(key.trim(), now))
         .ok_or_else(|| api.wrong_keys.shown(address, now.mono))?;
     tracing::debug!(key = key.name, path = head.uri.path(), "a key is used");
     Ok(Who {
-        // Not by its name: a key that gets the name of a revoked one does not get its jobs.
-        caller: Caller(format!("key:{}", key.id())),
+        caller: caller(&key),
         scopes: key.scopes.clone(),
-        key: Some(key),
-        is_local: false,
+        proof: Proof::Key(key),
     })
+}
+
+fn by_cookie(head: &Parts, api: &Api) -> Result<Who, Refused> {
+    let cookie = session::cookie(&head.headers)
+        .ok_or_else(|| unauthorized("send `authorization: Bearer` with an API key"))?;
+    if head.method != Method::GET {
+        session::is_from_our_page(&head.headers)?;
+    }
+    let (id, session) = api
+        .sessions
+        .find(cookie, api.clock().now(), &api.keys)
+        .ok_or_else(|| unauthorized("this session is over: sign in again"))?;
+    Ok(Who {
+        caller: caller(&session.key),
+        scopes: session.key.scopes.clone(),
+        proof: Proof::Session(id, session),
+    })
+}
+
+/// Under which name the jobs of a key stand. Not under its own: a key that gets the name of a revoked one
+/// does not get its jobs.
+fn caller(key: &Key) -> Caller {
+    Caller(format!("key:{}", key.id()))
 }
 
 fn unauthorized(message: &str) -> Refused {

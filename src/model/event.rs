@@ -79,6 +79,8 @@ pub enum Detail {
     Outage(Outage),
     /// The last moment at which the gateway is known to have run before.
     RanUntil(Timestamp),
+    /// To whom a PIN was shown: the name of a key, or `uid:` and the number of a user of this machine.
+    RevealedTo(String),
 }
 
 /// A change of one property of an access code.
@@ -154,6 +156,9 @@ pub enum EventKind {
     /// Deleted, and gone from the lock.
     #[serde(rename = "access_code.deleted")]
     CodeDeleted,
+    /// Its PIN was shown to somebody who asked for this one.
+    #[serde(rename = "lockbridge.access_code.revealed")]
+    CodeRevealed,
     /// Gone from the lock, by no word of ours.
     #[serde(rename = "access_code.deleted_external_to_seam")]
     CodeLost,

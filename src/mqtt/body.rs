@@ -91,7 +91,10 @@ impl Item {
                 let online = gateway.device(*device, now)?.online;
                 lasting(status_word(online).into())
             }
-            Item::DeviceState(device) => lasting(bytes(&device_state(&gateway.device(*device, now)?))),
+            Item::DeviceState(device) => {
+                let state = answer::door_state(&gateway.device(*device, now)?);
+                lasting(bytes(&answer::value(&state)))
+            }
             Item::Job(job) => {
                 let view = gateway.job(job, now)?;
                 let life = match gateway.job_ended_at(job) {
@@ -263,30 +266,6 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),
         "clock": answer::value(&answer::clock(gateway.clock(), frame.clock)),
-    })
-}
-
-/// Flat, and numbers as numbers: what dashboards read without glue.
-fn device_state(device: &DeviceView) -> Value {
-    let capacity = usize::from(device.capabilities.capacity);
-    let free = (!device.removed).then(|| capacity.saturating_sub(device.slots_used));
-    json!({
-        "name": device.name,
-        "online": device.online,
-        "removed": device.removed,
-        "last_seen": device.last_seen.map(time::show),
-        "last_heard": device.advertised.map(|advertised| time::show(advertised.at)),
-        "rssi": device.advertised.map(|advertised| advertised.rssi),
-        "battery": device.battery,
-        "locked": device.locked,
-        "pending": device.pending,
-        "next_try": device.next_try.map(time::show),
-        "reason": device.reason.map(Waiting::word),
-        "drift": device.drift,
-        "unmanaged": device.unmanaged,
-        "suspects": device.suspects,
-        "slots_used": device.slots_used,
-        "slots_free": free,
     })
 }
 

@@ -53,13 +53,30 @@ impl Occupied {
 /// Whether one more code with this window fits at every instant from now on.
 #[must_use]
 pub fn fits(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp) -> bool {
+    full(capacity, occupied, window, now).is_empty()
+}
+
+/// The spans of this window, from now on, in which the lock takes no more codes; in their order, none touching
+/// the next.
+#[must_use]
+pub fn full(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp) -> Vec<Occupied> {
     let (from, until) = (window.start().max(now), window.end());
-    // The number in use rises only where a span begins, so these instants decide.
-    let begins = occupied
-        .iter()
-        .map(|o| o.from)
-        .filter(|at| from < *at && *at < until);
-    std::iter::once(from)
-        .chain(begins)
-        .all(|at| occupied.iter().filter(|o| o.holds(at)).count() < usize::from(capacity))
+    // The number in use changes only where a span begins or ends.
+    let edges = occupied.iter().flat_map(|o| [o.from, o.until]);
+    let mut edges: Vec<Timestamp> = edges.filter(|at| from < *at && *at < until).collect();
+    edges.extend([from, until]);
+    edges.sort_unstable();
+    edges.dedup();
+    let mut spans: Vec<Occupied> = Vec::new();
+    for edge in edges.windows(2) {
+        let &[from, until] = edge else { continue };
+        if occupied.iter().filter(|o| o.holds(from)).count() < usize::from(capacity) {
+            continue;
+        }
+        match spans.last_mut() {
+            Some(before) if before.until == from => before.until = until,
+            _ => spans.push(Occupied { from, until }),
+        }
+    }
+    spans
 }

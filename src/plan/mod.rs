@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 
-pub use capacity::{Occupied, fits};
+pub use capacity::{Occupied, fits, full};
 
 use crate::model::{
     Capabilities, Closed, CodeId, CreateMultiple, DeviceId, DeviceReason, NewTimes, Pin, Reason, Refusal,

@@ -120,6 +120,7 @@ impl Inside {
             signing_key: SigningKey::of(&[7; 32]),
             randomness: || Box::new(randomness()),
             own_uid: Some(peer.peer_cred().unwrap().uid()),
+            over_tls: false,
             streams: 1,
             stop: stopping.clone(),
         });

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "every test takes what it needs")]
 
 pub mod leaks;
+pub mod page;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -64,6 +65,7 @@ impl Log {
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    /// What is no JSON is a text.
     pub body: Value,
 }
 
@@ -524,10 +526,15 @@ fn parse(response: &str) -> Option<Answer> {
     if length.is_some_and(|(_, length)| length.parse() != Ok(body.len())) {
         return None;
     }
+    let is_json = |(name, value): &(String, String)| name == "content-type" && value == "application/json";
+    let body = match headers.iter().any(is_json) {
+        true => serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+        false => body.into(),
+    };
     Some(Answer {
         status: status.parse().unwrap(),
         headers,
-        body: serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body}")),
+        body,
     })
 }
 

@@ -150,6 +150,26 @@ fn everything_is_served_over_https_and_the_command_line_is_as_it_was() {
     assert!(scene.rig.terminate().success());
 }
 
+/// What stands for a key goes over TLS alone, where there is TLS.
+#[test]
+fn the_cookie_of_the_page_is_never_sent_in_the_clear() {
+    let scene = Scene::set();
+    let body = json!({"api_key": scene.rig.key}).to_string();
+    let mut caller = scene.caller();
+    let request = format!(
+        "POST /lockbridge/v1/session HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\norigin: https://127.0.0.1\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.write_all(request.as_bytes()).unwrap();
+    let mut told = String::new();
+    // Whether the connection is then ended as TLS has it is another matter.
+    let _ = caller.read_to_string(&mut told);
+    let cookie = told.lines().find(|line| line.starts_with("set-cookie: "));
+    let cookie = cookie.unwrap_or_else(|| panic!("{told}"));
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+}
+
 #[test]
 fn a_new_certificate_is_served_after_sighup_and_a_broken_one_is_not() {
     let scene = Scene::set();

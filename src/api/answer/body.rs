@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::word::{Always, Moment, Nothing};
 use super::{
-    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Errand, Event, Job, Pins, Queue, Receipt,
-    ReceiptKey, SignedReceipt, Site, Status, Unpaired, Workspace, access_code, attempt,
+    AccessCode, Attempt, Bluetooth, Bundle, Cause, Device, Door, DryRun, Errand, Event, Job, Pins, Queue,
+    Receipt, ReceiptKey, Session, SignedReceipt, Site, Status, Unpaired, Workspace, access_code, attempt,
 };
 use crate::gateway::Answer;
 use crate::gateway::view::{ClockView, Trust};
@@ -78,6 +78,11 @@ bodies! {
         access_codes: Vec<AccessCode>,
         /// Where the page stands.
         pagination: Pagination,
+    }
+    /// The PIN of an access code.
+    Revealed {
+        /// The access code, and its PIN.
+        access_code: RevealedCode,
     }
     /// A PIN that a device would take.
     Generated {
@@ -166,6 +171,36 @@ bodies! {
         #[serde(flatten)]
         queue: Queue,
     }
+    /// Every door at a glance.
+    Doors {
+        /// The doors, by their names; those that left the gateway last.
+        doors: Vec<Door>,
+        /// What time it is.
+        now: Moment,
+        /// The clock: by it the doors are as they are.
+        clock: ClockState,
+    }
+    /// What a job would come to.
+    OneDryRun {
+        /// The job, door by door.
+        dry_run: DryRun,
+    }
+    /// A page of groups.
+    Groups {
+        /// The receipts of groups that are not over, the first to begin first.
+        groups: Vec<Receipt>,
+        /// Where the page stands.
+        pagination: Pagination,
+        /// What time it is.
+        now: Moment,
+        /// The clock: by it the receipts say what is due.
+        clock: ClockState,
+    }
+    /// Who is signed in on the page.
+    OneSession {
+        /// The session.
+        session: Session,
+    }
     /// Why something is as it is.
     OneWhy {
         /// The cause.
@@ -197,6 +232,16 @@ pub struct GeneratedCode {
     /// The device.
     pub device_id: Uuid,
     /// The PIN.
+    pub code: String,
+}
+
+/// The PIN of an access code, shown because somebody asked for this one.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "revealed_code")]
+pub struct RevealedCode {
+    /// The access code.
+    pub access_code_id: Uuid,
+    /// Its PIN.
     pub code: String,
 }
 

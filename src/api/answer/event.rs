@@ -153,6 +153,9 @@ struct More {
     /// The last moment at which the gateway is known to have run before.
     #[serde(skip_serializing_if = "Option::is_none")]
     ran_until: Option<Moment>,
+    /// To whom the PIN was shown: the name of a key, or `uid:` and the number of a user of the gateway's machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revealed_to: Option<String>,
 }
 
 /// What changed on record.
@@ -355,6 +358,13 @@ fn more(event: &model::Event, pins: Pins) -> More {
                     model::Outage::AdapterOff => Outage::AdapterOff,
                     model::Outage::Denied => Outage::Denied,
                 }),
+                _ => None,
+            },
+            ..More::default()
+        },
+        EventKind::CodeRevealed => More {
+            revealed_to: match &event.detail {
+                Detail::RevealedTo(name) => Some(name.clone()),
                 _ => None,
             },
             ..More::default()

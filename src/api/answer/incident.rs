@@ -427,7 +427,8 @@ fn happening(event: &Event, job: Option<u32>) -> Happening {
         access_code_id: event.code.map(|CodeId(id)| id),
         job,
         detail: match &event.detail {
-            Detail::None | Detail::Pin(_) | Detail::Attempt(_) => None,
+            // The names of keys were chosen by somebody.
+            Detail::None | Detail::Pin(_) | Detail::Attempt(_) | Detail::RevealedTo(_) => None,
             Detail::Changes(edits) => Some(More::Changes(edits.iter().map(change).collect())),
             Detail::Failure(Some(objection)) => Some(More::Refused(*objection)),
             Detail::Failure(None) => Some(More::Denied),

@@ -5,6 +5,7 @@
 //! bluetooth.rs  who is heard, pairings
 //! code.rs     an access code           attempt.rs    a door command     refusal.rs  refusals
 //! device.rs   a device                 workspace.rs  the site           receipt.rs  receipts, jobs, queues
+//! door.rs     a door at a glance       session.rs    who is signed in   dry_run.rs  what a job would come to
 //! why.rs      causes, in sentences     incident.rs   a bundle           word.rs     what they are made of
 //! status.rs   the whole in one look    statement.rs  receipts that others can check
 //! ```
@@ -16,10 +17,13 @@ mod bluetooth;
 mod body;
 mod code;
 mod device;
+mod door;
+mod dry_run;
 mod event;
 mod incident;
 mod receipt;
 mod refusal;
+mod session;
 mod statement;
 mod status;
 mod trouble;
@@ -36,13 +40,16 @@ use crate::model::Pin;
 pub use attempt::{Attempt, attempt};
 pub use bluetooth::{Bluetooth, Errand, Neighbour, Step as ErrandStep, Unpaired};
 pub use body::{
-    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Events, Export, Generated, GeneratedCode,
-    Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneErrand, OneEvent, OneExport,
-    OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey, OneSignedReceipt, OneStatus,
-    OneUnpaired, OneWhy, OneWorkspace, Pagination, Told, answer, clock,
+    AttemptPage, CodePage, Codes, DevicePage, Document, Done, Doors, Events, Export, Generated,
+    GeneratedCode, Groups, Locks, OneAttempt, OneBluetooth, OneClock, OneCode, OneDevice, OneDryRun,
+    OneErrand, OneEvent, OneExport, OneIncident, OneJob, OneLock, OneQueue, OneReceipt, OneReceiptKey,
+    OneSession, OneSignedReceipt, OneStatus, OneUnpaired, OneWhy, OneWorkspace, Pagination, Revealed,
+    RevealedCode, Told, answer, clock,
 };
 pub use code::{AccessCode, access_code, matches};
 pub use device::{Device, MANUFACTURER, can, device, device_type, display_name};
+pub use door::{Door, DoorState, door, door_state};
+pub use dry_run::{DryRun, dry_run};
 pub use event::{EVENTS_LOST, Event, Streamed, event, event_code, event_id, event_kind, event_word};
 pub use incident::{
     Abilities, Bundle, Change, Code, FORMAT, Happening, Lock, More, NoBundle, Radio, Set, Stage, Times,
@@ -50,6 +57,7 @@ pub use incident::{
 };
 pub use receipt::{Job, Queue, Receipt, job, queue, receipt, waiting_hint};
 pub use refusal::{DeviceReason, Refusal, all_reasons, reasons, refusal, status_of};
+pub use session::{Session, session};
 pub use statement::{ReceiptKey, SignedReceipt, Statement, statement};
 pub use status::{Edges, Problem, Readiness, Status, StoreState, readiness, status};
 pub use why::{Cause, why_code, why_device};

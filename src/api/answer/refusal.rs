@@ -70,15 +70,15 @@ struct Data {
 #[schemars(rename = "device_reason")]
 pub struct DeviceReason {
     /// The device; `null` if it is no device's objection.
-    device_id: Option<Uuid>,
+    pub(super) device_id: Option<Uuid>,
     /// A stable word for it.
-    reason: &'static str,
+    pub(super) reason: &'static str,
     /// The same for a person.
-    message: String,
+    pub(super) message: String,
     /// The same call may succeed later.
-    retryable: bool,
+    pub(super) retryable: bool,
     /// What to do about it.
-    hint: &'static str,
+    pub(super) hint: &'static str,
 }
 
 /// The body that tells of a refusal.

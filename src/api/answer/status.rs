@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::body::{ClockState, clock};
 use super::device::display_name;
+use super::door::{DoorState, door_state};
 use super::word::Moment;
 use super::{Cause, Site};
-use crate::gateway::Waiting;
 use crate::gateway::view::{DeviceView, RadioView, Summary, Trust};
 use crate::model::{BATTERY_LOW, Outage, Timestamp};
 
@@ -148,7 +148,7 @@ pub struct Status {
     /// What needs a person, the most pressing first; empty if nothing does.
     problems: Vec<Problem>,
     /// Every device that is part of this gateway.
-    doors: Vec<Door>,
+    doors: Vec<StatusDoor>,
 }
 
 /// Something that needs a person.
@@ -165,40 +165,15 @@ pub struct Problem {
     common_code_key: Option<String>,
 }
 
-/// A device, as somebody sees it who watches over it.
+/// A device that is part of this gateway.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "door")]
-struct Door {
-    /// Its id.
+#[schemars(rename = "status_door")]
+struct StatusDoor {
+    /// The device.
     device_id: Uuid,
-    /// Its name, as its owner or the configuration says it.
-    device_name: String,
-    /// It answers.
-    online: bool,
-    /// When it last answered.
-    last_seen: Option<Moment>,
-    /// What is left of its battery, in percent.
-    battery: Option<u8>,
-    /// How loud it was heard last, in dBm.
-    rssi: Option<i16>,
-    /// Codes that it holds or may hold.
-    codes_on_device: usize,
-    /// Codes that it can hold.
-    capacity: u16,
-    /// Commands that wait for it.
-    pending: usize,
-    /// Those of them that are overdue.
-    overdue: usize,
-    /// Since when the oldest of these is wanted.
-    overdue_since: Option<Moment>,
-    /// Why the most pressing of them waits.
-    waiting: Option<&'static str>,
-    /// When it is tried next.
-    next_try: Option<Moment>,
-    /// It holds something else than was proven.
-    drift: bool,
-    /// Codes on it that this gateway did not set.
-    unmanaged_codes: usize,
+    /// How it is.
+    #[serde(flatten)]
+    state: DoorState,
 }
 
 /// Whether the gateway takes new work. `seen` is `None` once the core has stopped.
@@ -272,23 +247,10 @@ pub fn status(
     }
 }
 
-fn door(view: &DeviceView) -> Door {
-    Door {
+fn door(view: &DeviceView) -> StatusDoor {
+    StatusDoor {
         device_id: view.device.0,
-        device_name: display_name(view).to_owned(),
-        online: view.online,
-        last_seen: view.last_seen.map(Moment),
-        battery: view.battery,
-        rssi: view.advertised.map(|advertised| advertised.rssi),
-        codes_on_device: view.slots_used,
-        capacity: view.capabilities.capacity,
-        pending: view.pending,
-        overdue: view.overdue,
-        overdue_since: view.overdue_since.map(Moment),
-        waiting: view.reason.map(Waiting::word),
-        next_try: view.next_try.map(Moment),
-        drift: view.drift,
-        unmanaged_codes: view.unmanaged,
+        state: door_state(view),
     }
 }
 

@@ -420,10 +420,20 @@ pub(super) const LIST_ATTEMPTS: &[Parameter] = &[
     CURSOR,
 ];
 
+pub(super) const LIST_GROUPS: &[Parameter] = &[
+    optional(
+        "limit",
+        LIMIT,
+        Heeded,
+        "So many at most. Default, and most that is given: 100.",
+    ),
+    CURSOR,
+];
 pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_DEVICE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_CODE: &[Parameter] = &[required("access_code_id", Kind::Uuid, "The access code.")];
+pub(super) const REVEAL: &[Parameter] = WHY_CODE;
 pub(super) const INCIDENT: &[Parameter] = &[
     optional(
         "since",
@@ -465,6 +475,11 @@ pub(super) const UNPAIR: &[Parameter] = &[
         "Forget it although codes of it are not over, which then stay on the lock. Default: false.",
     ),
 ];
+pub(super) const SIGN_IN: &[Parameter] = &[required(
+    "api_key",
+    Kind::TEXT,
+    "The key that the session is to stand for. It comes back in no answer.",
+)];
 pub(super) const JOB: &[Parameter] = &[required("job_id", Kind::TEXT, "The job.")];
 pub(super) const STREAM: &[Parameter] = &[optional(
     "after",

@@ -76,6 +76,7 @@ impl Device {
 
     /// `ours`: something was asked beside door commands.
     fn learn_silence(&mut self, silent: bool, goal: bool, ours: bool, jitter: u8, desk: &mut Desk<'_>) {
+        self.hours.asked(desk.now.mono, !silent);
         if goal {
             self.silence.answered(true);
         }
@@ -113,6 +114,7 @@ impl Device {
 
     /// The lock was heard: one immediate try per step of its silence.
     pub fn heard(&mut self, desk: &mut Desk<'_>) {
+        self.hours.spoke(desk.now.mono);
         self.last_seen = Some(desk.now.wall);
         self.silence.hear();
         self.set_online(true, desk);

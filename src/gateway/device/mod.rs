@@ -5,6 +5,7 @@ mod ask;
 mod code;
 mod departed;
 mod gone;
+mod hours;
 mod learn;
 mod restored;
 mod silence;
@@ -28,6 +29,7 @@ use crate::schedule::{self, Stay};
 use crate::store::Tree;
 use ask::Agenda;
 pub(crate) use code::Code;
+use hours::Hours;
 use silence::Silence;
 
 /// However often somebody asks for it, a lock is not checked more often than this.
@@ -75,6 +77,7 @@ pub(crate) struct Device {
     /// Numbers of digits that it takes by its driver's word.
     own_lengths: BTreeSet<u8>,
     pub last_seen: Option<Timestamp>,
+    pub hours: Hours,
     /// Each on its own: the map's nodes are half empty.
     pub codes: BTreeMap<CodeId, Box<Code>>,
     pub record: DeviceRecord,
@@ -133,6 +136,7 @@ impl Device {
             doors: VecDeque::new(),
             own_lengths: BTreeSet::new(),
             last_seen: None,
+            hours: Hours::from(now.mono),
             codes: BTreeMap::new(),
             record,
             flight: None,

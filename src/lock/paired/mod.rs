@@ -208,6 +208,12 @@ impl Household {
         self.begin(Kind::Pair, address, Order::Pair { address, pin, name })
     }
 
+    /// Whether a device is one of them.
+    #[must_use]
+    pub fn has(&self, device: DeviceId) -> bool {
+        self.lock(device).is_some()
+    }
+
     /// Begins to test a lock; `None` if it is not paired.
     ///
     /// # Errors

@@ -1,0 +1,250 @@
+// Groups: the list, one of them with its receipts, and the making of one.
+
+import { OURS, get, onceOnly, post } from './api.js'
+import { heard, load as loadDoors, uncertain } from './doors.js'
+import {
+  badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
+} from './kit.js'
+import { pin } from './pin.js'
+import { state, times } from './words.js'
+
+const link = (key) => `#/groups/${encodeURIComponent(key)}`
+const nameOf = (group) => group.name ?? 'Without a name'
+const PAGE = 50
+
+let pages = 1
+
+// How far a group is, in a word.
+const progress = (group) => {
+  const states = group.receipts.map(state)
+  if (group.receipts.every(({ status }) => status === 'removing')) return badge('wait', 'Being taken off')
+  if (group.all_proven) return badge('good', `Proven on ${count(group.members, 'door')}`)
+  if (states.some(({ kind }) => kind === 'bad')) return badge('bad', `Needs you: proven on ${group.proven} of ${group.members}`)
+  if (states.every(({ kind }) => kind === 'later')) return badge('later', 'Not due yet')
+  return badge('wait', `Proven on ${group.proven} of ${group.members}`)
+}
+
+const card = (group) =>
+  h(
+    'li',
+    { class: 'card', 'data-key': group.common_code_key },
+    h('h2', {}, h('a', { href: link(group.common_code_key) }, nameOf(group)), ' ', progress(group)),
+    h('p', {}, times(group)),
+    h('p', { class: 'hint' }, group.receipts.map((one) => one.device_name).join(', ')),
+  )
+
+export const groups = {
+  load: async () => {
+    const told = await get(`${OURS}/groups?limit=${pages * PAGE}`)
+    setNow(told.now)
+    return told
+  },
+  title: () => 'Groups',
+  draw: (told, again) => [
+    uncertain(told),
+    h('p', {}, h('a', { class: 'button', href: '#/groups/new' }, 'New group')),
+    told.groups.length
+      ? h('ul', { class: 'cards' }, told.groups.map(card))
+      : h('p', {}, 'No groups. A group is one PIN on several doors, for one stay.'),
+    told.pagination.has_next_page &&
+      h('button', { type: 'button', onclick: () => ((pages += 1), again()) }, 'Show more'),
+  ],
+  facts: (told) => told.groups.map((group) => [group.common_code_key, `${nameOf(group)}: ${progress(group).textContent}`]),
+}
+
+const member = (group) => (one) => {
+  const { kind, word, sentence, hint } = state(one)
+  return h(
+    'li',
+    { class: 'card', 'data-key': one.access_code_id },
+    h('h2', {}, h('a', { href: `#/doors/${one.device_id}` }, one.device_name), ' ', badge(kind, word)),
+    h('p', {}, sentence),
+    hint && h('p', { class: 'hint' }, hint),
+    times(one) !== times(group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
+    one.own_pin && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
+  )
+}
+
+export const group = {
+  load: async (key) => {
+    try {
+      const receipt = await get(`${OURS}/groups/${encodeURIComponent(key)}`)
+      return { key, receipt, clock: receipt.clock }
+    } catch (error) {
+      if (error.type === 'access_code_not_found') return { key, over: true }
+      throw error
+    }
+  },
+  title: ({ receipt }) => (receipt ? nameOf(receipt) : 'Group'),
+  draw: ({ key, receipt, over, ...told }, again) => {
+    const back = h('p', {}, h('a', { href: '#/groups' }, '← All groups'))
+    if (over) return [back, h('p', { class: 'big' }, badge('good', 'Over')), h('p', {}, 'No lock holds a code of this group any more.')]
+    const shared = receipt.receipts.find((one) => !one.own_pin)
+    return [
+      back,
+      uncertain(told),
+      h('p', { class: 'big' }, progress(receipt)),
+      h('p', { class: 'big' }, times(receipt)),
+      shared && h('p', { class: 'row' }, pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
+      h('ul', { class: 'cards' }, receipt.receipts.map(member(receipt))),
+      h('details', { 'data-still': `times ${key}` }, h('summary', {}, 'Change the times'), newTimes(receipt, again)),
+      h('p', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
+    ]
+  },
+  facts: ({ key, receipt, over }) =>
+    over
+      ? [[key, 'No lock holds a code of this group any more.']]
+      : receipt.receipts.map((one) => [one.access_code_id, `${one.device_name}: ${state(one).word}`]),
+}
+
+const timeInput = (id, value) => h('input', { id, type: 'datetime-local', value: value && toInput(new Date(value)), required: true })
+
+const window = (from, until) => {
+  if (!from.value || !until.value) throw new Error('Give both times.')
+  const [starts_at, ends_at] = [fromInput(from.value), fromInput(until.value)]
+  if (ends_at <= starts_at) throw new Error('The end must come after the beginning.')
+  return { starts_at, ends_at }
+}
+
+const newTimes = (receipt, again) => {
+  const from = timeInput('move-from', receipt.starts_at)
+  const until = timeInput('move-until', receipt.ends_at)
+  const move = async (made) => {
+    const { common_code_key } = receipt
+    await post('/access_codes/update_multiple', { common_code_key, ...window(from, until) })
+    made.closest('details').open = false
+    say('The new times are on record. Each lock takes them as soon as it answers.')
+    again()
+  }
+  return form(
+    {},
+    move,
+    h('p', { class: 'hint' }, `Times in ${zone()}.`),
+    field('From', from),
+    field('Until', until),
+    h('button', {}, 'Record the new times'),
+  )
+}
+
+// Each code goes by a call of its own: what was done is on record, and the rest can be asked again.
+const end = async (receipt, again) => {
+  const told = 'Its PIN is taken off every door as soon as the lock answers, and comes back no more.'
+  if (!(await confirmed(`End ${nameOf(receipt)} now?`, told, 'End now'))) return
+  let left = receipt.receipts.length
+  try {
+    for (const { access_code_id } of receipt.receipts) {
+      await post('/access_codes/delete', { access_code_id }).catch((error) => {
+        if (error.status !== 404) throw error
+      })
+      left -= 1
+    }
+    say('It ends now. Each door says here when the PIN is gone.')
+  } catch (error) {
+    say(`${count(left, 'door is', 'doors are')} not told yet: ${error.message} End it once more.`)
+  }
+  again()
+}
+
+// The hours that stand there at first: from the next full hour until eleven on the next day.
+const usual = () => {
+  const from = now()
+  from.setMinutes(60, 0, 0)
+  const until = new Date(from)
+  until.setDate(until.getDate() + 1)
+  until.setHours(11, 0, 0, 0)
+  return { from, until }
+}
+
+const choice = (name, value, label, checked, onchange) =>
+  h('label', { class: 'choice' }, h('input', { type: name === 'door' ? 'checkbox' : 'radio', name, value, checked, onchange }), h('span', {}, label))
+
+export const newGroup = {
+  still: true,
+  load: loadDoors,
+  title: () => 'New group',
+  draw: ({ doors }) => {
+    const { from: first, until: last } = usual()
+    const name = h('input', { id: 'name', type: 'text', maxlength: 100, autocomplete: 'off' })
+    const [from, until] = [timeInput('from', first), timeInput('until', last)]
+    const windows = h('div', {}, h('p', { class: 'hint' }, `Times in ${zone()}.`), field('From', from), field('Until', until))
+    const result = h('section', { 'aria-label': 'Dry run', tabindex: -1 })
+    // What was checked is what is made: any change asks for another check.
+    const changed = () => fill(result)
+    const picked = (made, which) => [...made.querySelectorAll(`[name=${which}]:checked`)].map(({ value }) => value)
+    const ask = (made) => {
+      const device_ids = picked(made, 'door')
+      if (!device_ids.length) throw new Error('Choose at least one door.')
+      return {
+        device_ids,
+        ...(name.value.trim() && { name: name.value.trim() }),
+        ...(picked(made, 'when')[0] === 'window' && window(from, until)),
+        behavior_when_code_cannot_be_shared: picked(made, 'sharing')[0],
+      }
+    }
+    const check = async (made) => {
+      changed()
+      const body = ask(made)
+      const { dry_run } = await post(`${OURS}/dry_run`, body)
+      fill(result, drawRun(dry_run, body))
+      result.focus()
+    }
+    const made = form(
+      { oninput: changed },
+      check,
+      h('fieldset', {}, h('legend', {}, 'Doors'), doors.filter((door) => !door.removed).map((door) =>
+        choice('door', door.device_id, `${door.name}${door.online ? '' : ' (does not answer now)'}`))),
+      field('Name', name, 'Of the guest or the stay. It may be left out.'),
+      h(
+        'fieldset',
+        {},
+        h('legend', {}, 'When'),
+        choice('when', 'window', 'From – until', true, () => (windows.hidden = false)),
+        choice('when', 'ongoing', 'Ongoing, without an end', false, () => (windows.hidden = true)),
+        windows,
+      ),
+      h(
+        'fieldset',
+        {},
+        h('legend', {}, 'If no PIN suits all doors'),
+        choice('sharing', 'create_random_code', 'Give the odd ones a PIN of their own', true),
+        choice('sharing', 'throw', 'Do not make it', false),
+      ),
+      h('button', {}, 'Check'),
+    )
+    return [h('p', {}, h('a', { href: '#/groups' }, '← All groups')), made, result]
+  },
+}
+
+const SHARE = { shared: ['good', 'Shares the PIN'], own_pin: ['wait', 'A PIN of its own'], none: ['bad', 'Not possible'] }
+
+const outcome = (door) => {
+  const objects = door.reasons.length > 0 || door.full.length > 0
+  const [kind, word] = door.share === 'none' && !objects ? ['later', 'Nothing against it'] : SHARE[door.share]
+  return h(
+    'li',
+    { class: 'card' },
+    h('h3', {}, door.device_name, ' ', badge(kind, word)),
+    door.reasons.map(({ message, hint }) => h('p', {}, `${sentence(message)} ${hint}`)),
+    door.full.map(({ from, until }) =>
+      h('p', {}, `Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
+    h('p', { class: 'hint' }, `${heard(door)}.`),
+  )
+}
+
+const drawRun = (run, body) => {
+  const shared = run.doors.filter(({ share }) => share === 'shared').length
+  const one = `One PIN${run.length ? ` of ${run.length} digits` : ''} for ${count(shared, 'door')}`
+  const named = onceOnly()
+  const make = async () => {
+    const { access_codes: codes } = await post('/access_codes/create_multiple', body, { 'idempotency-key': named })
+    say('On record. Each door says here when its lock has the PIN.')
+    location.hash = link(codes[0].common_code_key)
+  }
+  return [
+    h('h2', {}, run.possible ? (shared ? one : 'Each door has a PIN of its own') : 'This cannot be made'),
+    run.refusal && h('p', {}, sentence(run.refusal.message)),
+    h('p', {}, `${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
+    h('ul', { class: 'cards' }, run.doors.map(outcome)),
+    run.possible && form({}, make, h('button', {}, 'Make this group')),
+  ]
+}
