@@ -6,7 +6,7 @@ const PATIENCE = 20000
 const DEAD = 45000
 
 // A refusal, or an answer that did not come. Shown to people as it is.
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, error, after) {
     super(error.message)
     this.status = status

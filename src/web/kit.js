@@ -143,7 +143,7 @@ export const alarm = (error, again) =>
   )
 
 // Puts what was refused where the user looks, or takes it away.
-export const complain = (place, error) => fill(place, error && alarm(error))
+const complain = (place, error) => fill(place, error && alarm(error))
 
 export const field = (label, input, hint) => {
   if (hint) input.setAttribute('aria-describedby', `${input.id}-hint`)
