@@ -438,6 +438,7 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         code: code.clone(),
         device_name: "Front door".to_owned(),
         proven: None,
+        problem: false,
     };
     let content = Content {
         pin: pin(),

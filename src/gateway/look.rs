@@ -11,6 +11,7 @@ use super::view::{
     AttemptView, Change, ClockView, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending,
     Proven, QueueView, Status, UnmanagedView,
 };
+use super::summary::is_problem;
 use super::{Gateway, Phase};
 use crate::model::{
     AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Reading, Refusal, Timestamp, Window,
@@ -96,6 +97,7 @@ impl Gateway {
             code: self.code_view(device, code, now),
             device_name,
             proven,
+            problem: is_problem(device, code, now),
         })
     }
 
@@ -134,7 +136,7 @@ impl Gateway {
             slots_used: held + device.record.unmanaged.len(),
             unmanaged: device.record.unmanaged.len(),
             suspects: device.record.suspects.len(),
-            drift: device.codes.values().any(|c| c.record.denied > 0),
+            drift: device.has_drift(),
         })
     }
 

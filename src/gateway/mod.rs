@@ -29,6 +29,7 @@ mod network;
 mod rates;
 mod records;
 mod restored;
+mod summary;
 mod timekeeper;
 pub mod view;
 pub mod why;

@@ -216,6 +216,9 @@ pub struct MemberReceipt {
     pub device_name: String,
     /// The lock's own word that it is as recorded.
     pub proven: Option<Proven>,
+    /// A person should look after it: it opens what it should not, or does not open what it should, now or
+    /// within the hour.
+    pub problem: bool,
 }
 
 /// On what word, and when.
@@ -295,6 +298,37 @@ impl DeviceView {
     pub fn takes_codes(&self) -> bool {
         !self.removed && self.capabilities.closed.is_none()
     }
+}
+
+/// How much there is of everything, devices that are no longer part of this gateway left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Devices.
+    pub devices: usize,
+    /// Those that answer.
+    pub devices_online: usize,
+    /// Those whose batteries are nearly empty.
+    pub devices_low_battery: usize,
+    /// Those where a code that was proven is found changed or gone.
+    pub devices_with_drift: usize,
+    /// Codes on locks that this gateway did not set.
+    pub unmanaged: usize,
+    /// Jobs that are accepted and not done.
+    pub jobs_open: usize,
+    /// Rows of all queues.
+    pub codes_waiting: usize,
+    /// Those among them whose time has come, or is over.
+    pub codes_overdue: usize,
+    /// Since when the first of those.
+    pub oldest_overdue: Option<Timestamp>,
+    /// Codes that a person should look after.
+    pub codes_with_problem: usize,
+    /// Groups on record.
+    pub groups: usize,
+    /// Those that open doors at this time.
+    pub groups_running: usize,
+    /// Those with such a code.
+    pub groups_with_problem: Vec<GroupKey>,
 }
 
 /// How much the clock can be trusted (I9).

@@ -30,6 +30,8 @@ pub struct Receipt {
     members: usize,
     /// Every lock has confirmed.
     all_proven: bool,
+    /// A door needs somebody: see `problem` of its members.
+    problem: bool,
     /// Member by member.
     receipts: Vec<Member>,
 }
@@ -56,6 +58,8 @@ struct Member {
     ends_at: Option<Moment>,
     /// The lock's own word that it is as recorded.
     proven: Option<Proof>,
+    /// It opens what it should not; or it has begun, or begins within the hour, and is not proven though it is due or its lock does not answer.
+    problem: bool,
     /// What it waits for.
     waiting: Option<Wait>,
     /// The times that the lock goes on enforcing until it has taken the new ones.
@@ -139,6 +143,7 @@ pub fn receipt(members: &[MemberReceipt], pins: Pins) -> Receipt {
         proven,
         members: members.len(),
         all_proven: proven == members.len(),
+        problem: members.iter().any(|member| member.problem),
         receipts: members.iter().map(|m| member(m, pins)).collect(),
     }
 }
@@ -162,6 +167,7 @@ fn member(member: &MemberReceipt, pins: Pins) -> Member {
             },
             at: Moment(proven.at),
         }),
+        problem: member.problem,
         waiting: waiting(code),
         still_on_lock: times_on_lock(code),
         hint: hint(code),
