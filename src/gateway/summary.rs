@@ -2,13 +2,16 @@
 //! whole house at once. Changes nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Gateway;
 use super::device::{Code, Device};
 use super::records::Aim;
 use super::view::Summary;
-use crate::model::{BATTERY_LOW, GroupKey, Now, Timestamp};
+use crate::model::{BATTERY_LOW, DeviceId, GroupKey, Now, Timestamp};
 use crate::schedule::SOON;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Gateway {
     /// How much there is of everything.
@@ -52,13 +55,25 @@ impl Gateway {
         sum
     }
 
-    /// When time alone may make a problem of a group: an hour before it begins. `None` once that was.
+    /// After what time a group may have become a problem without a word: an hour before it begins, and from then on
+    /// as its locks come and go, every minute. `None` once none of its codes waits for its time.
     #[must_use]
-    pub fn group_is_soon_at(&self, key: &GroupKey, now: Now) -> Option<Timestamp> {
-        let members = self.groups.get(key)?.iter();
-        let starts = members.filter_map(|id| Some(self.owner(*id)?.codes.get(id)?.record.window.start()));
-        let ahead = starts.filter(|start| now.wall + SOON < *start);
-        ahead.min().map(|start| now.wall + (start.since(now.wall).saturating_sub(SOON)))
+    pub fn group_again(&self, key: &GroupKey, now: Now) -> Option<Duration> {
+        let codes = self.groups.get(key)?.iter();
+        let codes = codes.filter_map(|id| self.owner(*id)?.codes.get(id));
+        let parked = codes.filter(|code| {
+            code.row.is_none() && code.record.confirmed.proof().is_none() && !code.record.over(now.wall)
+        });
+        let first = parked.map(|code| code.record.window.start()).min()?;
+        Some(first.since(now.wall).saturating_sub(SOON).max(MINUTE))
+    }
+
+    /// Devices that were once part of this gateway and are no more, those that left nothing behind among them.
+    pub fn departed(&self) -> impl Iterator<Item = DeviceId> {
+        let removed = self.devices.iter().filter(|(_, device)| device.removed);
+        let forgotten = self.forgotten.iter();
+        let forgotten = forgotten.filter(|id| !self.devices.contains_key(id));
+        removed.map(|(id, _)| *id).chain(forgotten.copied())
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::command::Aside;
-use super::discovery::{self, Announcement, Whose};
+use super::discovery::{self, Announcement, Lock, Whose};
 use super::link::Message;
 use super::topic::{Topic, Tree};
 use crate::api::answer::{self, Pins, Site, Streamed};
@@ -131,7 +131,7 @@ impl Item {
                 let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
                 told.name = told.name.filter(|_| frame.show_names);
                 Picture {
-                    again: gateway.group_is_soon_at(key, now).map(|at| at.since(now.wall)),
+                    again: gateway.group_again(key, now),
                     ..lasting(answer::text(&told).into_bytes())
                 }
             }
@@ -140,7 +140,7 @@ impl Item {
                     Whose::Gateway => announcement.of_gateway(&frame.tree),
                     Whose::Lock(id) => {
                         let lock = gateway.device(id, now)?;
-                        announcement.of_lock(&frame.tree, Some(lock).filter(|lock| !lock.removed).as_ref()?)
+                        announcement.of_lock(&frame.tree, &Lock::of(&lock)?)
                     }
                 };
                 lasting(bytes(&told?))
@@ -155,9 +155,9 @@ pub fn everything(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<Item> {
     let devices = gateway
         .device_ids()
         .flat_map(|id| [Item::DeviceStatus(id), Item::DeviceState(id)]);
-    let whose = [Whose::Gateway]
-        .into_iter()
-        .chain(locks(gateway, false, now).map(Whose::Lock));
+    let locks = gateway.device_ids().filter_map(|id| gateway.device(id, now));
+    let locks = locks.filter(|lock| !lock.removed).map(|lock| Whose::Lock(lock.device));
+    let whose = [Whose::Gateway].into_iter().chain(locks);
     let announced = whose
         .flat_map(|whose| discovery::announcements(frame.discovery, whose))
         .map(Item::Announced);
@@ -182,20 +182,14 @@ pub fn everything(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<Item> {
 }
 
 /// What Home Assistant is to be told of locks that are no longer part of this gateway, so that it can forget
-/// them: each message as it may have been told before.
-pub fn farewells(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<(Announcement, Vec<u8>)> {
-    let gone = locks(gateway, true, now).filter_map(|id| gateway.device(id, now));
-    let told = |lock: DeviceView| {
-        discovery::announcements(frame.discovery, Whose::Lock(lock.device))
+/// them: see [`Lock::gone`].
+pub fn farewells(frame: &Frame, gateway: &Gateway) -> Vec<(Announcement, Vec<u8>)> {
+    let told = |id: DeviceId| {
+        discovery::announcements(frame.discovery, Whose::Lock(id))
             .into_iter()
-            .filter_map(move |one| Some((one, bytes(&one.of_lock(&frame.tree, &lock)?))))
+            .filter_map(move |one| Some((one, bytes(&one.of_lock(&frame.tree, &Lock::gone(id))?))))
     };
-    gone.flat_map(told).collect()
-}
-
-fn locks(gateway: &Gateway, removed: bool, now: Now) -> impl Iterator<Item = DeviceId> {
-    let is_one = move |id: &DeviceId| gateway.device(*id, now).is_some_and(|lock| lock.removed == removed);
-    gateway.device_ids().filter(is_one)
+    gateway.departed().flat_map(told).collect()
 }
 
 /// How long what ended is still shown; `None` once that is over.

@@ -32,12 +32,55 @@ pub struct Announcement {
     entity: Option<Entity>,
 }
 
+/// What is to be known of a lock.
+pub struct Lock<'a> {
+    device: DeviceId,
+    name: &'a str,
+    driver: &'a str,
+    bolt: Bolt,
+}
+
+/// What a lock's bolt is in Home Assistant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bolt {
+    /// A lock, to be moved.
+    Moved,
+    /// A sensor, to be looked at: Home Assistant has no lock without a topic for commands.
+    LookedAt,
+    /// One or the other, nobody knows any more.
+    Either,
+}
+
+impl<'a> Lock<'a> {
+    /// One that is part of this gateway; `None` if it is no more.
+    pub fn of(lock: &'a DeviceView) -> Option<Lock<'a>> {
+        (!lock.removed).then_some(Lock {
+            device: lock.device,
+            name: lock.nickname.as_ref().unwrap_or(&lock.name),
+            driver: &lock.driver,
+            bolt: match lock.remote_unlock {
+                true => Bolt::Moved,
+                false => Bolt::LookedAt,
+            },
+        })
+    }
+
+    /// One that left, with all that it ever may have had, so that all of it is taken away.
+    pub fn gone(device: DeviceId) -> Lock<'static> {
+        Lock {
+            device,
+            name: "a lock that left",
+            driver: "none",
+            bolt: Bolt::Either,
+        }
+    }
+}
+
 /// Something that is shown, and has an id of its own for good: a word here is never renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Entity {
-    /// The bolt, to be moved.
+    /// See [`Bolt`].
     Lock,
-    /// The bolt, to be looked at: Home Assistant has no lock without a topic for commands.
     Bolt,
     Battery,
     Signal,
@@ -153,7 +196,7 @@ impl Announcement {
     }
 
     /// What it says of a lock; `None` if that lock has no such entity.
-    pub fn of_lock(self, tree: &Tree, lock: &DeviceView) -> Option<Value> {
+    pub fn of_lock(self, tree: &Tree, lock: &Lock<'_>) -> Option<Value> {
         self.told(&About {
             tree,
             lock: Some(lock),
@@ -241,7 +284,7 @@ impl Entity {
 /// What is told of: a lock, or else the gateway.
 struct About<'a> {
     tree: &'a Tree,
-    lock: Option<&'a DeviceView>,
+    lock: Option<&'a Lock<'a>>,
 }
 
 impl About<'_> {
@@ -263,7 +306,7 @@ impl About<'_> {
         match self.lock {
             Some(lock) => json!({
                 "identifiers": [self.id()],
-                "name": lock.nickname.as_ref().unwrap_or(&lock.name),
+                "name": lock.name,
                 "model": lock.driver,
                 "via_device": gateway.id(),
             }),
@@ -320,11 +363,11 @@ impl About<'_> {
         }
     }
 
-    fn of_lock(&self, entity: Entity, lock: &DeviceView) -> Option<Value> {
+    fn of_lock(&self, entity: Entity, lock: &Lock<'_>) -> Option<Value> {
         let state = self.tree.device_state(lock.device);
         let state = state.as_str();
         Some(match entity {
-            Entity::Lock if lock.remote_unlock => json!({
+            Entity::Lock if lock.bolt != Bolt::LookedAt => json!({
                 "name": null,
                 "state_topic": state,
                 "command_topic": self.tree.word(lock.device).as_str(),
@@ -333,7 +376,7 @@ impl About<'_> {
                                    'UNLOCKED' if value_json.locked is false else 'None' }}",
             }),
             // "On" is open.
-            Entity::Bolt if !lock.remote_unlock => json!({
+            Entity::Bolt if lock.bolt != Bolt::Moved => json!({
                 "name": null,
                 "device_class": "lock",
                 "state_topic": state,
@@ -489,3 +532,5 @@ fn object(whose: Whose) -> String {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -293,7 +293,7 @@ impl<L: Link> Session<L> {
             self.shown.values_mut().for_each(|picture| *picture = None);
             self.show_all().await?;
             let frame = self.frame.clone();
-            let farewells = move |gateway: &Gateway, now| body::farewells(&frame, gateway, now);
+            let farewells = move |gateway: &Gateway, _| body::farewells(&frame, gateway);
             self.farewells = self.core.look(farewells).await?;
         }
         Ok(())

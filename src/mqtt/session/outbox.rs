@@ -225,6 +225,8 @@ impl<L: Link> Session<L> {
         for (picture, item) in pictures.await? {
             match picture {
                 Some(picture) => self.show(item, picture),
+                // What Home Assistant was not told it is not told to forget.
+                None if matches!(item, Item::Announced(_)) && !self.shown.contains_key(&item) => {}
                 None => self.take_away(item),
             }
         }
@@ -260,8 +262,9 @@ impl<L: Link> Session<L> {
             ..nothing(topic.clone())
         };
         self.publish(message, Sent::Once(topic));
-        self.agenda
-            .at(Item::Announced(gone), self.core.clock().now().mono + PACE);
+        let item = Item::Announced(gone);
+        self.shown.insert(item.clone(), None);
+        self.agenda.at(item, self.core.clock().now().mono + PACE);
     }
 
     fn take_away(&mut self, item: Item) {
