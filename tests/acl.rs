@@ -28,11 +28,7 @@ const USERS: [&str; 4] = ["gw1", "cloud", "panel", "homeassistant"];
 const RIGHTS: [(&str, &str, &str); 31] = [
     (STATUS, "gw1", "gw1 cloud panel homeassistant"),
     ("lockbridge/villa-7/gw1/info", "gw1", "gw1 panel homeassistant"),
-    (
-        "lockbridge/villa-7/gw1/summary",
-        "gw1",
-        "gw1 panel homeassistant",
-    ),
+    ("lockbridge/villa-7/gw1/summary", "gw1", "gw1 panel homeassistant"),
     ("lockbridge/villa-7/gw1/event", "gw1", "gw1 panel"),
     ("lockbridge/villa-7/gw1/job/stay-1", "gw1", "gw1 cloud"),
     ("lockbridge/villa-7/gw1/group/g1", "gw1", "gw1 panel"),

@@ -12,7 +12,9 @@ use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{Ble, ClientTls, Config, ConfigError, Device, Discovery, Http, Identity, Mqtt, Secret, device, span, zwave};
+use super::{
+    Ble, ClientTls, Config, ConfigError, Device, Discovery, Http, Identity, Mqtt, Secret, device, span, zwave,
+};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";

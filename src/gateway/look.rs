@@ -7,11 +7,11 @@ use rand::Rng;
 use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
+use super::summary::is_problem;
 use super::view::{
     AttemptView, Change, ClockView, CodeView, DeviceView, JobMemberView, JobView, MemberReceipt, Pending,
     Proven, QueueView, Status, UnmanagedView,
 };
-use super::summary::is_problem;
 use super::{Gateway, Phase};
 use crate::model::{
     AttemptId, CodeId, DeviceId, Event, GroupKey, JobId, Now, Pin, Reading, Refusal, Timestamp, Window,

@@ -156,7 +156,9 @@ pub fn everything(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<Item> {
         .device_ids()
         .flat_map(|id| [Item::DeviceStatus(id), Item::DeviceState(id)]);
     let locks = gateway.device_ids().filter_map(|id| gateway.device(id, now));
-    let locks = locks.filter(|lock| !lock.removed).map(|lock| Whose::Lock(lock.device));
+    let locks = locks
+        .filter(|lock| !lock.removed)
+        .map(|lock| Whose::Lock(lock.device));
     let whose = [Whose::Gateway].into_iter().chain(locks);
     let announced = whose
         .flat_map(|whose| discovery::announcements(frame.discovery, whose))
@@ -268,10 +270,7 @@ pub fn event(frame: &Frame, gateway: &Gateway, event: &Event, now: Now) -> Messa
 
 /// That events are gone which nobody sent.
 pub fn events_lost(frame: &Frame, from: u64, to: u64) -> Message {
-    happened(
-        frame.tree.event(None),
-        &answer::value(&Streamed::lost(from, to)),
-    )
+    happened(frame.tree.event(None), &answer::value(&Streamed::lost(from, to)))
 }
 
 fn happened(topic: Topic, told: &Value) -> Message {

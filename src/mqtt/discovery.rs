@@ -469,7 +469,11 @@ impl About<'_> {
             }),
             Entity::Jobs => count("Jobs open", "mdi:tray-full", "{{ value_json.jobs_open }}"),
             Entity::LocksOnline => {
-                let mut told = count("Locks online", "mdi:lock-check", "{{ value_json.devices_online }}");
+                let mut told = count(
+                    "Locks online",
+                    "mdi:lock-check",
+                    "{{ value_json.devices_online }}",
+                );
                 told["json_attributes_topic"] = summary.into();
                 told["json_attributes_template"] = "{{ {'of': value_json.devices} | tojson }}".into();
                 told

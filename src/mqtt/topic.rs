@@ -204,7 +204,11 @@ impl Tree {
     /// Where Home Assistant is told of something of ours: six levels at most.
     #[must_use]
     pub fn discovery(&self, platform: &str, object: &str) -> Topic {
-        Topic(format!("{}/{platform}/{}/{object}/config", self.home, self.node()))
+        Topic(format!(
+            "{}/{platform}/{}/{object}/config",
+            self.home,
+            self.node()
+        ))
     }
 
     /// Where Home Assistant says that it has come up.

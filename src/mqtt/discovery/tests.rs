@@ -75,7 +75,12 @@ fn all(form: Discovery, lock: &DeviceView) -> Vec<(String, Option<Value>)> {
     let gateway = announcements(form, Whose::Gateway).into_iter();
     let gateway = gateway.map(|one| (one.topic(&tree).into_string(), one.of_gateway(&tree)));
     let theirs = announcements(form, Whose::Lock(lock.device)).into_iter();
-    let theirs = theirs.map(|one| (one.topic(&tree).into_string(), one.of_lock(&tree, &Lock::of(lock).unwrap())));
+    let theirs = theirs.map(|one| {
+        (
+            one.topic(&tree).into_string(),
+            one.of_lock(&tree, &Lock::of(lock).unwrap()),
+        )
+    });
     gateway.chain(theirs).collect()
 }
 
@@ -135,14 +140,20 @@ fn ids_are_unique_and_the_same_in_both_forms() {
 #[test]
 fn each_goes_to_a_place_of_its_own_that_home_assistant_reads() {
     for form in [Discovery::Device, Discovery::Component] {
-        let topics: Vec<String> = all(form, &lock(false)).into_iter().map(|(topic, _)| topic).collect();
+        let topics: Vec<String> = all(form, &lock(false))
+            .into_iter()
+            .map(|(topic, _)| topic)
+            .collect();
         let unique: BTreeSet<&String> = topics.iter().collect();
         assert_eq!(unique.len(), topics.len());
         for topic in topics {
             let levels: Vec<&str> = topic.split('/').collect();
             assert_eq!((levels.len(), levels[0], levels[4]), (5, HOME, "config"));
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            assert!(levels[1..4].iter().all(|level| level.chars().all(fits)), "{topic}");
+            assert!(
+                levels[1..4].iter().all(|level| level.chars().all(fits)),
+                "{topic}"
+            );
         }
     }
     assert!(all(Discovery::Off, &lock(true)).is_empty());
@@ -165,7 +176,10 @@ fn a_lock_that_may_not_be_opened_from_afar_has_no_topic_for_it_in_any_form() {
     assert_eq!(shut["components"]["bolt"]["device_class"], "lock");
     assert!(!shut.to_string().contains("/set"));
     for (topic, told) in all(Discovery::Component, &lock(false)) {
-        assert!(told.is_some() != topic.starts_with("homeassistant/lock/"), "{topic}");
+        assert!(
+            told.is_some() != topic.starts_with("homeassistant/lock/"),
+            "{topic}"
+        );
         assert!(!told.unwrap_or_default().to_string().contains("/set"), "{topic}");
     }
 }
@@ -175,7 +189,9 @@ fn what_the_lock_says_needs_both_to_be_online_and_what_the_gateway_knows_the_gat
     let told = all(Discovery::Device, &lock(true));
     let topics = |entity: &Value| -> Vec<String> {
         let levels = entity["availability"].as_array().into_iter().flatten();
-        levels.map(|one| one["topic"].as_str().unwrap().to_owned()).collect()
+        levels
+            .map(|one| one["topic"].as_str().unwrap().to_owned())
+            .collect()
     };
     let gateway = "lockbridge/villa-7/gw1/status".to_owned();
     let device = format!("lockbridge/villa-7/gw1/device/{}/status", Uuid::NAMESPACE_DNS);
