@@ -352,6 +352,10 @@ fn a_group_that_needs_somebody_says_so_and_is_counted() {
 
 /// `[Show 5]`: what a broker that forgot everything is told of fifty locks; how long that took is printed.
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the time is printed, and nothing rests on it"
+)]
 fn fifty_locks_are_told_whole_to_a_broker_that_forgot_them() {
     let mut broker = Broker::start("");
     let ids: Vec<String> = (0..50)
