@@ -149,7 +149,7 @@ fn home_assistant_is_told_nothing_unless_it_is_asked_for() {
         );
     }
     let wrong = with("discovery = \"on\"").unwrap_err().to_string();
-    assert!(wrong.contains("discovery") && wrong.contains("device"), "{wrong}");
+    assert!(wrong.contains("`on`") && wrong.contains("`device`"), "{wrong}");
 }
 
 #[test]
