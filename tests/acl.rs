@@ -25,9 +25,10 @@ const BIRTH: &str = "homeassistant/status";
 const USERS: [&str; 4] = ["gw1", "cloud", "panel", "homeassistant"];
 
 /// Every kind of topic: who may write it, and who gets it.
-const RIGHTS: [(&str, &str, &str); 28] = [
+const RIGHTS: [(&str, &str, &str); 31] = [
     (STATUS, "gw1", "gw1 cloud panel homeassistant"),
-    ("lockbridge/villa-7/gw1/info", "gw1", "gw1 panel"),
+    ("lockbridge/villa-7/gw1/info", "gw1", "gw1 panel homeassistant"),
+    ("lockbridge/villa-7/gw1/summary", "gw1", "gw1 panel homeassistant"),
     ("lockbridge/villa-7/gw1/event", "gw1", "gw1 panel"),
     ("lockbridge/villa-7/gw1/job/stay-1", "gw1", "gw1 cloud"),
     ("lockbridge/villa-7/gw1/group/g1", "gw1", "gw1 panel"),
@@ -52,7 +53,11 @@ const RIGHTS: [(&str, &str, &str); 28] = [
     ("lockbridge/villa-7/gw1/cmd/update", "gw1 cloud", "gw1"),
     ("lockbridge/villa-7/gw1/cmd/update_multiple", "gw1 cloud", "gw1"),
     ("lockbridge/villa-7/gw1/cmd/delete", "gw1 cloud", "gw1"),
-    ("lockbridge/villa-7/gw1/cmd/verify", "gw1 cloud", "gw1"),
+    (
+        "lockbridge/villa-7/gw1/cmd/verify",
+        "gw1 cloud homeassistant",
+        "gw1",
+    ),
     ("lockbridge/villa-7/gw1/cmd/whatever", "gw1", "gw1"),
     (REPLY, "gw1", "cloud"),
     ("lockbridge/villa-7/reply/cloud/7", "gw1", "cloud"),
@@ -63,8 +68,19 @@ const RIGHTS: [(&str, &str, &str); 28] = [
     ("lockbridge/villa-7/gw2/status", "", ""),
     ("lockbridge/villa-8/gw1/status", "", ""),
     (BIRTH, "homeassistant", "gw1 homeassistant"),
-    ("homeassistant/device/d1/config", "gw1", "homeassistant"),
-    ("homeassistant/lock/gw1/d1/config", "gw1", "homeassistant"),
+    (
+        "homeassistant/device/lockbridge-villa-7-gw1/d1/config",
+        "gw1",
+        "gw1 homeassistant",
+    ),
+    (
+        "homeassistant/lock/lockbridge-villa-7-gw1/d1-lock/config",
+        "gw1",
+        "gw1 homeassistant",
+    ),
+    // What others tell of their devices.
+    ("homeassistant/device/d1/config", "", "homeassistant"),
+    ("homeassistant/lock/gw2/d1/config", "", "homeassistant"),
     ("homeassistant/whatever", "", "homeassistant"),
     ("elsewhere", "", ""),
 ];

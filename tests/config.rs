@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lockbridge::config::{Config, ConfigError, Driver};
+use lockbridge::config::{Config, ConfigError, Discovery, Driver};
 use lockbridge::lock::sim::{PROFILES, Setup};
 use lockbridge::lock::zwave::Which;
 use lockbridge::model::{Addressing, NativeWindow, ReadBack, Settings};
@@ -117,6 +117,39 @@ fn the_sample_shows_every_key() {
         seen += 1;
     }
     assert!(seen > 30, "{seen}");
+}
+
+#[test]
+fn home_assistant_is_told_nothing_unless_it_is_asked_for() {
+    let with = |line: &str| {
+        parse(&format!(
+            "{MINIMAL}[mqtt]\nurl = \"mqtt://localhost:1883\"\n{line}"
+        ))
+    };
+    for (line, expected, says) in [
+        ("", Discovery::Off, "off"),
+        ("discovery = \"off\"", Discovery::Off, "off"),
+        (
+            "discovery = \"device\"",
+            Discovery::Device,
+            "one message for each device",
+        ),
+        (
+            "discovery = \"component\"",
+            Discovery::Component,
+            "one message for each entity",
+        ),
+    ] {
+        let config = with(line).unwrap();
+        assert_eq!(config.mqtt.as_ref().unwrap().discovery, expected, "{line}");
+        let told = config.describe();
+        assert!(
+            told.contains(&format!("discovery    below homeassistant: {says}\n")),
+            "{told}"
+        );
+    }
+    let wrong = with("discovery = \"on\"").unwrap_err().to_string();
+    assert!(wrong.contains("`on`") && wrong.contains("`device`"), "{wrong}");
 }
 
 #[test]

@@ -451,6 +451,7 @@ fn nothing_that_carries_a_pin_shows_it_to_a_debugger() {
         proven: None,
         last_proven: None,
         removed: None,
+        problem: false,
     };
     let content = Content {
         pin: pin(),

@@ -12,7 +12,9 @@ use crate::model::{Limits, Settings, Untrusted, Voucher};
 
 use super::error::Source;
 use super::raw::{self, Raw};
-use super::{Ble, ClientTls, Config, ConfigError, Device, Http, Identity, Mqtt, Secret, device, span, zwave};
+use super::{
+    Ble, ClientTls, Config, ConfigError, Device, Discovery, Http, Identity, Mqtt, Secret, device, span, zwave,
+};
 
 /// Where a Linux system keeps the state of its services.
 const DATA_DIR: &str = "/var/lib/lockbridge";
@@ -334,6 +336,11 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
         username,
         password,
         reply_prefix,
+        discovery: match typed.discovery {
+            None | Some(raw::Discovery::Off) => Discovery::Off,
+            Some(raw::Discovery::Device) => Discovery::Device,
+            Some(raw::Discovery::Component) => Discovery::Component,
+        },
         discovery_prefix,
         show_names: typed.names == Some(raw::Names::Show),
     })

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Config, Driver, span};
+use super::{Config, Discovery, Driver, span};
 use crate::model::{ReadBack, Untrusted};
 
 impl Config {
@@ -116,7 +116,13 @@ impl Description<'_> {
             f,
             "mqtt link    a sign of life every {alive}, pauses up to {most}"
         )?;
-        writeln!(f, "mqtt replies below {}; names: {names}", mqtt.reply_prefix)
+        writeln!(f, "mqtt replies below {}; names: {names}", mqtt.reply_prefix)?;
+        let form = match mqtt.discovery {
+            Discovery::Off => "off",
+            Discovery::Device => "one message for each device",
+            Discovery::Component => "one message for each entity",
+        };
+        writeln!(f, "discovery    below {}: {form}", mqtt.discovery_prefix)
     }
 
     fn zwave(&self, f: &mut Formatter<'_>) -> fmt::Result {

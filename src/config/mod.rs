@@ -114,8 +114,21 @@ pub struct Mqtt {
     pub reply_prefix: String,
     /// Whether names of guests are shown to everybody who reads the broker.
     pub show_names: bool,
+    /// What Home Assistant is told of devices.
+    pub discovery: Discovery,
     /// Where Home Assistant looks for devices.
     pub discovery_prefix: String,
+}
+
+/// What Home Assistant is told of devices, so that it shows them by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// Nothing. What it was told before is taken away.
+    Off,
+    /// All of a device in one message: Home Assistant from 2024.12 on.
+    Device,
+    /// One message for each entity: older ones, and others that read this, such as openHAB.
+    Component,
 }
 
 /// The Z-Wave network: where its server is, and what is known of its locks.

@@ -56,6 +56,7 @@ section! {
         key: Option<String>,
         reply_prefix: Option<String>,
         names: Option<Names>,
+        discovery: Option<Discovery>,
         discovery_prefix: Option<String>,
         keep_alive: Option<String>,
         backoff_max: Option<String>,
@@ -143,6 +144,15 @@ section! {
 pub(super) enum Names {
     Hide,
     Show,
+}
+
+/// What Home Assistant is told of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Discovery {
+    Off,
+    Device,
+    Component,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

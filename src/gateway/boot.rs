@@ -119,6 +119,7 @@ impl Gateway {
             credentials,
             owners: BTreeMap::new(),
             groups: BTreeMap::new(),
+            forgotten: device_records.into_keys().collect(),
             jobs: Jobs::default(),
             doors: Doors::default(),
             rates: Rates::default(),

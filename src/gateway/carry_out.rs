@@ -236,6 +236,7 @@ impl Gateway {
         if let Some(key) = group {
             let members = self.groups.entry(key.clone()).or_default();
             members.extend(created.iter().map(|m| m.code));
+            self.changed(Subject::Group(key.clone()));
         }
         // Now, so that the answer tells of codes that are due at once as `setting`.
         self.turn_all(now);

@@ -7,6 +7,7 @@ use rand::Rng;
 use super::carry_out::no_such_device;
 use super::device::{Code, Device};
 use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
+use super::summary::is_problem;
 use super::view::{
     AttemptView, Change, ClockView, CodeView, DeviceView, DoorReceipt, JobMemberView, JobView, MemberReceipt,
     Pending, Proven, QueueView, Status, UnmanagedView,
@@ -145,6 +146,7 @@ impl Gateway {
             proven,
             last_proven: code.record.last_proven,
             removed: code.record.removed(),
+            problem: is_problem(device, code, now),
         })
     }
 
@@ -192,7 +194,7 @@ impl Gateway {
             slots_used: held + device.record.unmanaged.len(),
             unmanaged: device.record.unmanaged.len(),
             suspects: device.record.suspects.len(),
-            drift: device.codes.values().any(|c| c.record.denied > 0),
+            drift: device.has_drift(),
         })
     }
 

@@ -178,6 +178,8 @@ pub struct Gateway {
     devices: BTreeMap<DeviceId, Device>,
     credentials: Credentials,
     radios: BTreeMap<RadioId, Radio>,
+    /// Devices that were part of this gateway before its last start, and left nothing but that behind.
+    forgotten: BTreeSet<DeviceId>,
     owners: BTreeMap<CodeId, DeviceId>,
     groups: BTreeMap<GroupKey, Vec<CodeId>>,
     jobs: Jobs,

@@ -221,6 +221,9 @@ pub struct MemberReceipt {
     pub last_proven: Option<Proven>,
     /// The lock's word that it holds the code no more.
     pub removed: Option<Proven>,
+    /// A person should look after it: it opens what it should not, or does not open what it should, now or
+    /// within the hour.
+    pub problem: bool,
 }
 
 /// What a lock said of a member of a group, whatever became of the member since.
@@ -398,8 +401,14 @@ pub struct Summary {
     pub groups: usize,
     /// Those of them with a door on which the code is due and not proven.
     pub groups_unproven: usize,
+    /// Those of them that open doors at this time.
+    pub groups_running: usize,
     /// Those of them with a command that is overdue.
     pub groups_overdue: Vec<GroupKey>,
+    /// Those of them with a code that a person should look after.
+    pub groups_with_problem: Vec<GroupKey>,
+    /// Codes that a person should look after.
+    pub codes_with_problem: usize,
     /// Jobs that are accepted and not done.
     pub jobs_open: usize,
     /// Answers over MQTT that wait to be sent.

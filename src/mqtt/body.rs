@@ -6,20 +6,27 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::command::Aside;
+use super::discovery::{self, Announcement, Lock, Whose};
 use super::link::Message;
 use super::topic::{Topic, Tree};
 use crate::api::answer::{self, Pins, Site, Streamed};
 use crate::api::time;
+use crate::config::Discovery;
 use crate::gateway::view::{DeviceView, JobView, Pending};
 use crate::gateway::{Answer, Gateway, Phase, Reply, Waiting};
-use crate::model::{Detail, DeviceId, Edit, Event, GroupKey, JobId, Now, Timestamp};
+use crate::model::{BATTERY_LOW, Detail, DeviceId, Edit, Event, GroupKey, JobId, Now, Timestamp};
 
 /// Of the bodies below; raised only if a key ever had to change its meaning.
 const SCHEMA: u32 = 1;
 /// How long a job is shown after its end.
 const SHOW_ENDED: Duration = Duration::from_secs(24 * 3600);
+/// How often it is told for how long something has been overdue.
+const OVERDUE_PACE: Duration = Duration::from_secs(60);
+/// Groups whose ids are told in a summary: more than a person would read.
+const TOLD_GROUPS: usize = 20;
 /// How long an answer to a caller is worth keeping at the broker.
 const ANSWER_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -28,6 +35,8 @@ const ANSWER_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub enum Item {
     /// What this gateway is.
     Info,
+    /// How much there is of everything.
+    Summary,
     /// Whether a device answers, in a word.
     DeviceStatus(DeviceId),
     /// How a device is.
@@ -36,6 +45,8 @@ pub enum Item {
     Job(JobId),
     /// How far a group is.
     Group(GroupKey),
+    /// What Home Assistant is told of a device.
+    Announced(Announcement),
     /// That this gateway is connected, and that all of the above was shown.
     Online,
 }
@@ -46,6 +57,8 @@ pub struct Picture {
     pub payload: Vec<u8>,
     /// It is to be taken away after this time.
     pub life: Option<Duration>,
+    /// Time alone may make another one of it, which is to be looked for then.
+    pub again: Option<Duration>,
 }
 
 /// What is the same in all messages of a gateway.
@@ -61,8 +74,8 @@ pub struct Frame {
     pub started_at: Timestamp,
     /// What vouches for its clock.
     pub clock: &'static str,
-    /// Where Home Assistant says that it has come up.
-    pub birth: String,
+    /// What Home Assistant is told of devices.
+    pub discovery: Discovery,
     /// What no other run of this or any other gateway says of itself.
     pub instance: String,
     /// How often it has connected to the broker.
@@ -74,19 +87,29 @@ impl Item {
     pub fn topic(&self, tree: &Tree) -> Topic {
         match self {
             Item::Info => tree.info(),
+            Item::Summary => tree.summary(),
             Item::DeviceStatus(device) => tree.device_status(*device),
             Item::DeviceState(device) => tree.device_state(*device),
             Item::Job(job) => tree.job(job),
             Item::Group(key) => tree.group(key),
+            Item::Announced(announcement) => announcement.topic(tree),
             Item::Online => tree.status(),
         }
     }
 
     /// What it looks like; `None` if there is nothing to be seen any more.
     pub fn picture(&self, frame: &Frame, gateway: &Gateway, now: Now) -> Option<Picture> {
-        let lasting = |payload: Vec<u8>| Picture { payload, life: None };
+        let lasting = |payload: Vec<u8>| Picture {
+            payload,
+            life: None,
+            again: None,
+        };
         Some(match self {
             Item::Info => lasting(bytes(&info(frame, gateway, now))),
+            Item::Summary => Picture {
+                again: Some(OVERDUE_PACE),
+                ..lasting(bytes(&summary(gateway, now)))
+            },
             Item::DeviceStatus(device) => {
                 let online = gateway.device(*device, now)?.online;
                 lasting(status_word(online).into())
@@ -104,12 +127,26 @@ impl Item {
                 Picture {
                     payload: bytes(&job_state(&view)),
                     life,
+                    again: None,
                 }
             }
             Item::Group(key) => {
                 let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
                 told.name = told.name.filter(|_| frame.show_names);
-                lasting(answer::text(&told).into_bytes())
+                Picture {
+                    again: gateway.group_again(key, now),
+                    ..lasting(answer::text(&told).into_bytes())
+                }
+            }
+            Item::Announced(announcement) => {
+                let told = match announcement.whose() {
+                    Whose::Gateway => announcement.of_gateway(&frame.tree),
+                    Whose::Lock(id) => {
+                        let lock = gateway.device(id, now)?;
+                        announcement.of_lock(&frame.tree, &Lock::of(&lock)?)
+                    }
+                };
+                lasting(bytes(&told?))
             }
             Item::Online => lasting(status_word(true).into()),
         })
@@ -117,10 +154,18 @@ impl Item {
 }
 
 /// Everything that there is to show, in the order in which it is shown; [`Item::Online`] is last.
-pub fn everything(gateway: &Gateway, now: Now) -> Vec<Item> {
+pub fn everything(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<Item> {
     let devices = gateway
         .device_ids()
         .flat_map(|id| [Item::DeviceStatus(id), Item::DeviceState(id)]);
+    let locks = gateway.device_ids().filter_map(|id| gateway.device(id, now));
+    let locks = locks
+        .filter(|lock| !lock.removed)
+        .map(|lock| Whose::Lock(lock.device));
+    let whose = [Whose::Gateway].into_iter().chain(locks);
+    let announced = whose
+        .flat_map(|whose| discovery::announcements(frame.discovery, whose))
+        .map(Item::Announced);
     let groups = gateway.groups().cloned().map(Item::Group);
     // What ended within the last day is not shown any more, and is taken away once more: a broker
     // that keeps no time would show it for ever.
@@ -131,13 +176,25 @@ pub fn everything(gateway: &Gateway, now: Now) -> Vec<Item> {
             ended.is_none_or(|at| now.wall.since(at) < 2 * SHOW_ENDED)
         })
         .map(|(id, _)| Item::Job(id.clone()));
-    [Item::Info]
+    [Item::Info, Item::Summary]
         .into_iter()
         .chain(devices)
+        .chain(announced)
         .chain(groups)
         .chain(jobs)
         .chain([Item::Online])
         .collect()
+}
+
+/// What Home Assistant is to be told of locks that are no longer part of this gateway, so that it can forget
+/// them: see [`Lock::gone`].
+pub fn farewells(frame: &Frame, gateway: &Gateway) -> Vec<(Announcement, Vec<u8>)> {
+    let told = |id: DeviceId| {
+        discovery::announcements(frame.discovery, Whose::Lock(id))
+            .into_iter()
+            .filter_map(move |one| Some((one, bytes(&one.of_lock(&frame.tree, &Lock::gone(id))?))))
+    };
+    gateway.departed().flat_map(told).collect()
 }
 
 /// How long what ended is still shown; `None` once that is over.
@@ -198,28 +255,31 @@ pub fn aside(aside: Aside) -> Option<Message> {
 }
 
 /// What happened, for everybody: without PINs, and without names unless they may be shown.
-pub fn event(frame: &Frame, event: &Event) -> Message {
+pub fn event(frame: &Frame, gateway: &Gateway, event: &Event, now: Now) -> Message {
+    let code = event.code.filter(|_| frame.show_names);
+    let name = code.and_then(|code| gateway.code(code, now)?.name);
     let mut event = event.clone();
     if let Detail::Changes(edits) = &mut event.detail
         && !frame.show_names
     {
         edits.retain(|edit| !matches!(edit, Edit::Name { .. }));
     }
-    happened(
-        frame.tree.event(event.device),
-        &Streamed::event(&frame.site, &event),
-    )
+    let mut told = answer::value(&Streamed::event(&frame.site, &event));
+    if let Some(name) = name {
+        told["access_code_name"] = name.into();
+    }
+    happened(frame.tree.event(event.device), &told)
 }
 
 /// That events are gone which nobody sent.
 pub fn events_lost(frame: &Frame, from: u64, to: u64) -> Message {
-    happened(frame.tree.event(None), &Streamed::lost(from, to))
+    happened(frame.tree.event(None), &answer::value(&Streamed::lost(from, to)))
 }
 
-fn happened(topic: Topic, told: &Streamed) -> Message {
+fn happened(topic: Topic, told: &Value) -> Message {
     Message {
         topic,
-        payload: answer::text(told).into_bytes(),
+        payload: bytes(told),
         retain: false,
         expiry: None,
         correlation: None,
@@ -266,6 +326,33 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),
         "clock": answer::value(&answer::clock(gateway.clock(), frame.clock)),
+    })
+}
+
+/// Counts, and nothing of which there may be many but the first few groups.
+fn summary(gateway: &Gateway, now: Now) -> Value {
+    let sum = gateway.summary(now);
+    let here = || sum.devices.iter().filter(|device| !device.removed);
+    let count = |wanted: fn(&DeviceView) -> bool| here().filter(|device| wanted(device)).count();
+    let overdue_since = sum.overdue_since();
+    let groups = sum.groups_with_problem.iter().take(TOLD_GROUPS);
+    let groups: Vec<Uuid> = groups.map(Tree::group_level).collect();
+    json!({
+        "devices": here().count(),
+        "devices_online": count(|device| device.online),
+        "devices_low_battery": count(|device| device.battery.is_some_and(|left| left < BATTERY_LOW)),
+        "devices_with_drift": count(|device| device.drift),
+        "unmanaged": here().map(|device| device.unmanaged).sum::<usize>(),
+        "jobs_open": sum.jobs_open,
+        "codes_waiting": sum.pending(),
+        "codes_overdue": sum.overdue(),
+        "oldest_overdue_s": overdue_since.map_or(0, |since| now.wall.since(since).as_secs()),
+        "overdue_since": overdue_since.map(time::show),
+        "codes_with_problem": sum.codes_with_problem,
+        "groups": sum.groups,
+        "groups_running": sum.groups_running,
+        "groups_with_problem": sum.groups_with_problem.len(),
+        "problem_groups": groups,
     })
 }
 

@@ -243,7 +243,7 @@ mod tests {
     const MINE: &str = "lockbridge/villa/reply/me";
 
     fn tree() -> Tree {
-        Tree::new("villa", "gw1", "lockbridge/villa/reply/")
+        Tree::new("villa", "gw1", "lockbridge/villa/reply/", "homeassistant")
     }
 
     fn delivery(verb: &str, payload: &str) -> Delivery {

@@ -4,6 +4,7 @@
 //!   broker ──> rumqtt ──> session ──> command ──> core          topic   what may be published to
 //!          <── (link) <──    │   <── body     <── core          link    what is asked of a client
 //!                            └── agenda                         rumqtt  the client that was chosen
+//!                                body <── discovery: what Home Assistant is told
 //! ```
 //!
 //! The room refuses to remember: what a broker must not lose is with the core, and what it shows
@@ -13,6 +14,7 @@
 mod agenda;
 mod body;
 mod command;
+mod discovery;
 mod link;
 mod rumqtt;
 mod session;
@@ -41,12 +43,12 @@ pub struct Mqtt {
 /// attempts, and is what another gateway of the same name does not have.
 pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed: u64) -> Mqtt {
     let frame = Frame {
-        tree: Tree::new(site, gateway, &config.reply_prefix),
+        tree: Tree::new(site, gateway, &config.reply_prefix, &config.discovery_prefix),
         site: Site::new(site, gateway),
         show_names: config.show_names,
         started_at: core.clock().now().wall,
         clock: core.clock().source().word(),
-        birth: format!("{}/status", config.discovery_prefix),
+        discovery: config.discovery,
         instance: format!("{seed:016x}"),
         connection: 0,
     };

@@ -30,9 +30,10 @@ use tokio::time::timeout;
 
 use super::agenda::Agenda;
 use super::body::{self, Frame, Item};
+use super::discovery::{self, Announcement, Whose};
 use super::link::{Happening, Link, Message, Number, Wanted};
 use super::topic::Topic;
-use crate::gateway::{Event, Subject};
+use crate::gateway::{Event, Gateway, Subject};
 use crate::model::Mono;
 use crate::shell::{Core, Stopping};
 use crate::warnings::Warnings;
@@ -86,6 +87,8 @@ pub struct Session<L> {
     events_held: bool,
     /// Where the broker keeps commands, and is to keep them no more.
     strays: BTreeSet<Topic>,
+    /// What Home Assistant is to forget, as it may have been told it before.
+    farewells: Vec<(Announcement, Vec<u8>)>,
     /// What may stand at the broker, while it tells what it keeps.
     sweeping: Option<BTreeSet<String>>,
     /// Everything is to be told once more then.
@@ -121,6 +124,7 @@ impl<L: Link> Session<L> {
             events_told: 0,
             events_held: false,
             strays: BTreeSet::new(),
+            farewells: Vec::new(),
             sweeping: None,
             tell_all_at: None,
             chance: SmallRng::seed_from_u64(seed),
@@ -230,6 +234,7 @@ impl<L: Link> Session<L> {
         self.refused_until = None;
         self.agenda.clear();
         self.strays.clear();
+        self.farewells.clear();
         self.events_held = false;
         self.tell_all_at = None;
         self.rivals.up(self.core.clock().now().mono);
@@ -238,7 +243,7 @@ impl<L: Link> Session<L> {
         let others = [
             (tree.commands(), Wanted::Always),
             (tree.words(), Wanted::Now),
-            (self.frame.birth.clone(), Wanted::Now),
+            (tree.birth(), Wanted::Now),
         ];
         for (filter, wanted) in others
             .into_iter()
@@ -279,7 +284,11 @@ impl<L: Link> Session<L> {
         for item in self.shown.keys().filter(|item| **item != Item::Online) {
             self.agenda.add(item.clone(), now);
         }
-        let items = self.core.look(body::everything).await?;
+        let frame = self.frame.clone();
+        let items = self
+            .core
+            .look(move |gateway, now| body::everything(&frame, gateway, now))
+            .await?;
         for item in &items {
             self.agenda.add(item.clone(), now);
         }
@@ -292,6 +301,9 @@ impl<L: Link> Session<L> {
             self.tell_all_at = None;
             self.shown.values_mut().for_each(|picture| *picture = None);
             self.show_all().await?;
+            let frame = self.frame.clone();
+            let farewells = move |gateway: &Gateway, _| body::farewells(&frame, gateway);
+            self.farewells = self.core.look(farewells).await?;
         }
         Ok(())
     }
@@ -312,15 +324,23 @@ impl<L: Link> Session<L> {
         for subject in changed.iter() {
             match subject {
                 Subject::Device(id) => {
+                    for one in discovery::announcements(self.frame.discovery, Whose::Lock(*id)) {
+                        self.agenda.add(Item::Announced(one), now);
+                    }
+                    self.agenda.add(Item::Summary, now);
                     self.agenda.add(Item::DeviceStatus(*id), now);
                     self.agenda.add(Item::DeviceState(*id), now);
                     self.agenda.add(Item::Info, now);
                 }
                 Subject::Job(id) => {
+                    self.agenda.add(Item::Summary, now);
                     self.agenda.add(Item::Job(id.clone()), now);
                     self.agenda.add(Item::Info, now);
                 }
-                Subject::Group(key) => self.agenda.add(Item::Group(key.clone()), now),
+                Subject::Group(key) => {
+                    self.agenda.add(Item::Group(key.clone()), now);
+                    self.agenda.add(Item::Summary, now);
+                }
                 Subject::Replies => self.answers_wait = true,
                 Subject::Events => self.events_wait = true,
                 Subject::Clock => self.agenda.add(Item::Info, now),

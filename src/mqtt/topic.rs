@@ -37,6 +37,8 @@ pub enum Inward {
     Word(DeviceId),
     /// What a gateway of this name says of itself.
     Info,
+    /// Home Assistant comes up, or goes.
+    Birth,
     /// Something else of ours that the broker keeps.
     Kept,
     /// None of it.
@@ -81,7 +83,7 @@ impl fmt::Display for Topic {
 /// | topic below `lockbridge/<site>/<gateway>/` | direction | retained |
 /// | --- | --- | --- |
 /// | `status` | out | yes, also the will |
-/// | `info` | out | yes |
+/// | `info`, `summary` | out | yes |
 /// | `cmd/<verb>` | in | must not be |
 /// | `job/<job_id>` | out | yes, for 24 h after its end |
 /// | `group/<UUIDv5 of the key>` | out | yes |
@@ -89,20 +91,25 @@ impl fmt::Display for Topic {
 /// | `device/<device_id>/event` | out | no |
 /// | `device/<device_id>/set` | in | must not be |
 /// | `event` | out | no |
+///
+/// What Home Assistant is told of it stands elsewhere: see [`Tree::discovery`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     base: String,
     replies: String,
+    home: String,
 }
 
 impl Tree {
     /// The tree of a gateway. The names, and the prefix that answers go below, come from a
-    /// configuration that was checked: each name is one level, and the prefix ends with `/`.
+    /// configuration that was checked: each name is one level, and the prefix ends with `/`. `home` is
+    /// where Home Assistant looks for devices: one or two levels.
     #[must_use]
-    pub fn new(site: &str, gateway: &str, replies: &str) -> Tree {
+    pub fn new(site: &str, gateway: &str, replies: &str, home: &str) -> Tree {
         Tree {
             base: format!("lockbridge/{site}/{gateway}"),
             replies: replies.to_owned(),
+            home: home.to_owned(),
         }
     }
 
@@ -124,6 +131,12 @@ impl Tree {
         self.ours(format_args!("info"))
     }
 
+    /// How much there is of everything.
+    #[must_use]
+    pub fn summary(&self) -> Topic {
+        self.ours(format_args!("summary"))
+    }
+
     /// How far a job is.
     #[must_use]
     pub fn job(&self, job: &JobId) -> Topic {
@@ -134,8 +147,13 @@ impl Tree {
     /// in the namespace for object ids.
     #[must_use]
     pub fn group(&self, key: &GroupKey) -> Topic {
-        let level = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.0.as_bytes());
-        self.ours(format_args!("group/{level}"))
+        self.ours(format_args!("group/{}", Self::group_level(key)))
+    }
+
+    /// The last level of the topic of a group.
+    #[must_use]
+    pub fn group_level(key: &GroupKey) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, key.0.as_bytes())
     }
 
     /// `online` or `offline`, for a device.
@@ -159,6 +177,46 @@ impl Tree {
         }
     }
 
+    /// Where words to a device go.
+    #[must_use]
+    pub fn word(&self, device: DeviceId) -> Topic {
+        self.ours(format_args!("device/{device}/set"))
+    }
+
+    /// Where somebody has codes checked.
+    #[must_use]
+    pub fn verify(&self) -> Topic {
+        self.ours(format_args!("cmd/{VERIFY}"))
+    }
+
+    /// This gateway in one word, as Home Assistant takes it for a level: letters, digits, `-` and `_`.
+    #[must_use]
+    pub fn node(&self) -> String {
+        self.base.replace('/', "-")
+    }
+
+    /// The same for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.base.replace('/', " ")
+    }
+
+    /// Where Home Assistant is told of something of ours: six levels at most.
+    #[must_use]
+    pub fn discovery(&self, platform: &str, object: &str) -> Topic {
+        Topic(format!(
+            "{}/{platform}/{}/{object}/config",
+            self.home,
+            self.node()
+        ))
+    }
+
+    /// Where Home Assistant says that it has come up.
+    #[must_use]
+    pub fn birth(&self) -> String {
+        format!("{}/status", self.home)
+    }
+
     /// The filter for commands: all of them, so that a misspelt one is answered too.
     #[must_use]
     pub fn commands(&self) -> String {
@@ -172,11 +230,14 @@ impl Tree {
     }
 
     /// The filters for what the broker keeps below our name: first who we are, then everything that
-    /// may be left behind when what it showed is gone.
+    /// may be left behind when what it showed is gone, in any form that Home Assistant was ever told it.
     #[must_use]
-    pub fn kept(&self) -> [String; 5] {
-        ["info", "job/+", "group/+", "device/+/status", "device/+/state"]
-            .map(|rest| format!("{}/{rest}", self.base))
+    pub fn kept(&self) -> [String; 6] {
+        let [info, job, group, status, state] =
+            ["info", "job/+", "group/+", "device/+/status", "device/+/state"]
+                .map(|rest| format!("{}/{rest}", self.base));
+        let told = format!("{}/+/{}/+/config", self.home, self.node());
+        [info, job, group, status, state, told]
     }
 
     /// What a message that came to us is.
@@ -186,7 +247,11 @@ impl Tree {
             .strip_prefix(&self.base)
             .and_then(|rest| rest.strip_prefix('/'));
         let Some(rest) = rest else {
-            return Inward::Other;
+            return match topic.strip_prefix(&self.home) {
+                Some("/status") => Inward::Birth,
+                Some(rest) if rest.ends_with("/config") => Inward::Kept,
+                _ => Inward::Other,
+            };
         };
         if let Some(word) = rest.strip_prefix("cmd/") {
             return match VERBS.into_iter().find(|verb| verb.word() == word) {
@@ -220,7 +285,7 @@ mod tests {
     use super::*;
 
     fn tree() -> Tree {
-        Tree::new("villa-7", "gw1", "lockbridge/villa-7/reply/")
+        Tree::new("villa-7", "gw1", "lockbridge/villa-7/reply/", "home/assistant")
     }
 
     #[test]
@@ -261,6 +326,8 @@ mod tests {
             ours.group(&key),
             ours.device_status(device),
             ours.device_state(device),
+            ours.summary(),
+            ours.discovery("device", &device.to_string()),
         ] {
             assert_eq!(Topic::parse(topic.as_str()).as_ref(), Some(&topic));
         }
@@ -286,6 +353,9 @@ mod tests {
         assert_eq!(inward(&format!("device/{ID}/state")), Inward::Kept);
         assert_eq!(inward("job/j1"), Inward::Kept);
         assert_eq!(inward("info"), Inward::Info);
+        assert_eq!(ours.inward("home/assistant/status"), Inward::Birth);
+        assert_eq!(ours.inward(ours.discovery("lock", "d").as_str()), Inward::Kept);
+        assert_eq!(ours.inward("home/assistant/whatever"), Inward::Other);
         assert_eq!(ours.inward("lockbridge/villa-7/gw2/cmd/delete"), Inward::Other);
         assert_eq!(ours.inward("lockbridge/villa-7/gw11"), Inward::Other);
     }

@@ -5,6 +5,7 @@ mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod cuts;
+mod discovery;
 mod line;
 mod names;
 mod outage;

@@ -30,6 +30,8 @@ pub struct Receipt {
     members: usize,
     /// Every lock has confirmed.
     all_proven: bool,
+    /// A door needs somebody: see `problem` of its members.
+    problem: bool,
     /// Member by member.
     receipts: Vec<Member>,
 }
@@ -60,6 +62,8 @@ struct Member {
     last_proven: Option<Proof>,
     /// The lock's own word that it holds the code no more.
     removed: Option<Proof>,
+    /// It opens what it should not; or it has begun, or begins within the hour, and is not proven though it is due or its lock does not answer.
+    problem: bool,
     /// What it waits for.
     waiting: Option<Wait>,
     /// The times that the lock goes on enforcing until it has taken the new ones.
@@ -155,6 +159,7 @@ pub fn receipt(members: &[MemberReceipt], pins: Pins) -> Receipt {
         proven,
         members: members.len(),
         all_proven: proven == members.len(),
+        problem: members.iter().any(|member| member.problem),
         receipts: members.iter().map(|m| member(m, pins)).collect(),
     }
 }
@@ -174,6 +179,7 @@ fn member(member: &MemberReceipt, pins: Pins) -> Member {
         proven: member.proven.map(Proof::from),
         last_proven: member.last_proven.map(Proof::from),
         removed: member.removed.map(Proof::from),
+        problem: member.problem,
         waiting: waiting(code),
         still_on_lock: times_on_lock(code),
         hint: hint(code),

@@ -340,6 +340,11 @@ impl Device {
         code.record.deleted_at.is_none() && (proven || code.record.over(now.wall))
     }
 
+    /// Whether a code that was proven is found changed or gone.
+    pub fn has_drift(&self) -> bool {
+        self.codes.values().any(|code| code.record.denied > 0)
+    }
+
     /// The wall time at which a row is tried next, and why it waits, as an operator sees it.
     pub fn waits(&self, code: &Code, now: Now, settings: &Settings) -> Option<(Option<Timestamp>, Waiting)> {
         let row = code.row.as_ref()?;

@@ -40,7 +40,7 @@ impl<L: Link> Session<L> {
             Inward::Word(device) => return self.heed(delivery, device),
             Inward::Info => self.meet(delivery),
             Inward::Kept => self.sweep(delivery),
-            Inward::Other if delivery.topic == self.frame.birth => self.note_birth(delivery),
+            Inward::Birth => self.note_birth(delivery),
             Inward::Other => {}
         }
         self.settle(delivery.receipt, None);

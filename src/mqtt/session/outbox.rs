@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Session;
+use super::{PACE, Session};
 use crate::gateway::Event;
 use crate::model::Mono;
 use crate::mqtt::body::{self, Item, Picture};
+use crate::mqtt::discovery::Announcement;
 use crate::mqtt::link::{Link, Message, NotTaken, Number};
 use crate::mqtt::topic::Topic;
 use crate::shell::Stopping;
@@ -121,6 +122,8 @@ impl<L: Link> Session<L> {
                 self.send_answers(space).await?;
             } else if let Some(topic) = self.strays.pop_first() {
                 self.publish(nothing(topic.clone()), Sent::Once(topic));
+            } else if let Some((gone, told)) = self.farewells.pop() {
+                self.recall(gone, told);
             } else if self.show_some(space).await? {
             } else if self.events_wait && !self.events_held {
                 self.send_events(space).await?;
@@ -134,12 +137,12 @@ impl<L: Link> Session<L> {
     async fn send_events(&mut self, space: usize) -> Result<(), Stopping> {
         let (most, last) = (space.min(LOOK), self.event);
         let frame = self.frame.clone();
-        let found = self.core.look(move |gateway, _| {
+        let found = self.core.look(move |gateway, now| {
             let (lost, run) = gateway.events_after(last, most);
             let lost = lost.map(|(from, to)| (from, to, body::events_lost(&frame, from, to)));
             let told: Vec<_> = run
                 .into_iter()
-                .map(|event| (event.seq, event.seq, body::event(&frame, event)))
+                .map(|event| (event.seq, event.seq, body::event(&frame, gateway, event, now)))
                 .collect();
             let more = told.last().is_some_and(|(_, seq, _)| *seq < gateway.last_event());
             (lost, told, more)
@@ -222,6 +225,8 @@ impl<L: Link> Session<L> {
         for (picture, item) in pictures.await? {
             match picture {
                 Some(picture) => self.show(item, picture),
+                // What Home Assistant was not told it is not told to forget.
+                None if matches!(item, Item::Announced(_)) && !self.shown.contains_key(&item) => {}
                 None => self.take_away(item),
             }
         }
@@ -229,8 +234,8 @@ impl<L: Link> Session<L> {
     }
 
     fn show(&mut self, item: Item, picture: Picture) {
-        if let Some(life) = picture.life {
-            self.agenda.at(item.clone(), self.core.clock().now().mono + life);
+        if let Some(pause) = picture.life.or(picture.again) {
+            self.agenda.at(item.clone(), self.core.clock().now().mono + pause);
         }
         let digest: [u8; 32] = Sha256::digest(&picture.payload).into();
         if self.shown.get(&item) == Some(&Some(digest)) {
@@ -245,6 +250,21 @@ impl<L: Link> Session<L> {
         };
         self.publish(message, Sent::Shown(item.clone()));
         self.shown.insert(item, Some(digest));
+    }
+
+    /// Has Home Assistant forget a device that is gone. It listens only to the end of what it was told since its own
+    /// start: so it is told, for the moment, and then its end.
+    fn recall(&mut self, gone: Announcement, told: Vec<u8>) {
+        let topic = gone.topic(&self.frame.tree);
+        let message = Message {
+            payload: told,
+            retain: false,
+            ..nothing(topic.clone())
+        };
+        self.publish(message, Sent::Once(topic));
+        let item = Item::Announced(gone);
+        self.shown.insert(item.clone(), None);
+        self.agenda.at(item, self.core.clock().now().mono + PACE);
     }
 
     fn take_away(&mut self, item: Item) {

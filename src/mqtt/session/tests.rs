@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::*;
 use crate::api::answer::Site;
 use crate::clock::Clock;
+use crate::config::Discovery;
 use crate::model::{Settings, Timestamp, Voucher};
 use crate::mqtt::link::{Delivery, NotTaken, Receipt};
 use crate::mqtt::topic::Tree;
@@ -175,12 +176,12 @@ async fn tell<F: Future<Output = ()>>(events: usize, story: impl FnOnce(Scene) -
         numbers: 0,
     };
     let frame = Frame {
-        tree: Tree::new("villa-7", "gw1", "lockbridge/villa-7/reply/"),
+        tree: Tree::new("villa-7", "gw1", "lockbridge/villa-7/reply/", "homeassistant"),
         site: Site::new("villa-7", "gw1"),
         show_names: false,
         started_at: Timestamp(0),
         clock: "system",
-        birth: "homeassistant/status".into(),
+        discovery: Discovery::Device,
         instance: "1".into(),
         connection: 0,
     };
