@@ -116,7 +116,7 @@ fn an_outage_of_two_hundred_jobs_is_made_good() {
         assert!(shown[group.as_str()].contains(r#""all_proven":true"#), "{group}");
     }
     tree.extend(groups);
-    tree.extend(["status", "info"].map(|rest| format!("{BASE}/{rest}")));
+    tree.extend(["status", "info", "summary"].map(|rest| format!("{BASE}/{rest}")));
     for door in [FRONT, BACK] {
         tree.extend(["status", "state"].map(|rest| format!("{BASE}/device/{door}/{rest}")));
     }
