@@ -60,7 +60,7 @@ fn it_ends_with_one_while_something_needs_a_person() {
     rig.advance(60);
     assert_eq!(problems(&rig), ["device_offline"]);
     rig.advance(3600 + 120);
-    assert_eq!(problems(&rig), ["overdue", "group_overdue"]);
+    assert_eq!(problems(&rig), ["overdue", "group_problem"]);
     let (code, text) = status(&rig, &[]);
     assert_eq!(code, Some(1));
     for said in [
@@ -115,7 +115,7 @@ fn a_code_that_stays_too_long_is_overdue() {
     let ready = rig.get("/readyz").body;
     assert_eq!(ready["commands_overdue"], 1, "{ready}");
     assert_eq!(ready["overdue_since"], ends_at);
-    assert_eq!(problems(&rig), ["overdue", "group_overdue"]);
+    assert_eq!(problems(&rig), ["overdue", "group_problem"]);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Gateway;
-use super::device::{Code, Device};
+use super::device::{Code, Device, IN_TIME};
 use super::look::is_past;
-use super::records::Aim;
+use super::records::{Aim, Confirmed};
 use super::view::{RadioView, Summary};
-use crate::model::{CodeId, DeviceId, GroupKey, Now};
+use crate::model::{CodeId, DeviceId, GroupKey, Now, Timestamp};
 use crate::schedule::SOON;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,10 +30,7 @@ impl Gateway {
             .iter()
             .filter_map(|(_, code)| code.record.group.as_ref())
             .collect();
-        let overdue = |members: &Vec<CodeId>| {
-            let mut members = self.members(members);
-            members.any(|code| code.overdue_since(now.wall).is_some())
-        };
+        let alone = problems.iter().filter(|(_, code)| code.record.group.is_none());
         Summary {
             at: now.wall,
             devices: self.device_ids().filter_map(|id| self.device(id, now)).collect(),
@@ -54,14 +51,8 @@ impl Gateway {
                 .values()
                 .filter(|members| self.members(members).any(runs))
                 .count(),
+            stays_with_problem: with_problem.len() + alone.count(),
             groups_with_problem: with_problem.into_iter().cloned().collect(),
-            codes_with_problem: problems.len(),
-            groups_overdue: self
-                .groups
-                .iter()
-                .filter(|(_, members)| overdue(members))
-                .map(|(key, _)| key.clone())
-                .collect(),
             jobs_open: self.open_jobs(),
             replies_waiting: self.replies.len(),
             last_event: self.last_event(),
@@ -74,17 +65,33 @@ impl Gateway {
         members.iter().filter_map(find)
     }
 
-    /// After what time a group may have become a problem without a word: an hour before it begins, and from then on
-    /// as its locks come and go, every minute. `None` once none of its codes waits for its time.
+    /// When a group may have become a problem, or none any more, without a word. `None` if only an event can change that.
     #[must_use]
-    pub fn group_again(&self, key: &GroupKey, now: Now) -> Option<Duration> {
+    pub fn group_again(&self, key: &GroupKey, now: Now) -> Option<Timestamp> {
         let codes = self.groups.get(key)?.iter();
-        let codes = codes.filter_map(|id| self.owner(*id)?.codes.get(id));
-        let parked = codes.filter(|code| {
-            code.row.is_none() && code.record.confirmed.proof().is_none() && !code.record.over(now.wall)
+        let codes = codes.filter_map(|id| Some((self.owner(*id)?, self.owner(*id)?.codes.get(id)?)));
+        codes
+            .filter_map(|(device, code)| judged_again(device, code, now))
+            .min()
+    }
+
+    /// When anything of the [`Self::summary`] may have changed without a word; each minute while something is overdue.
+    /// `None` if only an event can change it.
+    #[must_use]
+    pub fn summary_again(&self, now: Now) -> Option<Timestamp> {
+        let each = self.devices.values();
+        let each = each.flat_map(|device| device.codes.values().map(move |code| (device, code)));
+        let again = each.flat_map(|(device, code)| {
+            let start = code.record.window.start();
+            let late = code.row.as_ref().map(|row| start.max(row.since) + IN_TIME);
+            let edges = [Some(start), late].map(|edge| edge.filter(|edge| now.wall < *edge));
+            let overdue = code.overdue_since(now.wall).map(|_| now.wall + MINUTE);
+            edges
+                .into_iter()
+                .chain([overdue, judged_again(device, code, now)])
+                .flatten()
         });
-        let first = parked.map(|code| code.record.window.start()).min()?;
-        Some(first.since(now.wall).saturating_sub(SOON).max(MINUTE))
+        again.min()
     }
 
     /// Devices that were once part of this gateway and are no more, those that left nothing behind among them.
@@ -96,15 +103,35 @@ impl Gateway {
     }
 }
 
-/// Whether a person should look after a code. It opens a door, or may, that it should not open any more; or
-/// it has begun, or begins within the hour, and its lock has not proven it. A lock that knows no windows gets it
-/// only a few minutes before: until then it is no problem as long as its lock answers.
+/// Whether a person should look after a code.
 pub(super) fn is_problem(device: &Device, code: &Code, now: Now) -> bool {
+    problem_from(device, code, now).is_some_and(|from| from <= now.wall)
+}
+
+/// From when on a person should look after a code, if nothing happens until then. It opens a door, or may, that
+/// it should not open any more; or it has begun, or begins within the hour, and its lock has not proven it. A lock
+/// that answers is given the time that it needs, and one that knows no windows gets the code only a few minutes
+/// before: until then it is no problem as long as its lock answers.
+fn problem_from(device: &Device, code: &Code, now: Now) -> Option<Timestamp> {
     let record = &code.record;
-    let is_soon = record.window.start() <= now.wall + SOON;
+    let may_open = record.confirmed != Confirmed::Absent;
+    let soon = record.window.start() - SOON;
+    let answers = !device.removed && device.is_online();
     match &code.row {
-        Some(row) => row.aim == Aim::Remove || is_soon,
-        None if record.over(now.wall) || record.confirmed.proof().is_some() => false,
-        None => is_soon && (device.removed || !device.is_online()),
+        _ if record.over(now.wall) => may_open.then(|| record.over_since() + IN_TIME),
+        Some(row) if row.aim == Aim::Remove => Some(row.since + IN_TIME),
+        Some(row) if answers => Some(soon.max(row.since + IN_TIME)),
+        None if matches!(record.confirmed, Confirmed::Present(_)) => Some(record.window.end() + IN_TIME),
+        None if answers => None,
+        Some(_) | None => Some(soon),
     }
+}
+
+/// When [`is_problem`] may say something else of a code without a word: its time comes, or its lock comes or goes.
+fn judged_again(device: &Device, code: &Code, now: Now) -> Option<Timestamp> {
+    let from = problem_from(device, code, now).filter(|from| now.wall < *from);
+    let is_parked =
+        code.row.is_none() && !code.record.over(now.wall) && code.record.confirmed == Confirmed::Absent;
+    let soon = (code.record.window.start() - SOON).max(now.wall + MINUTE);
+    [from, is_parked.then_some(soon)].into_iter().flatten().min()
 }

@@ -403,12 +403,10 @@ pub struct Summary {
     pub groups_unproven: usize,
     /// Those of them that open doors at this time.
     pub groups_running: usize,
-    /// Those of them with a command that is overdue.
-    pub groups_overdue: Vec<GroupKey>,
     /// Those of them with a code that a person should look after.
     pub groups_with_problem: Vec<GroupKey>,
-    /// Codes that a person should look after.
-    pub codes_with_problem: usize,
+    /// As many as those, and codes of no group that a person should look after.
+    pub stays_with_problem: usize,
     /// Jobs that are accepted and not done.
     pub jobs_open: usize,
     /// Answers over MQTT that wait to be sent.

@@ -23,8 +23,6 @@ use crate::model::{BATTERY_LOW, Detail, DeviceId, Edit, Event, GroupKey, JobId, 
 const SCHEMA: u32 = 1;
 /// How long a job is shown after its end.
 const SHOW_ENDED: Duration = Duration::from_secs(24 * 3600);
-/// How often it is told for how long something has been overdue.
-const OVERDUE_PACE: Duration = Duration::from_secs(60);
 /// Groups whose ids are told in a summary: more than a person would read.
 const TOLD_GROUPS: usize = 20;
 /// How long an answer to a caller is worth keeping at the broker.
@@ -107,7 +105,7 @@ impl Item {
         Some(match self {
             Item::Info => lasting(bytes(&info(frame, gateway, now))),
             Item::Summary => Picture {
-                again: Some(OVERDUE_PACE),
+                again: gateway.summary_again(now).map(|at| at.since(now.wall)),
                 ..lasting(bytes(&summary(gateway, now)))
             },
             Item::DeviceStatus(device) => {
@@ -134,7 +132,7 @@ impl Item {
                 let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
                 told.name = told.name.filter(|_| frame.show_names);
                 Picture {
-                    again: gateway.group_again(key, now),
+                    again: gateway.group_again(key, now).map(|at| at.since(now.wall)),
                     ..lasting(answer::text(&told).into_bytes())
                 }
             }
@@ -348,9 +346,9 @@ fn summary(gateway: &Gateway, now: Now) -> Value {
         "codes_overdue": sum.overdue(),
         "oldest_overdue_s": overdue_since.map_or(0, |since| now.wall.since(since).as_secs()),
         "overdue_since": overdue_since.map(time::show),
-        "codes_with_problem": sum.codes_with_problem,
         "groups": sum.groups,
         "groups_running": sum.groups_running,
+        "stays_with_problem": sum.stays_with_problem,
         "groups_with_problem": sum.groups_with_problem.len(),
         "problem_groups": groups,
     })

@@ -494,9 +494,9 @@ impl About<'_> {
                 "name": "Groups",
                 "device_class": "problem",
                 "state_topic": summary,
-                "value_template": "{{ 'ON' if value_json.groups_with_problem else 'OFF' }}",
+                "value_template": "{{ 'ON' if value_json.stays_with_problem else 'OFF' }}",
                 "json_attributes_topic": summary,
-                "json_attributes_template": "{{ {'count': value_json.groups_with_problem, \
+                "json_attributes_template": "{{ {'count': value_json.stays_with_problem, \
                                              'groups': value_json.problem_groups} | tojson }}",
             }),
             Entity::CheckAll => self.check("Check all codes now", &json!({})),

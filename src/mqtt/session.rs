@@ -343,7 +343,8 @@ impl<L: Link> Session<L> {
                 }
                 Subject::Replies => self.answers_wait = true,
                 Subject::Events => self.events_wait = true,
-                Subject::Clock => self.agenda.add(Item::Info, now),
+                // What begins within the hour is another thing then.
+                Subject::Clock => drop(self.show_all().await?),
             }
         }
         Ok(())

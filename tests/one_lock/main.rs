@@ -1,6 +1,7 @@
 //! The core and one simulated lock, event by event: what happens between a question and its answer.
 
 mod network;
+mod problem;
 mod why;
 
 use std::collections::VecDeque;
@@ -64,21 +65,30 @@ fn until(seconds: u64) -> Window {
 }
 
 fn booted(disk: &mut MemoryStore, setup: &Setup, now: Now) -> Gateway {
-    let (vault, content) = Vault::open(disk, &SealKey::new([7; SealKey::BYTES]), [1; 16]).unwrap();
     let radio = RadioId("radio".into());
     let spec = DeviceSpec {
         device: DEVICE,
         name: "Front door".into(),
         driver: "sim".into(),
-        radio: radio.clone(),
+        radio,
         capabilities: setup.capabilities.clone(),
         simulated: true,
     };
+    booted_with(disk, vec![spec], now)
+}
+
+/// The lock left the configuration.
+fn booted_without_it(disk: &mut MemoryStore, now: Now) -> Gateway {
+    booted_with(disk, Vec::new(), now)
+}
+
+fn booted_with(disk: &mut MemoryStore, specs: Vec<DeviceSpec>, now: Now) -> Gateway {
+    let (vault, content) = Vault::open(disk, &SealKey::new([7; SealKey::BYTES]), [1; 16]).unwrap();
     let (gateway, _) = Gateway::boot(
         vault,
         content,
-        vec![spec],
-        [(radio, 1)].into(),
+        specs,
+        [(RadioId("radio".into()), 1)].into(),
         Settings::default(),
         BOOT,
         now.known(),

@@ -62,7 +62,7 @@ struct Member {
     last_proven: Option<Proof>,
     /// The lock's own word that it holds the code no more.
     removed: Option<Proof>,
-    /// It opens what it should not; or it has begun, or begins within the hour, and is not proven though it is due or its lock does not answer.
+    /// It opens what it should not; or it has begun, or begins within the hour, and is not proven though it has been due for a minute, or its lock does not answer.
     problem: bool,
     /// What it waits for.
     waiting: Option<Wait>,

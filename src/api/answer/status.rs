@@ -305,9 +305,11 @@ fn problems(summary: &Summary, causes: &[Option<Cause>], edges: Edges) -> Vec<Pr
             });
         }
     }
-    problems.extend(summary.groups_overdue.iter().map(|key| Problem {
-        problem: "group_overdue",
-        sentence: format!("A code of the group {key} is late on a door: see `lockbridge receipt {key}`."),
+    problems.extend(summary.groups_with_problem.iter().map(|key| Problem {
+        problem: "group_problem",
+        sentence: format!(
+            "The group {key} is not as it should be on a door: see `lockbridge receipt {key}`."
+        ),
         device_id: None,
         common_code_key: Some(key.to_string()),
     }));

@@ -11,7 +11,7 @@ use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
 
 /// What a lock within reach is done with by then, however many commands wait.
-const IN_TIME: Duration = Duration::from_secs(60);
+pub(crate) const IN_TIME: Duration = Duration::from_secs(60);
 
 /// So many denials or drops, and a code counts as not kept.
 const DENIALS: u32 = 3;
@@ -161,8 +161,8 @@ impl Code {
         let record = &self.record;
         let since = match row.aim {
             Aim::Remove if record.over(now) => record.over_since(),
-            Aim::Set if record.last_proven.is_none() => record.window.start().max(record.created_at),
-            Aim::Set | Aim::Remove => record.window.start().max(row.since),
+            Aim::Remove => row.since,
+            Aim::Set => record.window.start().max(row.since),
         };
         (since + IN_TIME <= now).then_some(since)
     }

@@ -28,7 +28,7 @@ use crate::plan::{Member, Occupied, Reach};
 use crate::schedule::{self, Stay};
 use crate::store::Tree;
 use ask::Agenda;
-pub(crate) use code::Code;
+pub(crate) use code::{Code, IN_TIME};
 use hours::Hours;
 use silence::Silence;
 
