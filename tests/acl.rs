@@ -69,12 +69,12 @@ const RIGHTS: [(&str, &str, &str); 31] = [
     ("lockbridge/villa-8/gw1/status", "", ""),
     (BIRTH, "homeassistant", "gw1 homeassistant"),
     (
-        "homeassistant/device/lockbridge-villa-7-gw1/d1/config",
+        "homeassistant/device/lockbridge-villa-7-ID-gw1/d1/config",
         "gw1",
         "gw1 homeassistant",
     ),
     (
-        "homeassistant/lock/lockbridge-villa-7-gw1/d1-lock/config",
+        "homeassistant/lock/lockbridge-villa-7-ID-gw1/d1-lock/config",
         "gw1",
         "gw1 homeassistant",
     ),
@@ -383,7 +383,7 @@ fn nobody_comes_in_without_a_certificate_of_ours() {
 
 #[test]
 fn nobody_takes_the_gateways_place() {
-    const ID: &str = "lockbridge-villa-7-gw1";
+    const ID: &str = "lockbridge-villa-7-ID-gw1";
     let house = House::set();
     let session = ["-c", "-i", ID, "-x", "3600"];
     let commands = "lockbridge/villa-7/gw1/cmd/+";

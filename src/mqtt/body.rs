@@ -156,13 +156,17 @@ pub fn everything(frame: &Frame, gateway: &Gateway, now: Now) -> Vec<Item> {
     let devices = gateway
         .device_ids()
         .flat_map(|id| [Item::DeviceStatus(id), Item::DeviceState(id)]);
+    // What a lock has not is left out, so that it is taken away where a broker keeps it.
+    let of_lock = |view: DeviceView| -> Option<Vec<Announcement>> {
+        let lock = Lock::of(&view)?;
+        let mut told = discovery::announcements(frame.discovery, Whose::Lock(view.device));
+        told.retain(|announcement| announcement.is_of(&lock));
+        Some(told)
+    };
     let locks = gateway.device_ids().filter_map(|id| gateway.device(id, now));
-    let locks = locks
-        .filter(|lock| !lock.removed)
-        .map(|lock| Whose::Lock(lock.device));
-    let whose = [Whose::Gateway].into_iter().chain(locks);
-    let announced = whose
-        .flat_map(|whose| discovery::announcements(frame.discovery, whose))
+    let announced = discovery::announcements(frame.discovery, Whose::Gateway)
+        .into_iter()
+        .chain(locks.filter_map(of_lock).flatten())
         .map(Item::Announced);
     let groups = gateway.groups().cloned().map(Item::Group);
     // What ended within the last day is not shown any more, and is taken away once more: a broker

@@ -74,6 +74,14 @@ impl<'a> Lock<'a> {
             bolt: Bolt::Either,
         }
     }
+
+    fn has(&self, entity: Entity) -> bool {
+        match entity {
+            Entity::Lock => self.bolt != Bolt::LookedAt,
+            Entity::Bolt => self.bolt != Bolt::Moved,
+            _ => true,
+        }
+    }
 }
 
 /// Something that is shown, and has an id of its own for good: a word here is never renamed.
@@ -179,6 +187,11 @@ impl Announcement {
     /// Whose entities it tells of.
     pub fn whose(self) -> Whose {
         self.whose
+    }
+
+    /// Whether it has anything to say of a lock.
+    pub fn is_of(self, lock: &Lock<'_>) -> bool {
+        self.entity.is_none_or(|entity| lock.has(entity))
     }
 
     /// Where it goes.
@@ -338,6 +351,7 @@ impl About<'_> {
     /// One entity as Home Assistant knows them, but for the device that it belongs to; `None` if this lock has none.
     fn entity(&self, entity: Entity) -> Option<Map<String, Value>> {
         let mut told = match self.lock {
+            Some(lock) if !lock.has(entity) => return None,
             Some(lock) => self.of_lock(entity, lock)?,
             None => self.of_gateway(entity)?,
         };
@@ -367,7 +381,7 @@ impl About<'_> {
         let state = self.tree.device_state(lock.device);
         let state = state.as_str();
         Some(match entity {
-            Entity::Lock if lock.bolt != Bolt::LookedAt => json!({
+            Entity::Lock => json!({
                 "name": null,
                 "state_topic": state,
                 "command_topic": self.tree.word(lock.device).as_str(),
@@ -376,7 +390,7 @@ impl About<'_> {
                                    'UNLOCKED' if value_json.locked is false else 'None' }}",
             }),
             // "On" is open.
-            Entity::Bolt if lock.bolt != Bolt::Moved => json!({
+            Entity::Bolt => json!({
                 "name": null,
                 "device_class": "lock",
                 "state_topic": state,

@@ -56,7 +56,7 @@ pub fn start(site: &str, gateway: &str, config: &config::Mqtt, core: Core, seed:
     let broker = Broker {
         host: config.host.clone(),
         port: config.port,
-        client_id: format!("lockbridge-{site}-{gateway}"),
+        client_id: frame.tree.node().to_owned(),
         credentials: config
             .username
             .as_ref()

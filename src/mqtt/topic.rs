@@ -96,6 +96,7 @@ impl fmt::Display for Topic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     base: String,
+    node: String,
     replies: String,
     home: String,
 }
@@ -108,6 +109,7 @@ impl Tree {
     pub fn new(site: &str, gateway: &str, replies: &str, home: &str) -> Tree {
         Tree {
             base: format!("lockbridge/{site}/{gateway}"),
+            node: format!("lockbridge-{site}-ID-{gateway}"),
             replies: replies.to_owned(),
             home: home.to_owned(),
         }
@@ -189,10 +191,11 @@ impl Tree {
         self.ours(format_args!("cmd/{VERIFY}"))
     }
 
-    /// This gateway in one word, as Home Assistant takes it for a level: letters, digits, `-` and `_`.
+    /// This gateway in one word that no other has, as Home Assistant takes it for a level: letters, digits, `-` and
+    /// `_`. Names have no capitals, so that the two can be told apart.
     #[must_use]
-    pub fn node(&self) -> String {
-        self.base.replace('/', "-")
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     /// The same for people.
@@ -204,11 +207,7 @@ impl Tree {
     /// Where Home Assistant is told of something of ours: six levels at most.
     #[must_use]
     pub fn discovery(&self, platform: &str, object: &str) -> Topic {
-        Topic(format!(
-            "{}/{platform}/{}/{object}/config",
-            self.home,
-            self.node()
-        ))
+        Topic(format!("{}/{platform}/{}/{object}/config", self.home, self.node))
     }
 
     /// Where Home Assistant says that it has come up.
@@ -236,7 +235,7 @@ impl Tree {
         let [info, job, group, status, state] =
             ["info", "job/+", "group/+", "device/+/status", "device/+/state"]
                 .map(|rest| format!("{}/{rest}", self.base));
-        let told = format!("{}/+/{}/+/config", self.home, self.node());
+        let told = format!("{}/+/{}/+/config", self.home, self.node);
         [info, job, group, status, state, told]
     }
 
@@ -331,6 +330,14 @@ mod tests {
         ] {
             assert_eq!(Topic::parse(topic.as_str()).as_ref(), Some(&topic));
         }
+    }
+
+    #[test]
+    fn no_two_gateways_are_one_word() {
+        let node = |site, gateway| Tree::new(site, gateway, "r/", "home").node().to_owned();
+        assert_eq!(node("villa-7", "gw1"), "lockbridge-villa-7-ID-gw1");
+        assert_ne!(node("villa", "7-gw1"), node("villa-7", "gw1"));
+        assert_ne!(node("villa-", "-gw1"), node("villa", "--gw1"));
     }
 
     #[test]

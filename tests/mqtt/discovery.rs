@@ -9,7 +9,7 @@ use crate::broker::{Broker, Heard, Listener, listen_to};
 use crate::common::{BACK, FRONT, Rig, device};
 use crate::{BASE, Scene, both, is_offline, is_online, shows};
 
-const NODE: &str = "lockbridge-villa-7-gw1";
+const NODE: &str = "lockbridge-villa-7-ID-gw1";
 const BIRTH: &str = "homeassistant/status";
 
 /// What each platform knows of an entity; one unknown key is dropped there without a word.
@@ -144,6 +144,20 @@ fn nothing_is_told_unless_it_is_asked_for() {
     scene.ask("create_multiple", "1", &both("stay-1"));
     scene.done("stay-1");
     assert_eq!(scene.kept().into_keys().collect::<Vec<_>>(), [others]);
+}
+
+#[test]
+fn what_a_lock_is_no_more_since_its_setting_was_changed_is_taken_away() {
+    let broker = Broker::start("");
+    let mut ear = broker.listen("homeassistant/#");
+    let [bolt, lock] = [("binary_sensor", "bolt"), ("lock", "lock")]
+        .map(|(platform, word)| format!("homeassistant/{platform}/{NODE}/{FRONT}-{word}/config"));
+    // Told while it could not be moved from afar, as it can be now.
+    broker.publish(&bolt, "{}", &["-r"]);
+    let scene = Scene::told_in(broker, "component");
+    are_taken_away(&mut ear, &BTreeSet::from([bolt.clone()]));
+    let kept = scene.kept();
+    assert!(kept.contains_key(&lock) && !kept.contains_key(&bolt));
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn ids_are_unique_and_the_same_in_both_forms() {
     let unique: BTreeSet<String> = whole.iter().cloned().collect();
     assert_eq!(unique.len(), whole.len());
     assert_eq!(unique, single.collect());
-    assert!(unique.contains(&format!("lockbridge-villa-7-gw1-{}-lock", lock.device)));
+    assert!(unique.contains(&format!("lockbridge-villa-7-ID-gw1-{}-lock", lock.device)));
 }
 
 #[test]
@@ -185,6 +185,22 @@ fn a_lock_that_may_not_be_opened_from_afar_has_no_topic_for_it_in_any_form() {
             "{topic}"
         );
         assert!(!told.unwrap_or_default().to_string().contains("/set"), "{topic}");
+    }
+}
+
+#[test]
+fn what_a_lock_has_is_what_it_is_told_with() {
+    for lock in [lock(true), lock(false)] {
+        let known = Lock::of(&lock).unwrap();
+        for form in [Discovery::Device, Discovery::Component] {
+            for one in announcements(form, Whose::Lock(lock.device)) {
+                assert_eq!(
+                    one.is_of(&known),
+                    one.of_lock(&tree(), &known).is_some(),
+                    "{one:?}"
+                );
+            }
+        }
     }
 }
 

@@ -359,6 +359,31 @@ async fn a_broker_that_does_not_let_us_in_is_asked_again_after_pauses_and_the_lo
 }
 
 #[tokio::test]
+async fn a_subscription_that_the_broker_refuses_is_told_once_and_stops_nothing() {
+    let log = Log::default();
+    let _listening = log.listen();
+    tell(|listener, mut link, _| async move {
+        let (mut script, _) = Script::meet(&listener).await;
+        up(&mut link).await;
+        link.subscribe("t", Wanted::Kept).expect("there is room");
+        let packet = script.expect(SUBSCRIBE).await;
+        // Not authorized.
+        script.say(&[0x90, 4, packet[0], packet[1], 0, 0x87]).await;
+        let number = link.publish(message()).expect("there is room");
+        let [high, low] = script.message().await;
+        script.say(&[0x40, 2, high, low]).await;
+        assert!(matches!(link.next().await, Happening::Taken(taken) if taken == number));
+    })
+    .await;
+    assert_eq!(
+        log.text().matches("refuses a subscription").count(),
+        1,
+        "{}",
+        log.text()
+    );
+}
+
+#[tokio::test]
 async fn a_sign_of_life_goes_out_as_often_as_the_broker_wants_it_and_silence_is_a_dead_link() {
     let log = Log::default();
     let _listening = log.listen();

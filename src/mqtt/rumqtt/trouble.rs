@@ -67,7 +67,8 @@ fn refused_with(code: ConnectReturnCode) -> String {
     match code {
         Code::UnsupportedProtocolVersion => "the broker does not speak MQTT 5, which is needed".into(),
         Code::ClientIdentifierNotValid => {
-            "the broker does not take our client id, lockbridge-<site>-<id>: see its rules about names".into()
+            "the broker does not take our client id, lockbridge-<site>-ID-<id>: see its rules about names"
+                .into()
         }
         Code::BadUserNamePassword => {
             "the broker does not know this user with this password: see `username` and `password_file`".into()
