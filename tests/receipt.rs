@@ -20,6 +20,8 @@ fn doors() -> [String; 2] {
 fn stay(rig: &Rig) -> (String, String) {
     let stay = json!({
         "device_ids": [FRONT, BACK], "name": "Jane", "starts_at": rig.time(3600), "ends_at": rig.time(86_400),
+        // So long that no signature and no id has these digits in it by chance.
+        "preferred_code_length": 8,
     });
     let made = rig.post("/access_codes/create_multiple", stay).ok();
     let text = |key: &str| made["access_codes"][0][key].as_str().unwrap().to_owned();
@@ -91,13 +93,16 @@ fn a_receipt_tells_of_the_whole_stay_and_verifies_without_a_gateway() {
             .unwrap()
             .to_owned()
     };
-    assert!(verifies && said.contains("Proven on all 2 doors at "), "{said}");
     assert!(
-        door("Front door: proven at ").ends_with("Z by read-back"),
+        verifies && said.contains("Proven on all 2 doors on record at "),
         "{said}"
     );
     assert!(
-        door("Back door: proven at ").ends_with("Z by the lock's acknowledgement"),
+        door("Front door: proven at ").contains("Z by read-back, to open from "),
+        "{said}"
+    );
+    assert!(
+        door("Back door: proven at ").contains("Z by the lock's acknowledgement, to open from "),
         "{said}"
     );
     let (verifies, said) = verify(&rig, &removed.to_string(), Some(&key));
@@ -107,20 +112,26 @@ fn a_receipt_tells_of_the_whole_stay_and_verifies_without_a_gateway() {
             .unwrap()
             .to_owned()
     };
-    assert!(verifies && said.contains("Off all 2 doors at "), "{said}");
     assert!(
-        door("Front door: proven at ").contains(", off the door at "),
+        verifies && said.contains("Off all 2 doors on record at "),
+        "{said}"
+    );
+    assert!(
+        door("Front door: proven at ").contains("; off the door at "),
         "{said}"
     );
     assert!(verify(&rig, &by_hand, Some(&key)).0);
 
     // Ten minutes before the start, and at the end.
     let (was, is) = (statement(&proven), statement(&removed));
-    let [starts_at, ends_at] = ["starts_at", "ends_at"].map(|key| minute(&is["doors"][0][key]));
-    assert!(minute(&was["doors"][0]["proven"]["at"]) < starts_at);
-    assert_eq!(minute(&is["doors"][0]["removed"]["at"]), ends_at);
-    assert_eq!(was["doors"][0]["removed"], Value::Null);
-    assert_eq!(is["doors"][0]["proven"], was["doors"][0]["proven"]);
+    let [starts_at, ends_at] = ["starts_at", "ends_at"].map(|key| minute(&is["doors_on_record"][0][key]));
+    assert!(minute(&was["doors_on_record"][0]["proven"]["at"]) < starts_at);
+    assert_eq!(minute(&is["doors_on_record"][0]["removed"]["at"]), ends_at);
+    assert_eq!(was["doors_on_record"][0]["removed"], Value::Null);
+    assert_eq!(
+        is["doors_on_record"][0]["proven"],
+        was["doors_on_record"][0]["proven"]
+    );
 }
 
 /// A time to the minute.
@@ -208,7 +219,7 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     rig.get(&path).refused(404, "access_code_not_found", "");
     let removed = |rig: &Rig| -> Vec<bool> {
         let said = statement(&signed(rig, &group));
-        let doors = said["doors"].as_array().unwrap().clone();
+        let doors = said["doors_on_record"].as_array().unwrap().clone();
         assert!(doors.iter().all(|door| !door["proven"].is_null()), "{said}");
         doors.iter().map(|door| !door["removed"].is_null()).collect()
     };
@@ -236,7 +247,7 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     rig.advance(3600);
     let slot = rig.table(FRONT)[0]["slot"].clone();
     rig.advance(82_800);
-    let removed = |rig: &Rig| !statement(&signed(rig, &group))["doors"][0]["removed"].is_null();
+    let removed = |rig: &Rig| !statement(&signed(rig, &group))["doors_on_record"][0]["removed"].is_null();
     assert!(removed(&rig));
     rig.post(&path, json!({"op": "add", "slot": slot, "code": pin}))
         .ok();
@@ -256,6 +267,108 @@ fn what_was_deleted_is_told_and_what_came_back_is_not_gone() {
     nobody.refused(404, "access_code_not_found", "common_code_key");
     let keyless = rig.call("GET", &format!("/lockbridge/v1/groups/{group}/signed"), "", "");
     keyless.refused(401, "unauthorized", "");
+}
+
+/// What the program says of a receipt that verifies.
+#[track_caller]
+fn said(rig: &Rig, group: &str) -> String {
+    let (verifies, said) = verify(rig, &signed(rig, group).to_string(), None);
+    assert!(verifies, "{said}");
+    said
+}
+
+/// Trust in the clock that comes later vouches for no earlier time.
+#[test]
+fn a_time_is_vouched_for_if_the_clock_was_then() {
+    let clock = "[clock]\nsource = \"none\"\n".to_owned();
+    let [front, back] = doors();
+    let rig = Rig::start(&[clock, front, back]);
+    let trust = |trusted: bool| {
+        rig.post("/lockbridge/v1/sim/clock", json!({"trusted": trusted}))
+            .ok()
+    };
+    let made = rig
+        .post(
+            "/access_codes/create_multiple",
+            json!({"device_ids": [FRONT, BACK]}),
+        )
+        .ok();
+    let group = made["access_codes"][0]["common_code_key"].as_str().unwrap();
+    rig.advance(60);
+    trust(true);
+    let receipt = statement(&signed(&rig, group));
+    assert_eq!(receipt["clock_trusted"], true);
+    for door in receipt["doors_on_record"].as_array().unwrap() {
+        assert_eq!(door["proven"]["clock_trusted"], false, "{door}");
+    }
+    let unvouched = "(nothing vouched for the clock)";
+    let told = said(&rig, group);
+    assert_eq!(
+        told.matches(unvouched).count(),
+        3,
+        "each door, and all of them: {told}"
+    );
+
+    // Off the door it goes while the clock is trusted; that it has been there is no surer for it.
+    let code = made["access_codes"][0]["access_code_id"].clone();
+    rig.post("/access_codes/delete", json!({"access_code_id": code}))
+        .ok();
+    rig.advance(10);
+    trust(false);
+    let receipt = statement(&signed(&rig, group));
+    let front = &receipt["doors_on_record"][0];
+    assert_eq!(receipt["clock_trusted"], false);
+    assert_eq!(front["proven"]["clock_trusted"], false);
+    assert_eq!(front["removed"]["clock_trusted"], true);
+    let told = said(&rig, group);
+    assert_eq!(
+        told.matches(unvouched).count(),
+        3,
+        "when it was said, and each door: {told}"
+    );
+}
+
+/// A lock that held a code once does not hold it for good.
+#[test]
+fn what_a_lock_holds_no_more_as_recorded_is_not_proven_on_all() {
+    let rig = Rig::start(&doors());
+    let (group, pin) = stay(&rig);
+    // Ten minutes before the start it is set; the lock is looked at once more within two.
+    rig.advance(3010);
+    assert!(said(&rig, &group).contains("Proven on all 2 doors on record at "));
+    // The times are the gateway's to keep: the lock goes on holding the code, and spoke of the old ones.
+    let times = json!({"common_code_key": group, "ends_at": rig.time(100_000)});
+    let before = statement(&signed(&rig, &group))["doors_on_record"][0].clone();
+    rig.post("/access_codes/update_multiple", times).ok();
+    let door = statement(&signed(&rig, &group))["doors_on_record"][0].clone();
+    assert_eq!(door["proven"], before["proven"]);
+    assert_eq!(door["proven"]["ends_at"], before["ends_at"]);
+    assert_ne!(door["ends_at"], before["ends_at"]);
+    assert_eq!(door["as_recorded"], true);
+    assert!(said(&rig, &group).contains("; recorded since to open from "));
+
+    // Somebody takes it off, and the lock takes it no more.
+    let path = format!("/lockbridge/v1/sim/devices/{FRONT}");
+    rig.post(&format!("{path}/fault"), json!({"kind": "refuse"})).ok();
+    rig.post(&format!("{path}/code"), json!({"op": "remove", "code": pin}))
+        .ok();
+    rig.advance(120);
+    let door = statement(&signed(&rig, &group))["doors_on_record"][0].clone();
+    assert_eq!(
+        (&door["as_recorded"], &door["proven"]["at"]),
+        (&json!(false), &before["proven"]["at"])
+    );
+    let told = said(&rig, &group);
+    assert!(!told.contains("Proven on all"), "{told}");
+    assert!(
+        told.contains("Of 2 doors on record 1 hold the code as recorded"),
+        "{told}"
+    );
+    let front = told
+        .lines()
+        .find(|line| line.starts_with("Front door: "))
+        .unwrap();
+    assert!(front.ends_with("; not proven as recorded any more"), "{front}");
 }
 
 /// The key is the store's: it stays over starts, and is another one beside another store.

@@ -14,7 +14,7 @@ use super::{Failure, client, randomness};
 use crate::api::time;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{is_credential, restored_row};
+use crate::gateway::{is_credential, is_device, restored_row};
 use crate::model::{Timestamp, Voucher};
 use crate::store::{self, Earlier, RecoveryKey, Tree, Unsealed, load_key};
 
@@ -117,7 +117,10 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         words(Tree::Queue, "waiting commands", &content),
         words(Tree::Jobs, "jobs", &content),
         words(Tree::Replies, "waiting answers", &content),
-        format!("{} devices", content.count(Tree::Devices) - credentials),
+        format!(
+            "{} devices",
+            content.keys(Tree::Devices).filter(|key| is_device(key)).count()
+        ),
         format!("{credentials} paired locks"),
         words(Tree::Events, "events", &content),
     ];

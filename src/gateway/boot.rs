@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::credentials;
-use super::device::{Device, DeviceSpec};
+use super::device::{Device, DeviceSpec, departed};
 use super::doors::Doors;
 use super::exports::Exports;
 use super::jobs::Jobs;
@@ -54,6 +54,7 @@ impl Gateway {
         let mut device_records: BTreeMap<DeviceId, DeviceRecord> = BTreeMap::new();
         let mut rows = content.take(Tree::Devices);
         let credentials = credentials::take(&mut rows)?;
+        let departed = departed::take(&mut rows)?;
         for (key, value) in rows {
             let id =
                 uuid::Uuid::from_slice(&key).map_err(|_| Fail::Damaged("a device key is no UUID".into()))?;
@@ -100,6 +101,11 @@ impl Gateway {
             let record = device_records.remove(&id).unwrap_or_default();
             let spec = record.met.clone().unwrap_or_else(|| gone(id));
             held.insert(id, Device::new(spec, record, true, now, &settings));
+        }
+        for (id, departed) in departed {
+            if let Some(device) = held.get_mut(&id) {
+                device.departed = departed;
+            }
         }
         let mut gateway = Gateway {
             radios: radios

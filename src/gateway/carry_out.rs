@@ -222,7 +222,7 @@ impl Gateway {
                 confirmed: Confirmed::Absent,
                 denied: 0,
                 external: None,
-                last_proven: None,
+                held: None,
                 removed: None,
             };
             created.push(JobMember {

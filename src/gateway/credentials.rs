@@ -26,6 +26,12 @@ pub fn is_credential(key: &[u8]) -> bool {
     device_in(key).is_some()
 }
 
+/// Whether a key among those of devices is that of what is known of a device itself.
+#[must_use]
+pub fn is_device(key: &[u8]) -> bool {
+    Uuid::from_slice(key).is_ok()
+}
+
 fn device_in(key: &[u8]) -> Option<DeviceId> {
     Uuid::from_slice(key.strip_suffix(CREDENTIAL)?).ok().map(DeviceId)
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::Effect;
 use super::records::encode;
-use crate::model::{CodeId, Detail, DeviceId, Event, EventKind, JobId, Now, Settings, Timestamp};
+use super::view::Proven;
+use crate::model::{CodeId, Detail, DeviceId, Event, EventKind, How, JobId, Now, Settings, Timestamp};
 use crate::sabotage::{self, Sabotage};
 use crate::store::{Batch, Ticket, Tree, Vault};
 
@@ -23,7 +24,7 @@ pub(crate) struct Ledger {
     events: VecDeque<Event>,
     next_seq: u64,
     most_events: usize,
-    /// Goes into every event.
+    /// Goes into every event, and into every proof.
     pub clock_trusted: bool,
     /// The last event that the broker has.
     sent: u64,
@@ -46,6 +47,15 @@ impl Desk<'_> {
     pub fn tell(&mut self, kind: EventKind, device: DeviceId, code: Option<CodeId>, detail: Detail) {
         self.ledger
             .tell(self.now.wall, kind, Some(device), code, None, detail);
+    }
+
+    /// A lock says something now.
+    pub fn proven(&self, how: How) -> Proven {
+        Proven {
+            how,
+            at: self.now.wall,
+            clock_trusted: self.ledger.clock_trusted,
+        }
     }
 }
 

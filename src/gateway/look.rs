@@ -10,7 +10,7 @@ use super::records::{Aim, Confirmed, JobRecord, Reply, Waiting};
 use super::summary::is_problem;
 use super::view::{
     AttemptView, Change, ClockView, CodeView, DeviceView, DoorReceipt, JobMemberView, JobView, MemberReceipt,
-    Pending, Proven, QueueView, Status, UnmanagedView,
+    Pending, QueueView, Status, UnmanagedView,
 };
 use super::{Gateway, Phase};
 use crate::model::{
@@ -82,26 +82,29 @@ impl Gateway {
         let members = self.groups.get(key).into_iter().flatten();
         let members = members.filter_map(|id| {
             let device = self.owner(*id)?;
-            let record = &device.codes.get(id)?.record;
+            let code = device.codes.get(id)?;
+            let record = &code.record;
             let receipt = DoorReceipt {
                 device: record.device,
                 device_name: device.spec.name.clone(),
                 code: record.code,
                 window: record.window,
-                proven: record.last_proven,
+                held: record.held,
+                as_recorded: code.proven().is_some(),
                 removed: record.removed(),
             };
             Some((record.place, receipt))
         });
         let departed = self.devices.iter().flat_map(|(id, device)| {
-            let departed = device.record.departed.iter().filter(|gone| gone.group == *key);
+            let departed = device.departed.iter().filter(|gone| gone.group == *key);
             departed.map(|gone| {
                 let receipt = DoorReceipt {
                     device: *id,
                     device_name: device.spec.name.clone(),
                     code: gone.code,
                     window: gone.window,
-                    proven: gone.last_proven,
+                    held: gone.held,
+                    as_recorded: false,
                     removed: gone.removed,
                 };
                 (gone.place, receipt)
@@ -132,19 +135,12 @@ impl Gateway {
     pub fn receipt(&self, id: CodeId, now: Now) -> Option<MemberReceipt> {
         let device = self.owner(id)?;
         let code = device.codes.get(&id)?;
-        let proven = match &code.record.confirmed {
-            Confirmed::Present(proof) if code.row.is_none() => Some(Proven {
-                how: proof.how,
-                at: proof.at,
-            }),
-            _ => None,
-        };
         let device_name = device.spec.name.clone();
         Some(MemberReceipt {
             code: self.code_view(device, code, now),
             device_name,
-            proven,
-            last_proven: code.record.last_proven,
+            proven: code.proven(),
+            last_proven: code.record.held.map(|held| held.proven),
             removed: code.record.removed(),
             problem: is_problem(device, code, now),
         })

@@ -42,7 +42,7 @@ use rand::{Rng, RngExt};
 
 pub use accept::{Ask, Door};
 pub use boot::Repairs;
-pub use credentials::is_credential;
+pub use credentials::{is_credential, is_device};
 pub use device::DeviceSpec;
 pub use incident::Incident;
 pub use records::{Aim, Answer, Phase, Reply, ReplyTo, Verb, Waiting};

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::device::DeviceSpec;
-use super::view::{AttemptView, Away, CodeView, External, Proven};
+use super::view::{AttemptView, Away, CodeView, External, Held, Proven};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
@@ -42,7 +42,7 @@ pub(crate) struct Record {
     pub external: Option<External>,
     /// The lock's last word that it held the code, whatever became of it since.
     #[serde(default)]
-    pub last_proven: Option<Proven>,
+    pub held: Option<Held>,
     /// The lock's last word that it holds the code no more; see [`Record::removed`].
     #[serde(default)]
     pub removed: Option<Proven>,
@@ -203,9 +203,6 @@ pub(crate) struct DeviceRecord {
     /// How far its own logbook was read.
     #[serde(default)]
     pub logged: Bookmark,
-    /// Members of groups that were deleted, oldest first, for the receipts of their groups.
-    #[serde(default)]
-    pub departed: Vec<Departed>,
 }
 
 /// A member of a group that was deleted, and is off its lock: all that its receipt still tells.
@@ -216,7 +213,7 @@ pub(crate) struct Departed {
     /// Its place among the codes that were made by one job.
     pub place: u16,
     pub window: Window,
-    pub last_proven: Option<Proven>,
+    pub held: Option<Held>,
     pub removed: Option<Proven>,
     /// Since when it is off the record.
     pub at: Timestamp,

@@ -238,9 +238,20 @@ pub struct DoorReceipt {
     /// When it was to open, as last recorded.
     pub window: Window,
     /// The lock's last word that it held the code.
-    pub proven: Option<Proven>,
+    pub held: Option<Held>,
+    /// By its own word the lock holds the code as it is recorded now.
+    pub as_recorded: bool,
     /// The lock's word that it holds the code no more.
     pub removed: Option<Proven>,
+}
+
+/// That a lock held a code, and for which times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// On what word, and when.
+    pub proven: Proven,
+    /// When it was to open: by the lock's word where the lock keeps the times, else as it was recorded then.
+    pub window: Window,
 }
 
 /// On what word, and when.
@@ -250,6 +261,9 @@ pub struct Proven {
     pub how: How,
     /// When.
     pub at: Timestamp,
+    /// Whether the clock was trusted then; else it was at this time or later. Where nobody knows any more, it was not.
+    #[serde(default)]
+    pub clock_trusted: bool,
 }
 
 /// A lock was heard.

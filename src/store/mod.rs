@@ -60,7 +60,7 @@ pub enum Tree {
     Events,
     /// Sequence number: answers that a caller has yet to get. Sealed.
     Replies,
-    /// Device id: credentials and unmanaged codes. Sealed.
+    /// Device id: credentials, unmanaged codes, members of groups that were deleted. Sealed.
     Devices,
     /// Format version, sequence, clock mark, cursors.
     Meta,

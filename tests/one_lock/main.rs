@@ -2,6 +2,7 @@
 
 mod network;
 mod problem;
+mod receipts;
 mod why;
 
 use std::collections::VecDeque;

@@ -80,6 +80,8 @@ pub(super) struct Proof {
     pub how: How,
     /// When.
     pub at: Moment,
+    /// Whether the clock was trusted then; else it was at this time or later.
+    pub clock_trusted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +100,7 @@ impl From<Proven> for Proof {
                 model::How::Acknowledged => How::Acknowledged,
             },
             at: Moment(proven.at),
+            clock_trusted: proven.clock_trusted,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! What is signed are the bytes of the statement as they stand. It holds no PIN and no name of a guest, so
 //! that it can be given away.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,8 +15,8 @@ use super::code::bounds;
 use super::receipt::{How, Proof};
 use super::word::Moment;
 use crate::api::time;
-use crate::gateway::view::{ClockView, DoorReceipt, Trust};
-use crate::model::{GroupKey, Timestamp};
+use crate::gateway::view::{ClockView, DoorReceipt, Held, Trust};
+use crate::model::{GroupKey, Timestamp, Window};
 
 /// What a statement says of its own form. It is part of what is signed, so that nothing else that is signed with the
 /// same key could ever be taken for a statement.
@@ -53,8 +55,10 @@ pub struct Statement {
     /// What links the codes of the group.
     pub common_code_key: String,
     made_at: Moment,
+    /// Whether the clock was trusted when this was said.
     clock_trusted: bool,
-    doors: Vec<Door>,
+    /// Those of which the gateway still knew: it forgets who was deleted or ended long ago.
+    doors_on_record: Vec<Door>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,12 +66,47 @@ struct Door {
     device_id: Uuid,
     device_name: String,
     access_code_id: Uuid,
-    starts_at: Option<Moment>,
-    ends_at: Option<Moment>,
+    /// As last recorded.
+    #[serde(flatten)]
+    times: Times,
     /// The lock's last word that it held the code.
-    proven: Option<Proof>,
+    proven: Option<Holding>,
+    /// By that word it holds the code as recorded, and nothing is to be done on it.
+    as_recorded: bool,
     /// Its word that it holds it no more.
     removed: Option<Proof>,
+}
+
+/// The lock's word that it held the code, and for which times.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Holding {
+    #[serde(flatten)]
+    proof: Proof,
+    #[serde(flatten)]
+    times: Times,
+}
+
+/// When a code is to open; neither of one that opens until it is deleted.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Times {
+    starts_at: Option<Moment>,
+    ends_at: Option<Moment>,
+}
+
+impl From<Window> for Times {
+    fn from(window: Window) -> Times {
+        let (starts_at, ends_at) = bounds(window);
+        Times { starts_at, ends_at }
+    }
+}
+
+impl From<Held> for Holding {
+    fn from(held: Held) -> Holding {
+        Holding {
+            proof: held.proven.into(),
+            times: held.window.into(),
+        }
+    }
 }
 
 /// What is said of a group.
@@ -86,19 +125,18 @@ pub fn statement(
         common_code_key: key.to_string(),
         made_at: Moment(at),
         clock_trusted: clock.trust == Trust::Trusted,
-        doors: doors.iter().map(door).collect(),
+        doors_on_record: doors.iter().map(door).collect(),
     }
 }
 
 fn door(receipt: &DoorReceipt) -> Door {
-    let (starts_at, ends_at) = bounds(receipt.window);
     Door {
         device_id: receipt.device.0,
         device_name: receipt.device_name.clone(),
         access_code_id: receipt.code.0,
-        starts_at,
-        ends_at,
-        proven: receipt.proven.map(Proof::from),
+        times: receipt.window.into(),
+        proven: receipt.held.map(Holding::from),
+        as_recorded: receipt.as_recorded,
         removed: receipt.removed.map(Proof::from),
     }
 }
@@ -115,37 +153,31 @@ impl Statement {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "The gateway {}/{} said at {} of the access codes {}:",
+            "The gateway {}/{} said at {} of the access codes {}, door by door as far as it had them on record:",
             self.site,
             self.gateway,
-            second(self.made_at),
+            moment(self.made_at, self.clock_trusted),
             self.common_code_key
         )];
-        lines.extend(self.doors.iter().map(Door::line));
+        lines.extend(self.doors_on_record.iter().map(Door::line));
         lines.push(self.whole());
-        if !self.clock_trusted {
-            lines.push("Nothing vouched for the gateway's clock then: the times may be wrong.".to_owned());
-        }
         lines
     }
 
     /// The doors together.
     fn whole(&self) -> String {
-        let count = self.doors.len();
-        let on = self.doors.iter().filter(|door| door.removed.is_none()).count();
-        let last = |moments: Vec<Option<Proof>>| moments.into_iter().flatten().map(|proof| proof.at.0).max();
-        let removed = last(self.doors.iter().map(|door| door.removed).collect());
-        let proven = last(self.doors.iter().map(|door| door.proven).collect());
-        let unproven = self.doors.iter().filter(|door| door.proven.is_none()).count();
-        match (on, unproven, removed, proven) {
-            (0, 0, Some(at), _) => format!("Off all {count} doors at {}.", time::second(at)),
-            (_, 0, _, Some(at)) if on == count => {
-                format!("Proven on all {count} doors at {}.", time::second(at))
-            }
+        let doors = &self.doors_on_record;
+        let removed: Vec<Proof> = doors.iter().filter_map(|door| door.removed).collect();
+        let held = doors.iter().filter(|door| door.as_recorded);
+        let held: Vec<Proof> = held.filter_map(|door| Some(door.proven?.proof)).collect();
+        let count = doors.len();
+        match (last(&removed), last(&held)) {
+            (Some(at), _) if removed.len() == count => format!("Off all {count} doors on record at {at}."),
+            (_, Some(at)) if held.len() == count => format!("Proven on all {count} doors on record at {at}."),
             _ => format!(
-                "Of {count} doors {} held the code by their own word, and {} hold it no more.",
-                count - unproven,
-                count - on
+                "Of {count} doors on record {} hold the code as recorded by their own word, and {} hold it no more.",
+                held.len(),
+                removed.len()
             ),
         }
     }
@@ -154,16 +186,27 @@ impl Statement {
 impl Door {
     fn line(&self) -> String {
         let name = &self.device_name;
-        match (self.proven, self.removed) {
-            (None, _) => format!("{name}: the lock never said that it held the code"),
-            (Some(proven), None) => format!("{name}: proven at {}", word(proven)),
-            (Some(proven), Some(removed)) => {
-                format!(
-                    "{name}: proven at {}, off the door at {}",
-                    word(proven),
-                    word(removed)
-                )
-            }
+        let Some(proven) = self.proven else {
+            return format!("{name}: the lock never said that it held the code");
+        };
+        let mut line = format!("{name}: proven at {}, {}", word(proven.proof), proven.times);
+        if proven.times != self.times {
+            line += &format!("; recorded since {}", self.times);
+        }
+        match self.removed {
+            Some(removed) => line += &format!("; off the door at {}", word(removed)),
+            None if self.as_recorded => {}
+            None => line += "; not proven as recorded any more",
+        }
+        line
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.starts_at, self.ends_at) {
+            (Some(from), Some(to)) => write!(f, "to open from {} to {}", second(from), second(to)),
+            _ => f.write_str("to open until it is deleted"),
         }
     }
 }
@@ -173,7 +216,20 @@ fn word(proof: Proof) -> String {
         How::ReadBack => "by read-back",
         How::Acknowledged => "by the lock's acknowledgement",
     };
-    format!("{} {how}", second(proof.at))
+    format!("{} {how}", moment(proof.at, proof.clock_trusted))
+}
+
+/// The last time of some, and whether all of them are vouched for.
+fn last(proofs: &[Proof]) -> Option<String> {
+    let at = proofs.iter().map(|proof| proof.at).max_by_key(|at| at.0)?;
+    Some(moment(at, proofs.iter().all(|proof| proof.clock_trusted)))
+}
+
+fn moment(at: Moment, clock_trusted: bool) -> String {
+    match clock_trusted {
+        true => second(at),
+        false => format!("{} (nothing vouched for the clock)", second(at)),
+    }
 }
 
 fn second(at: Moment) -> String {

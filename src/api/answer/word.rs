@@ -56,7 +56,7 @@ impl JsonSchema for Nothing {
 }
 
 /// A time: in UTC, with milliseconds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Moment(pub Timestamp);
 
 impl Serialize for Moment {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::gateway::ledger::{Desk, Ledger};
 use crate::gateway::records::{Aim, Confirmed, Proof, Record, Row, Waiting, code_key};
-use crate::gateway::view::{External, ExternalChange, Proven};
-use crate::model::{Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Pin, Slot, Timestamp};
+use crate::gateway::view::{External, ExternalChange, Held, Proven};
+use crate::model::{
+    Capabilities, Content, Detail, Edit, EventKind, How, Mono, Now, Pin, Slot, Timestamp, Window,
+};
 use crate::sabotage::{self, Sabotage};
 use crate::schedule::{self, Rank, Stay};
 use crate::store::Tree;
@@ -51,6 +53,15 @@ impl Record {
             self.prefer_native,
             capabilities,
         )
+    }
+
+    /// The times for which its lock holds it, which says that it holds `content`: the lock's own, or those on
+    /// record where the gateway keeps them.
+    pub fn kept(&self, content: &Content, capabilities: &Capabilities) -> Window {
+        match schedule::native(self.prefer_native, capabilities) {
+            true => content.window,
+            false => self.window,
+        }
     }
 
     /// The lock's word that it holds the code no more, unless it may hold it again.
@@ -100,6 +111,12 @@ impl Code {
             (Confirmed::Present(proof), Some(content)) => proof.content == *content,
             _ => false,
         }
+    }
+
+    /// The lock's own word that it holds the code as recorded.
+    pub fn proven(&self) -> Option<Proven> {
+        let holds = self.row.is_none() && matches!(self.record.confirmed, Confirmed::Present(_));
+        self.record.held.filter(|_| holds).map(|held| held.proven)
     }
 
     /// The PINs under which the lock may hold this code by our own doing.
@@ -168,8 +185,8 @@ impl Code {
     }
 
     /// The lock's own word that it holds nothing of this code.
-    pub fn let_go(&mut self, how: How, now: Timestamp) {
-        self.record.removed = self.record.last_proven.map(|_| Proven { how, at: now });
+    pub fn let_go(&mut self, how: How, desk: &Desk<'_>) {
+        self.record.removed = self.record.held.map(|_| desk.proven(how));
         self.record.confirmed = Confirmed::Absent;
         self.record.slot = None;
         self.look = None;
@@ -177,7 +194,14 @@ impl Code {
     }
 
     /// The lock's own word for what it holds of this code.
-    pub fn prove(&mut self, content: Content, how: How, look: Option<Mono>, desk: &mut Desk<'_>) {
+    pub fn prove(
+        &mut self,
+        content: Content,
+        how: How,
+        look: Option<Mono>,
+        capabilities: &Capabilities,
+        desk: &mut Desk<'_>,
+    ) {
         let before = self.record.confirmed.proof();
         let edits = before.map_or_else(Vec::new, |before| edits(&before.content, &content));
         let was_open = before.map(|before| before.open);
@@ -202,9 +226,9 @@ impl Code {
         let look_at = look.map(|at| desk.now.wall_at(at));
         self.look = look;
         self.record.external = None;
-        self.record.last_proven = Some(Proven {
-            how,
-            at: desk.now.wall,
+        self.record.held = Some(Held {
+            proven: desk.proven(how),
+            window: self.record.kept(&content, capabilities),
         });
         self.sent = vec![content.pin.clone()];
         self.record.confirmed = Confirmed::Present(Proof {

@@ -95,7 +95,7 @@ impl Device {
             // Its group has gone on without it.
             record.group = None;
         }
-        self.has_not_departed(id);
+        self.note_off(id, None, desk);
         let over = record.over(desk.now.wall);
         let code = Code {
             sent: pins,

@@ -209,7 +209,7 @@ impl Device {
             Finding::Proven(how) => {
                 let look = (readable && !sabotage::on(Sabotage::LooksOnce))
                     .then(|| desk.now.mono + desk.settings.second_look);
-                code.prove(content.clone(), *how, look, desk);
+                code.prove(content.clone(), *how, look, &self.spec.capabilities, desk);
             }
             Finding::Denied => {
                 code.record.denied += 1;
@@ -258,7 +258,7 @@ impl Device {
         match finding {
             Finding::Proven(how) => {
                 let (record, pins) = (code.record.clone(), code.ours());
-                code.let_go(*how, desk.now.wall);
+                code.let_go(*how, desk);
                 // When it is wanted again, that is a new beginning.
                 code.record.denied = 0;
                 code.store(desk.ledger);
@@ -401,7 +401,7 @@ impl Device {
             } else if matches!(code.record.confirmed, Confirmed::Present(_)) {
                 code.note_external(ExternalChange::Removed, desk);
             }
-            code.let_go(How::ReadBack, desk.now.wall);
+            code.let_go(How::ReadBack, desk);
             code.store(desk.ledger);
             self.slot_was_freed(desk.now);
             if let Some((record, pins)) = left {
@@ -439,6 +439,7 @@ impl Device {
                     seen,
                     How::ReadBack,
                     Some(desk.now.mono + desk.settings.second_look),
+                    &self.spec.capabilities,
                     desk,
                 );
                 true

@@ -3,7 +3,7 @@
 
 mod ask;
 mod code;
-mod departed;
+pub(crate) mod departed;
 mod gone;
 mod hours;
 mod learn;
@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::doors;
 use super::ledger::{Desk, Ledger};
-use super::records::{Confirmed, DeviceRecord, Proof, Record, Row, Waiting};
-use super::view::{Advertised, Away, Proven};
+use super::records::{Confirmed, Departed, DeviceRecord, Proof, Record, Row, Waiting};
+use super::view::{Advertised, Away, Held, Proven};
 use crate::model::{
     CallId, Capabilities, CodeId, DeviceId, GroupKey, Mono, Now, Pin, RadioId, ReadBack, Settings, Slot,
     Timestamp,
@@ -81,6 +81,8 @@ pub(crate) struct Device {
     /// Each on its own: the map's nodes are half empty.
     pub codes: BTreeMap<CodeId, Box<Code>>,
     pub record: DeviceRecord,
+    /// Members of groups that were deleted, oldest first, for the receipts of their groups.
+    pub departed: Vec<Departed>,
     pub flight: Option<CallId>,
     silence: Silence,
     /// What lets its driver in was kept since it was last met.
@@ -139,6 +141,7 @@ impl Device {
             hours: Hours::from(now.mono),
             codes: BTreeMap::new(),
             record,
+            departed: Vec::new(),
             flight: None,
             silence: Silence::default(),
             paired_anew: false,
@@ -168,11 +171,15 @@ impl Device {
     /// Takes a code up from the store.
     pub fn restore(&mut self, mut record: Record, now: Now, settings: &Settings) {
         // Earlier versions kept a proof only while it held.
-        let proof = record.confirmed.proof().map(|proof| Proven {
-            how: proof.how,
-            at: proof.at,
+        let proof = record.confirmed.proof().map(|proof| Held {
+            proven: Proven {
+                how: proof.how,
+                at: proof.at,
+                clock_trusted: false,
+            },
+            window: record.kept(&proof.content, self.capabilities()),
         });
-        record.last_proven = record.last_proven.or(proof);
+        record.held = record.held.or(proof);
         let look = match &record.confirmed {
             Confirmed::Present(Proof {
                 look_at: Some(at), ..
@@ -336,8 +343,7 @@ impl Device {
 
     /// Whether nothing more is to be watched for a job of the code's present generation.
     pub fn has_settled(&self, code: &Code, now: Now) -> bool {
-        let proven = code.row.is_none() && matches!(code.record.confirmed, Confirmed::Present(_));
-        code.record.deleted_at.is_none() && (proven || code.record.over(now.wall))
+        code.record.deleted_at.is_none() && (code.proven().is_some() || code.record.over(now.wall))
     }
 
     /// Whether a code that was proven is found changed or gone.
