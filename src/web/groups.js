@@ -6,7 +6,7 @@ import {
   badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
 } from './kit.js'
 import { pin } from './pin.js'
-import { state, times } from './words.js'
+import { isOver, isPast, state, times, urged } from './words.js'
 
 const link = (key) => `#/groups/${encodeURIComponent(key)}`
 const nameOf = (group) => group.name ?? 'Without a name'
@@ -14,14 +14,30 @@ const PAGE = 50
 
 let pages = 1
 
+const isLeaving = ({ status }) => status === 'removing'
+// The members that are not over; of these the ones whose time is not past, if there are any; and whose times are those
+// of the group.
+const current = (group) => group.receipts.filter((one) => !isOver(one))
+const staying = (group) => {
+  const members = current(group)
+  return members.every(isPast) ? members : members.filter((one) => !isPast(one))
+}
+const lead = (group) => staying(group).find((one) => !isLeaving(one)) ?? group
+
+const howFar = (group) => {
+  const members = current(group)
+  const proven = members.filter((one) => one.proven).length
+  if (!members.length) return ['later', 'Over']
+  if (members.every(isLeaving)) return ['wait', 'Being taken off']
+  if (proven === members.length) return ['good', `Proven on ${count(proven, 'door')}`]
+  if (members.every(({ waiting }) => waiting?.reason === 'not_due')) return ['later', 'Not due yet']
+  return ['wait', `Proven on ${proven} of ${members.length}`]
+}
+
 // How far a group is, in a word.
 const progress = (group) => {
-  const states = group.receipts.map(state)
-  if (group.receipts.every(({ status }) => status === 'removing')) return badge('wait', 'Being taken off')
-  if (group.all_proven) return badge('good', `Proven on ${count(group.members, 'door')}`)
-  if (states.some(({ kind }) => kind === 'bad')) return badge('bad', `Needs you: proven on ${group.proven} of ${group.members}`)
-  if (states.every(({ kind }) => kind === 'later')) return badge('later', 'Not due yet')
-  return badge('wait', `Proven on ${group.proven} of ${group.members}`)
+  const { kind, word } = urged(group.problem, ...howFar(group))
+  return badge(kind, word)
 }
 
 const card = (group) =>
@@ -29,20 +45,26 @@ const card = (group) =>
     'li',
     { class: 'card', 'data-key': group.common_code_key },
     h('h2', {}, h('a', { href: link(group.common_code_key) }, nameOf(group)), ' ', progress(group)),
-    h('p', {}, times(group)),
+    h('p', {}, times(lead(group))),
     h('p', { class: 'hint' }, group.receipts.map((one) => one.device_name).join(', ')),
   )
 
 export const groups = {
   load: async () => {
-    const told = await get(`${OURS}/groups?limit=${pages * PAGE}`)
+    const groups = []
+    let told
+    do {
+      const cursor = told ? `&page_cursor=${told.pagination.next_page_cursor}` : ''
+      told = await get(`${OURS}/groups?limit=${PAGE}${cursor}`)
+      groups.push(...told.groups)
+    } while (told.pagination.has_next_page && groups.length < pages * PAGE)
     setNow(told.now)
-    return told
+    return { ...told, groups }
   },
   title: () => 'Groups',
   draw: (told, again) => [
     uncertain(told),
-    h('p', {}, h('a', { class: 'button', href: '#/groups/new' }, 'New group')),
+    h('p', {}, h('a', { class: 'button', href: '#/groups?new' }, 'New group')),
     told.groups.length
       ? h('ul', { class: 'cards' }, told.groups.map(card))
       : h('p', {}, 'No groups. A group is one PIN on several doors, for one stay.'),
@@ -52,6 +74,8 @@ export const groups = {
   facts: (told) => told.groups.map((group) => [group.common_code_key, `${nameOf(group)}: ${progress(group).textContent}`]),
 }
 
+const hasOwnTimes = (one, group) => times(one) !== times(lead(group))
+
 const member = (group) => (one) => {
   const { kind, word, sentence, hint } = state(one)
   return h(
@@ -60,16 +84,22 @@ const member = (group) => (one) => {
     h('h2', {}, h('a', { href: `#/doors/${one.device_id}` }, one.device_name), ' ', badge(kind, word)),
     h('p', {}, sentence),
     hint && h('p', { class: 'hint' }, hint),
-    times(one) !== times(group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
-    one.own_pin && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
+    hasOwnTimes(one, group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
+    one.own_pin && !isOver(one) && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
   )
 }
+
+const OVER = 'No lock holds a code of this group any more.'
+
+// The group as it was drawn last, for parts that are drawn once.
+let latest
 
 export const group = {
   load: async (key) => {
     try {
       const receipt = await get(`${OURS}/groups/${encodeURIComponent(key)}`)
-      return { key, receipt, clock: receipt.clock }
+      setNow(receipt.now)
+      return { key, receipt, over: !current(receipt).length, clock: receipt.clock }
     } catch (error) {
       if (error.type === 'access_code_not_found') return { key, over: true }
       throw error
@@ -78,26 +108,28 @@ export const group = {
   title: ({ receipt }) => (receipt ? nameOf(receipt) : 'Group'),
   draw: ({ key, receipt, over, ...told }, again) => {
     const back = h('p', {}, h('a', { href: '#/groups' }, '← All groups'))
-    if (over) return [back, h('p', { class: 'big' }, badge('good', 'Over')), h('p', {}, 'No lock holds a code of this group any more.')]
-    const shared = receipt.receipts.find((one) => !one.own_pin)
+    if (over) return [back, h('p', { class: 'big' }, badge('good', 'Over')), h('p', {}, OVER)]
+    latest = receipt
+    const shared = staying(receipt).find((one) => !one.own_pin && !isLeaving(one))
     return [
       back,
       uncertain(told),
       h('p', { class: 'big' }, progress(receipt)),
-      h('p', { class: 'big' }, times(receipt)),
+      h('p', { class: 'big' }, times(lead(receipt))),
       shared && h('p', { class: 'row' }, pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
       h('ul', { class: 'cards' }, receipt.receipts.map(member(receipt))),
-      h('details', { 'data-still': `times ${key}` }, h('summary', {}, 'Change the times'), newTimes(receipt, again)),
+      newTimes(key, again),
       h('p', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
     ]
   },
   facts: ({ key, receipt, over }) =>
     over
-      ? [[key, 'No lock holds a code of this group any more.']]
+      ? [[key, OVER]]
       : receipt.receipts.map((one) => [one.access_code_id, `${one.device_name}: ${state(one).word}`]),
 }
 
-const timeInput = (id, value) => h('input', { id, type: 'datetime-local', value: value && toInput(new Date(value)), required: true })
+const asInput = (time) => (time ? toInput(new Date(time)) : '')
+const timeInput = (id, time) => h('input', { id, type: 'datetime-local', value: asInput(time), required: true })
 
 const window = (from, until) => {
   if (!from.value || !until.value) throw new Error('Give both times.')
@@ -106,43 +138,67 @@ const window = (from, until) => {
   return { starts_at, ends_at }
 }
 
-const newTimes = (receipt, again) => {
-  const from = timeInput('move-from', receipt.starts_at)
-  const until = timeInput('move-until', receipt.ends_at)
+// Each code goes by a call of its own, so that no door holds up another. Gives what to tell of those that refused.
+const each = async (members, path, body) => {
+  const ask = async (one) => {
+    try {
+      await post(path, { access_code_id: one.access_code_id, ...body })
+    } catch (error) {
+      if (error.status === 404 || isOver(one)) return null
+      const why = error.type === 'device_removed' ? 'left this gateway. Take the PIN off at the lock.' : error.message
+      return `${one.device_name}: ${why}`
+    }
+  }
+  return (await Promise.all(members.map(ask))).filter(Boolean)
+}
+
+const newTimes = (key, again) => {
+  const [from, until] = [timeInput('move-from'), timeInput('move-until')]
+  const own = h('p', { class: 'hint' })
   const move = async (made) => {
-    const { common_code_key } = receipt
-    await post('/access_codes/update_multiple', { common_code_key, ...window(from, until) })
+    const { starts_at, ends_at } = window(from, until)
+    const isChanged = (input) => input.value !== input.defaultValue
+    const body = { ...(isChanged(from) && { starts_at }), ...(isChanged(until) && { ends_at }) }
+    if (!Object.keys(body).length) throw new Error('Neither time is another one.')
+    const refused = await each(staying(latest), '/access_codes/update', body)
+    again()
+    if (refused.length) {
+      throw Object.assign(new Error(`${count(refused.length, 'door keeps', 'doors keep')} the old times.`), { details: refused })
+    }
     made.closest('details').open = false
     say('The new times are on record. Each lock takes them as soon as it answers.')
-    again()
   }
-  return form(
+  const made = form(
     {},
     move,
     h('p', { class: 'hint' }, `Times in ${zone()}.`),
     field('From', from),
     field('Until', until),
+    own,
     h('button', {}, 'Record the new times'),
   )
+  // Only what differs from what stood there at first is sent: so it has to be what is on record.
+  const refill = () => {
+    const { starts_at, ends_at } = lead(latest)
+    from.defaultValue = asInput(starts_at)
+    until.defaultValue = asInput(ends_at)
+    made.reset()
+    const names = staying(latest).filter((one) => hasOwnTimes(one, latest)).map((one) => one.device_name)
+    fill(own, names.length > 0 && `With times of their own: ${names.join(', ')}. What is changed here is changed there too.`)
+  }
+  return h('details', { 'data-still': `times ${key}` }, h('summary', { onclick: refill }, 'Change the times'), made)
 }
 
-// Each code goes by a call of its own: what was done is on record, and the rest can be asked again.
 const end = async (receipt, again) => {
   const told = 'Its PIN is taken off every door as soon as the lock answers, and comes back no more.'
-  if (!(await confirmed(`End ${nameOf(receipt)} now?`, told, 'End now'))) return
-  let left = receipt.receipts.length
-  try {
-    for (const { access_code_id } of receipt.receipts) {
-      await post('/access_codes/delete', { access_code_id }).catch((error) => {
-        if (error.status !== 404) throw error
-      })
-      left -= 1
-    }
-    say('It ends now. Each door says here when the PIN is gone.')
-  } catch (error) {
-    say(`${count(left, 'door is', 'doors are')} not told yet: ${error.message} End it once more.`)
+  let sure = await confirmed(`End ${nameOf(receipt)} now?`, told, 'End now')
+  while (sure) {
+    const refused = await each(receipt.receipts, '/access_codes/delete')
+    again()
+    if (!refused.length) return say('It ends now. Each door says here when the PIN is gone.')
+    const why = refused.map((text) => h('p', {}, text))
+    sure = await confirmed(`${count(refused.length, 'door')} cannot be told`, why, 'End it once more', 'Close')
   }
-  again()
 }
 
 // The hours that stand there at first: from the next full hour until eleven on the next day.
@@ -169,7 +225,11 @@ export const newGroup = {
     const windows = h('div', {}, h('p', { class: 'hint' }, `Times in ${zone()}.`), field('From', from), field('Until', until))
     const result = h('section', { 'aria-label': 'Dry run', tabindex: -1 })
     // What was checked is what is made: any change asks for another check.
-    const changed = () => fill(result)
+    let version = 0
+    const changed = () => {
+      version += 1
+      fill(result)
+    }
     const picked = (made, which) => [...made.querySelectorAll(`[name=${which}]:checked`)].map(({ value }) => value)
     const ask = (made) => {
       const device_ids = picked(made, 'door')
@@ -184,7 +244,9 @@ export const newGroup = {
     const check = async (made) => {
       changed()
       const body = ask(made)
+      const mine = version
       const { dry_run } = await post(`${OURS}/dry_run`, body)
+      if (mine !== version) return
       fill(result, drawRun(dry_run, body))
       result.focus()
     }

@@ -177,16 +177,16 @@ export const form = (props, deed, ...children) => {
 }
 
 // Asks before something that cannot be taken back.
-export const confirmed = (question, told, yes) =>
+export const confirmed = (question, told, yes, no = 'Cancel') =>
   new Promise((resolve) => {
     const dialog = h('dialog', { 'aria-labelledby': 'question', 'aria-describedby': 'told' })
     dialog.append(
       h('h2', { id: 'question' }, question),
-      h('p', { id: 'told' }, told),
+      h('div', { id: 'told' }, told),
       h(
         'p',
         { class: 'row' },
-        h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
+        h('button', { type: 'button', onclick: () => dialog.close() }, no),
         h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, yes),
       ),
     )

@@ -18,9 +18,6 @@ const REASONS = {
   not_stored_by_device: ['the lock said yes and did not do it'],
   not_kept: ['the lock does not keep it', true],
   gone_since_export: ['the lock lost it since the export', true],
-  not_read_since_restore: ['the lock must be read first, after the restore'],
-  clock_untrusted: ["the gateway's clock is not certain"],
-  changed_by_somebody_else: ['somebody changed it at the lock'],
 }
 
 export const reason = (word) => REASONS[word]?.[0] ?? word.replaceAll('_', ' ')
@@ -31,10 +28,27 @@ const nextTry = (at) => {
   return new Date(at) > now() ? `next try ${happened(at)}, ${near(at)}` : 'being tried now'
 }
 
+export const isPast = ({ ends_at: until }) => Boolean(until) && new Date(until) <= now()
+// Its time is past, and its lock holds it no more.
+export const isOver = (one) => isPast(one) && !one.proven && !one.waiting
+
+// What a badge says. Whether somebody is needed is the gateway's word, the same for everybody who asks it.
+export const urged = (problem, kind, word) => (problem ? { kind: 'bad', word: `Needs you: ${word.toLowerCase()}` } : { kind, word })
+
 // How it is with one code on its lock: a kind and a word for the badge, a sentence, and what helps.
-export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => {
+export const state = (one) => {
+  const told = plain(one)
+  return { ...told, ...urged(one.problem, told.kind, told.word) }
+}
+
+const plain = (one) => {
+  const { status, problem, proven, waiting, hint, removed, still_on_lock: old } = one
+  if (isOver(one)) {
+    return { kind: 'later', word: 'Over', sentence: removed ? `Gone from the lock since ${happened(removed.at)}.` : 'It has ended.' }
+  }
   if (waiting?.reason === 'not_due') {
-    return { kind: 'later', word: 'Not due yet', sentence: `Goes onto the lock ${planned(waiting.next_try)}.` }
+    const why = problem ? ' The lock does not answer.' : ''
+    return { kind: 'later', word: 'Not due yet', sentence: `Goes onto the lock ${planned(waiting.next_try)}.${why}` }
   }
   if (waiting) {
     const what = waiting.aim === 'remove' ? 'taken off' : proven || old ? 'updated' : 'set'
@@ -43,9 +57,8 @@ export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => 
       `Waits to be ${what}: ${reason(waiting.reason)}; ${tries}, ${nextTry(waiting.next_try)}.`,
       old && `Until then the lock goes by the old times: ${times(old)}.`,
     ]
-    const stuck = needsSomebody(waiting.reason)
-    const word = stuck ? 'Needs you' : waiting.aim === 'remove' ? 'Being taken off' : 'Waiting'
-    return { kind: stuck ? 'bad' : 'wait', word, sentence: sentence.filter(Boolean).join(' '), hint }
+    const word = waiting.aim === 'remove' ? 'Being taken off' : 'Waiting'
+    return { kind: 'wait', word, sentence: sentence.filter(Boolean).join(' '), hint }
   }
   if (proven) {
     const how =

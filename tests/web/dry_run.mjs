@@ -8,7 +8,7 @@ await play(async () => {
   await until('the safe is full', async () => (await pins(SAFE)).length === 1)
   const { page, close } = await open()
   await signIn(page)
-  await visit(page, '#/groups/new')
+  await visit(page, '#/groups?new')
   const check = () => page.getByRole('button', { name: 'Check' }).click()
   await check()
   await page.getByText('Choose at least one door.').waitFor()
