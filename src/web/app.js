@@ -4,7 +4,7 @@ import { SESSION, call, follow, get, post, whenSignedOut } from './api.js'
 import { door, doors } from './doors.js'
 import { events } from './events.js'
 import { group, groups, newGroup } from './groups.js'
-import { alarm, field, fill, form, h, morph, say, sentence, zone } from './kit.js'
+import { alarm, field, fill, form, h, minute, morph, notice, say, sentence, zone } from './kit.js'
 import { pair } from './pair.js'
 import { allow, hideAll } from './pin.js'
 
@@ -80,18 +80,10 @@ const plan = (wait) => {
   if (!document.hidden) soon = setTimeout(refresh, wait)
 }
 
-// After a time without a line: what was told meanwhile was not heard.
+// What happened without a line was not heard.
 const catchUp = () => {
   if (shown?.told) shown.told.stale = true
   refresh()
-}
-
-const decoded = (part) => {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
-  }
 }
 
 // The view of the address.
@@ -101,7 +93,8 @@ const show = async () => {
   if (!view) return location.replace(NAV.find(([, , scope]) => session.scopes.includes(scope))?.[0] ?? '#/doors')
   hideAll()
   const part = location.hash.match(pattern)[1]
-  shown = { view, part: part && decoded(part) }
+  // Takes whatever was typed, unlike decodeURIComponent.
+  shown = { view, part: new URLSearchParams(`part=${part}`).get('part') }
   for (const link of at('nav').children) {
     if (location.hash.startsWith(link.hash)) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')
@@ -128,8 +121,7 @@ const isLive = (yes) => {
   if (yes) catchUp()
   since = yes ? null : (since ?? new Date())
   line.className = yes ? 'live good' : 'live bad'
-  const clock = since?.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
-  line.textContent = yes ? 'Live' : `Not live since ${clock}. Trying again.`
+  line.textContent = yes ? 'Live' : `Not live since ${minute(since)}. Trying again.`
 }
 
 const listen = () => {
@@ -168,7 +160,7 @@ const signIn = (why) => {
   fill(
     at('main'),
     heading('Sign in'),
-    why && h('p', { class: 'notice' }, why),
+    why && notice(why),
     form(
       {},
       enter,

@@ -2,7 +2,7 @@
 
 import { called, get, post } from './api.js'
 import { load as loadDoors } from './doors.js'
-import { badge, h, happened, now } from './kit.js'
+import { badge, h, happened, now, p } from './kit.js'
 import { alarming, event } from './words.js'
 
 const SPANS = { 1: 'the last hour', 24: 'the last day', 168: 'the last week' }
@@ -41,9 +41,7 @@ const line = (names) => (one) =>
     'li',
     { 'data-key': one.event_id ?? `lost ${one.to}` },
     h('time', { datetime: one.occurred_at }, one.occurred_at ? happened(one.occurred_at) : ''),
-    h(
-      'span',
-      {},
+    h('span', {},
       one.device_id && h('a', { href: `#/doors/${one.device_id}` }, called(one.device_id)),
       one.device_id && ': ',
       alarming(one) ? badge('bad', event(one)) : event(one),
@@ -52,9 +50,7 @@ const line = (names) => (one) =>
   )
 
 const select = (id, label, options, value, pick) =>
-  h(
-    'div',
-    { class: 'field', 'data-still': id },
+  h('div', { class: 'field', 'data-still': id },
     h('label', { for: id }, label),
     h(
       'select',
@@ -64,7 +60,7 @@ const select = (id, label, options, value, pick) =>
   )
 
 export const events = {
-  // Loaded once, and again for another span or after a cut line: what happens while it is shown is added as it is heard.
+  // Loaded once for a span and a line that is whole: what happens meanwhile is heard.
   load: async (_, old) => {
     let told = old
     if (!old || old.stale || old.span !== hours) {
@@ -84,13 +80,11 @@ export const events = {
     const options = Object.fromEntries([['', 'All doors'], ...doors.map(({ device_id: id, name }) => [id, name])])
     const fitting = trail.filter((one) => !door || one.device_id === door)
     return [
-      h(
-        'div',
-        { class: 'filters' },
+      h('div', { class: 'filters' },
         select('span', 'Time', SPANS, hours, (value) => ((hours = Number(value)), again())),
         select('of-door', 'Door', options, door, (value) => ((door = value), redraw())),
       ),
-      fitting.length ? h('ol', { class: 'trail' }, fitting.slice(0, shown).map(line(names))) : h('p', {}, 'Nothing happened.'),
+      fitting.length ? h('ol', { class: 'trail' }, fitting.slice(0, shown).map(line(names))) : p('Nothing happened.'),
       fitting.length > shown &&
         h('button', { type: 'button', onclick: () => ((shown += SHOWN), again()) }, 'Show more'),
     ]

@@ -3,20 +3,21 @@
 import { OURS, get, onceOnly, post } from './api.js'
 import { heard, load as loadDoors, uncertain } from './doors.js'
 import {
-  badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
+  back, badge, big, cards, confirmed, count, entry, field, fill, form, fromInput, h, hinted, now, p, planned, row,
+  say, sentence, setNow, toInput, zone,
 } from './kit.js'
 import { pin } from './pin.js'
 import { isOver, isPast, state, times, urged } from './words.js'
 
 const link = (key) => `#/groups/${encodeURIComponent(key)}`
 const nameOf = (group) => group.name ?? 'Without a name'
+const toAll = () => back('#/groups', 'All groups')
 const PAGE = 50
 
 let pages = 1
 
 const isLeaving = ({ status }) => status === 'removing'
-// The members that are not over; of these the ones whose time is not past, if there are any; and whose times are those
-// of the group.
+// The members that are not over; of these those whose time is not past, if there are any; and whose times the group has.
 const current = (group) => group.receipts.filter((one) => !isOver(one))
 const staying = (group) => {
   const members = current(group)
@@ -41,12 +42,11 @@ const progress = (group) => {
 }
 
 const card = (group) =>
-  h(
-    'li',
-    { class: 'card', 'data-key': group.common_code_key },
+  entry(
+    group.common_code_key,
     h('h2', {}, h('a', { href: link(group.common_code_key) }, nameOf(group)), ' ', progress(group)),
-    h('p', {}, times(lead(group))),
-    h('p', { class: 'hint' }, group.receipts.map((one) => one.device_name).join(', ')),
+    p(times(lead(group))),
+    hinted(group.receipts.map((one) => one.device_name).join(', ')),
   )
 
 export const groups = {
@@ -64,10 +64,10 @@ export const groups = {
   title: () => 'Groups',
   draw: (told, again) => [
     uncertain(told),
-    h('p', {}, h('a', { class: 'button', href: '#/groups?new' }, 'New group')),
+    p(h('a', { class: 'button', href: '#/groups?new' }, 'New group')),
     told.groups.length
-      ? h('ul', { class: 'cards' }, told.groups.map(card))
-      : h('p', {}, 'No groups. A group is one PIN on several doors, for one stay.'),
+      ? cards(told.groups, card)
+      : p('No groups. A group is one PIN on several doors, for one stay.'),
     told.pagination.has_next_page &&
       h('button', { type: 'button', onclick: () => ((pages += 1), again()) }, 'Show more'),
   ],
@@ -78,14 +78,13 @@ const hasOwnTimes = (one, group) => times(one) !== times(lead(group))
 
 const member = (group) => (one) => {
   const { kind, word, sentence, hint } = state(one)
-  return h(
-    'li',
-    { class: 'card', 'data-key': one.access_code_id },
+  return entry(
+    one.access_code_id,
     h('h2', {}, h('a', { href: `#/doors/${one.device_id}` }, one.device_name), ' ', badge(kind, word)),
-    h('p', {}, sentence),
-    hint && h('p', { class: 'hint' }, hint),
-    hasOwnTimes(one, group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
-    one.own_pin && !isOver(one) && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
+    p(sentence),
+    hint && hinted(hint),
+    hasOwnTimes(one, group) && p(`This door has times of its own: ${times(one)}.`),
+    one.own_pin && !isOver(one) && row('This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
   )
 }
 
@@ -107,19 +106,18 @@ export const group = {
   },
   title: ({ receipt }) => (receipt ? nameOf(receipt) : 'Group'),
   draw: ({ key, receipt, over, ...told }, again) => {
-    const back = h('p', {}, h('a', { href: '#/groups' }, '← All groups'))
-    if (over) return [back, h('p', { class: 'big' }, badge('good', 'Over')), h('p', {}, OVER)]
+    if (over) return [toAll(), big(badge('good', 'Over')), p(OVER)]
     latest = receipt
     const shared = staying(receipt).find((one) => !one.own_pin && !isLeaving(one))
     return [
-      back,
+      toAll(),
       uncertain(told),
-      h('p', { class: 'big' }, progress(receipt)),
-      h('p', { class: 'big' }, times(lead(receipt))),
-      shared && h('p', { class: 'row' }, pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
-      h('ul', { class: 'cards' }, receipt.receipts.map(member(receipt))),
+      big(progress(receipt)),
+      big(times(lead(receipt))),
+      shared && row(pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
+      cards(receipt.receipts, member(receipt)),
       newTimes(key, again),
-      h('p', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
+      row(h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
     ]
   },
   facts: ({ key, receipt, over }) =>
@@ -128,8 +126,8 @@ export const group = {
       : receipt.receipts.map((one) => [one.access_code_id, `${one.device_name}: ${state(one).word}`]),
 }
 
-const asInput = (time) => (time ? toInput(new Date(time)) : '')
-const timeInput = (id, time) => h('input', { id, type: 'datetime-local', value: asInput(time), required: true })
+const timeInput = (id, time) => h('input', { id, type: 'datetime-local', value: toInput(time), required: true })
+const hours = (from, until) => [hinted(`Times in ${zone()}.`), field('From', from), field('Until', until)]
 
 const window = (from, until) => {
   if (!from.value || !until.value) throw new Error('Give both times.')
@@ -138,7 +136,7 @@ const window = (from, until) => {
   return { starts_at, ends_at }
 }
 
-// Each code goes by a call of its own, so that no door holds up another. Gives what to tell of those that refused.
+// A call for each code, so that no door holds up another. Gives what to tell of those that refused.
 const each = async (members, path, body) => {
   const ask = async (one) => {
     try {
@@ -154,7 +152,7 @@ const each = async (members, path, body) => {
 
 const newTimes = (key, again) => {
   const [from, until] = [timeInput('move-from'), timeInput('move-until')]
-  const own = h('p', { class: 'hint' })
+  const own = hinted('Doors with times of their own take what is changed here too.')
   const move = async (made) => {
     const { starts_at, ends_at } = window(from, until)
     const isChanged = (input) => input.value !== input.defaultValue
@@ -171,20 +169,17 @@ const newTimes = (key, again) => {
   const made = form(
     {},
     move,
-    h('p', { class: 'hint' }, `Times in ${zone()}.`),
-    field('From', from),
-    field('Until', until),
+    hours(from, until),
     own,
     h('button', {}, 'Record the new times'),
   )
-  // Only what differs from what stood there at first is sent: so it has to be what is on record.
+  // What is sent is what differs from what is on record.
   const refill = () => {
     const { starts_at, ends_at } = lead(latest)
-    from.defaultValue = asInput(starts_at)
-    until.defaultValue = asInput(ends_at)
+    from.defaultValue = toInput(starts_at)
+    until.defaultValue = toInput(ends_at)
     made.reset()
-    const names = staying(latest).filter((one) => hasOwnTimes(one, latest)).map((one) => one.device_name)
-    fill(own, names.length > 0 && `With times of their own: ${names.join(', ')}. What is changed here is changed there too.`)
+    own.hidden = !staying(latest).some((one) => hasOwnTimes(one, latest))
   }
   return h('details', { 'data-still': `times ${key}` }, h('summary', { onclick: refill }, 'Change the times'), made)
 }
@@ -196,8 +191,7 @@ const end = async (receipt, again) => {
     const refused = await each(receipt.receipts, '/access_codes/delete')
     again()
     if (!refused.length) return say('It ends now. Each door says here when the PIN is gone.')
-    const why = refused.map((text) => h('p', {}, text))
-    sure = await confirmed(`${count(refused.length, 'door')} cannot be told`, why, 'End it once more', 'Close')
+    sure = await confirmed(`${count(refused.length, 'door')} cannot be told`, refused.map((text) => p(text)), 'End it once more')
   }
 }
 
@@ -222,7 +216,7 @@ export const newGroup = {
     const { from: first, until: last } = usual()
     const name = h('input', { id: 'name', type: 'text', maxlength: 100, autocomplete: 'off' })
     const [from, until] = [timeInput('from', first), timeInput('until', last)]
-    const windows = h('div', {}, h('p', { class: 'hint' }, `Times in ${zone()}.`), field('From', from), field('Until', until))
+    const windows = h('div', {}, hours(from, until))
     const result = h('section', { 'aria-label': 'Dry run', tabindex: -1 })
     // What was checked is what is made: any change asks for another check.
     let version = 0
@@ -256,24 +250,20 @@ export const newGroup = {
       h('fieldset', {}, h('legend', {}, 'Doors'), doors.filter((door) => !door.removed).map((door) =>
         choice('door', door.device_id, `${door.name}${door.online ? '' : ' (does not answer now)'}`))),
       field('Name', name, 'Of the guest or the stay. It may be left out.'),
-      h(
-        'fieldset',
-        {},
+      h('fieldset', {},
         h('legend', {}, 'When'),
         choice('when', 'window', 'From – until', true, () => (windows.hidden = false)),
         choice('when', 'ongoing', 'Ongoing, without an end', false, () => (windows.hidden = true)),
         windows,
       ),
-      h(
-        'fieldset',
-        {},
+      h('fieldset', {},
         h('legend', {}, 'If no PIN suits all doors'),
         choice('sharing', 'create_random_code', 'Give the odd ones a PIN of their own', true),
         choice('sharing', 'throw', 'Do not make it', false),
       ),
       h('button', {}, 'Check'),
     )
-    return [h('p', {}, h('a', { href: '#/groups' }, '← All groups')), made, result]
+    return [toAll(), made, result]
   },
 }
 
@@ -282,14 +272,12 @@ const SHARE = { shared: ['good', 'Shares the PIN'], own_pin: ['wait', 'A PIN of 
 const outcome = (door) => {
   const objects = door.reasons.length > 0 || door.full.length > 0
   const [kind, word] = door.share === 'none' && !objects ? ['later', 'Nothing against it'] : SHARE[door.share]
-  return h(
-    'li',
-    { class: 'card' },
+  return h('li', { class: 'card' },
     h('h3', {}, door.device_name, ' ', badge(kind, word)),
-    door.reasons.map(({ message, hint }) => h('p', {}, `${sentence(message)} ${hint}`)),
+    door.reasons.map(({ message, hint }) => p(`${sentence(message)} ${hint}`)),
     door.full.map(({ from, until }) =>
-      h('p', {}, `Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
-    h('p', { class: 'hint' }, `${heard(door)}.`),
+      p(`Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
+    hinted(`${heard(door)}.`),
   )
 }
 
@@ -304,9 +292,9 @@ const drawRun = (run, body) => {
   }
   return [
     h('h2', {}, run.possible ? (shared ? one : 'Each door has a PIN of its own') : 'This cannot be made'),
-    run.refusal && h('p', {}, sentence(run.refusal.message)),
-    h('p', {}, `${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
-    h('ul', { class: 'cards' }, run.doors.map(outcome)),
+    run.refusal && p(sentence(run.refusal.message)),
+    p(`${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
+    cards(run.doors, outcome),
     run.possible && form({}, make, h('button', {}, 'Make this group')),
   ]
 }

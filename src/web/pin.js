@@ -45,13 +45,9 @@ const show = async (id) => {
 export const pin = (id, whose) => {
   if (!allowed) return null
   const shown = open.get(id)
-  return h(
-    'span',
-    { class: 'pin', 'aria-live': 'polite' },
+  return h('span', { class: 'pin', 'aria-live': 'polite' },
     shown && h('output', {}, shown.code),
-    h(
-      'button',
-      { type: 'button', onclick: () => (shown ? hide(id) : show(id)) },
+    h('button', { type: 'button', onclick: () => (shown ? hide(id) : show(id)) },
       shown ? 'Hide PIN' : 'Show PIN',
       h('span', { class: 'unseen' }, ` ${whose}`),
     ),

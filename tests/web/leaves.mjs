@@ -27,7 +27,7 @@ await play(async () => {
   await dialog.getByText('Front door: left this gateway. Take the PIN off at the lock.').waitFor()
   await until('the PIN is off the lock that is there', async () => (await pins(BACK)).length === 0)
   await dialog.getByRole('button', { name: 'End it once more' }).click()
-  await dialog.getByRole('button', { name: 'Close' }).click()
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
   await card(page, 'Front door').waitFor()
   await close([code])
 })
