@@ -49,7 +49,7 @@ const card = (one, errand, again) => {
   return entry(
     one.address,
     h('h3', {}, one.name ?? one.address, ' ', badge(kind, word)),
-    spread([one.address, signal(one.rssi), battery(one.battery_level == null ? null : Math.round(one.battery_level * 100)), `heard ${near(one.last_heard)}`]),
+    spread([one.address, signal(one.rssi), battery(one.battery_level && Math.round(one.battery_level * 100)), `heard ${near(one.last_heard)}`]),
     one.device_id
       ? errand?.state !== 'running' && h('div', { 'data-key': 'test', 'data-still': one.address }, test(one, again))
       : p('To pair it, say on the gateway’s machine: ', h('code', {}, `sudo lockbridge pair nuki ${one.address}`)),
