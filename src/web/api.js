@@ -14,7 +14,7 @@ class Refused extends Error {
     const reasons = error.data?.reasons ?? []
     const fields = Object.entries(error.validation_errors ?? {})
     this.details = [
-      ...reasons.map(({ device_id: id, message, hint }) => [named(id), message, hint].filter(Boolean).join(' ')),
+      ...reasons.map(({ device_id: id, message, hint }) => [id && `${called(id)}:`, message, hint].filter(Boolean).join(' ')),
       ...fields.flatMap(([name, { _errors: errors }]) => (errors ?? []).map((text) => `${name}: ${text}`)),
       after && `Try again in ${after} seconds.`,
     ].filter(Boolean)
@@ -25,7 +25,6 @@ class Refused extends Error {
 const names = new Map()
 export const called = (id) => names.get(id) ?? 'A door'
 export const remember = (doors) => doors.forEach(({ device_id: id, name }) => names.set(id, name))
-const named = (id) => (id && names.has(id) ? `${names.get(id)}:` : '')
 
 const AWAY = {
   type: 'away',

@@ -4,7 +4,7 @@ import { SESSION, call, follow, get, post, whenSignedOut } from './api.js'
 import { door, doors } from './doors.js'
 import { events } from './events.js'
 import { group, groups, newGroup } from './groups.js'
-import { alarm, field, fill, form, h, morph, say, sentence, zone } from './kit.js'
+import { alarm, field, fill, form, h, minute, morph, notice, say, sentence, zone } from './kit.js'
 import { pair } from './pair.js'
 import { allow, hideAll } from './pin.js'
 
@@ -12,7 +12,8 @@ const VIEWS = [
   [/^#\/doors$/, doors],
   [/^#\/doors\/([^/]+)$/, door],
   [/^#\/groups$/, groups],
-  [/^#\/groups\/new$/, newGroup],
+  // No group's address, whatever its key.
+  [/^#\/groups\?new$/, newGroup],
   [/^#\/groups\/([^/]+)$/, group],
   [/^#\/pair$/, pair],
   [/^#\/events$/, events],
@@ -42,8 +43,9 @@ const heading = (text) => h('h1', { tabindex: -1 }, text)
 
 // Draws what is known into the page, in place.
 const redraw = () => {
-  if (!shown?.told) return
+  if (!shown?.told || (shown.view.still && shown.drawn)) return
   const { view, told } = shown
+  shown.drawn = true
   const title = view.title(told)
   document.title = `${title} – ${session.gateway.site}`
   morph(at('main'), h('main', {}, heading(title), view.draw(told, refresh, redraw)))
@@ -52,15 +54,16 @@ const redraw = () => {
 // Asks anew, draws what changed, and says it aloud.
 const refresh = async () => {
   const mine = shown
+  // A form that is filled in is drawn once.
+  if (!mine || (mine.view.still && mine.told)) return
   clearTimeout(soon)
-  soon = null
   try {
-    const told = await mine.view.load(mine.part)
+    const told = await mine.view.load(mine.part, mine.told)
     if (shown !== mine) return
     mine.told = told
     redraw()
     const before = mine.facts
-    mine.facts = new Map(mine.view.facts(told))
+    mine.facts = new Map(mine.view.facts?.(told))
     const changed = [...mine.facts].filter(([key, fact]) => fact && before && before.get(key) !== fact)
     if (changed.length) say(changed.slice(0, 3).map(([, fact]) => fact).join('. '))
   } catch (error) {
@@ -73,9 +76,14 @@ const refresh = async () => {
 }
 
 const plan = (wait) => {
-  if (shown.view.still && shown.told) return
   clearTimeout(soon)
-  soon = setTimeout(refresh, wait)
+  if (!document.hidden) soon = setTimeout(refresh, wait)
+}
+
+// What happened without a line was not heard.
+const catchUp = () => {
+  if (shown?.told) shown.told.stale = true
+  refresh()
 }
 
 // The view of the address.
@@ -85,7 +93,8 @@ const show = async () => {
   if (!view) return location.replace(NAV.find(([, , scope]) => session.scopes.includes(scope))?.[0] ?? '#/doors')
   hideAll()
   const part = location.hash.match(pattern)[1]
-  shown = { view, part: part && decodeURIComponent(part) }
+  // Takes whatever was typed, unlike decodeURIComponent.
+  shown = { view, part: new URLSearchParams(`part=${part}`).get('part') }
   for (const link of at('nav').children) {
     if (location.hash.startsWith(link.hash)) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')
@@ -93,27 +102,15 @@ const show = async () => {
   const mine = shown
   at('main').setAttribute('aria-busy', 'true')
   fill(at('main'), heading('One moment …'))
-  if (view.still) {
-    // A form that is filled in is drawn once.
-    try {
-      mine.told = await view.load(mine.part)
-      if (shown === mine) redraw()
-    } catch (error) {
-      if (shown === mine && session) fill(at('main'), heading('Something is wrong'), alarm(error, show))
-    }
-  } else await refresh()
+  await refresh()
   if (shown !== mine) return
   at('main').removeAttribute('aria-busy')
   at('main').querySelector('h1')?.focus()
 }
 
-const heard = async (one) => {
-  const { view, told } = shown ?? {}
-  if (!told || view.still) return
-  if (view.heard) {
-    await view.heard(told, one)
-    redraw()
-  } else soon = (clearTimeout(soon), setTimeout(refresh, PAUSE))
+const heard = (one) => {
+  shown?.view.heard?.(one)
+  if (shown?.told) plan(PAUSE)
 }
 
 let since = null
@@ -121,11 +118,10 @@ let since = null
 const isLive = (yes) => {
   const line = at('live')
   line.hidden = false
-  if (yes && since !== null) refresh()
+  if (yes) catchUp()
   since = yes ? null : (since ?? new Date())
   line.className = yes ? 'live good' : 'live bad'
-  const clock = since?.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
-  line.textContent = yes ? 'Live' : `Not live since ${clock}. Trying again.`
+  line.textContent = yes ? 'Live' : `Not live since ${minute(since)}. Trying again.`
 }
 
 const listen = () => {
@@ -154,7 +150,7 @@ const signIn = (why) => {
   allow(false, () => {})
   for (const id of ['nav', 'leave', 'live']) at(id).hidden = true
   document.title = 'Sign in – lockbridge'
-  const key = h('input', { id: 'key', type: 'password', autocomplete: 'current-password', spellcheck: 'false', required: true })
+  const key = h('input', { id: 'key', type: 'password', autocomplete: 'off', spellcheck: 'false', required: true })
   const enter = async () => {
     if (!key.value.trim()) throw new Error('Type the key.')
     const { session: told } = await post(SESSION, { api_key: key.value.trim() })
@@ -164,7 +160,7 @@ const signIn = (why) => {
   fill(
     at('main'),
     heading('Sign in'),
-    why && h('p', { class: 'notice' }, why),
+    why && notice(why),
     form(
       {},
       enter,
@@ -193,16 +189,17 @@ document.addEventListener('visibilitychange', () => {
   if (!session) return
   if (document.hidden) {
     stop()
+    clearTimeout(soon)
     hideAll()
     redraw()
   } else {
     if (session.scopes.includes('codes')) listen()
-    if (shown && !shown.view.still) refresh()
+    refresh()
   }
 })
 
 // What is near in time comes nearer.
-setInterval(() => shown?.view.still || redraw(), 1000)
+setInterval(() => document.hidden || redraw(), 1000)
 
 at('zone').textContent = `Times in ${zone()}.`
 

@@ -1,9 +1,11 @@
 // The doors, and one of them.
 
 import { OURS, get, remember } from './api.js'
-import { badge, count, h, happened, inOurTime, near, setNow } from './kit.js'
+import {
+  back, badge, big, cards, count, entry, h, happened, hinted, inOurTime, near, notice, p, row, setNow, spread,
+} from './kit.js'
 import { pin } from './pin.js'
-import { battery, clock, needsSomebody, signal, status, times, waits } from './words.js'
+import { battery, clock, signal, status, times, waiting, waits } from './words.js'
 
 export const load = async () => {
   const told = await get(`${OURS}/doors`)
@@ -14,7 +16,7 @@ export const load = async () => {
 
 export const uncertain = (told) => {
   const words = told.clock && clock(told.clock)
-  return words && h('p', { class: 'notice' }, words)
+  return words && notice(words)
 }
 
 const link = (id) => `#/doors/${id}`
@@ -32,24 +34,21 @@ const facts = (door) =>
     battery(door.battery),
     signal(door.rssi),
     door.locked == null ? null : door.locked ? 'Locked' : 'Unlocked',
-  ].filter(Boolean)
+  ]
 
-const waiting = (door) =>
-  h(
-    'div',
-    { class: door.pending ? (needsSomebody(door.reason ?? '') ? 'waits bad' : 'waits') : 'rests' },
-    h('p', {}, waits(door)),
-    door.pending > 0 && door.hint && h('p', { class: 'hint' }, door.hint),
-    door.drift && h('p', {}, 'A code that was proven was found changed or gone.'),
+const queue = (door) =>
+  h('div', { class: door.overdue ? 'waits bad' : door.pending ? 'waits' : 'rests' },
+    p(waits(door)),
+    door.pending > 0 && door.hint && hinted(door.hint),
+    door.drift && p('A code that was proven was found changed or gone.'),
   )
 
 const card = (door) =>
-  h(
-    'li',
-    { class: 'card', 'data-key': door.device_id },
+  entry(
+    door.device_id,
     h('h2', {}, h('a', { href: link(door.device_id) }, door.name), ' ', reach(door)),
-    h('p', { class: 'facts' }, facts(door).map((fact) => h('span', {}, fact))),
-    waiting(door),
+    spread(facts(door)),
+    queue(door),
   )
 
 // All doors in a line: what a glance from afar is for.
@@ -57,7 +56,7 @@ const summary = (doors) => {
   const silent = doors.filter(({ online }) => !online).length
   const pending = doors.reduce((sum, one) => sum + one.pending, 0)
   const reach = silent ? `${silent} of ${count(doors.length, 'door')} ${silent === 1 ? 'does' : 'do'} not answer` : 'All doors answer'
-  return `${reach}. ${pending ? count(pending, 'code waits', 'codes wait') : 'Nothing waits'}.`
+  return `${reach}. ${waiting(pending)}.`
 }
 
 export const doors = {
@@ -65,17 +64,16 @@ export const doors = {
   title: () => 'Doors',
   draw: (told) => [
     uncertain(told),
-    told.doors.length > 0 && h('p', {}, summary(told.doors.filter(({ removed }) => !removed))),
+    told.doors.length > 0 && p(summary(told.doors.filter(({ removed }) => !removed))),
     told.doors.length
-      ? h('ul', { class: 'cards' }, told.doors.map(card))
-      : h('p', {}, 'This gateway knows no lock yet. Add one to its configuration, or pair one.'),
+      ? cards(told.doors, card)
+      : p('This gateway knows no lock yet. Add one to its configuration, or pair one.'),
   ],
   // What is said aloud when it changes.
   facts: (told) =>
     told.doors.map((door) => [
       door.device_id,
-      `${door.name}: ${door.removed ? 'left this gateway' : door.online ? 'answers' : 'does not answer'}, ` +
-        (door.pending ? count(door.pending, 'code waits', 'codes wait') : 'nothing waits'),
+      `${door.name}: ${reach(door).textContent.toLowerCase()}, ${waiting(door.pending).toLowerCase()}`,
     ]),
 }
 
@@ -91,15 +89,15 @@ export const door = {
   title: ({ door }) => door?.name ?? 'Door',
   draw: ({ door, why, codes, ...told }) => [
     uncertain(told),
-    h('p', {}, h('a', { href: '#/doors' }, '← All doors')),
+    back('#/doors', 'All doors'),
     door && [
-      h('p', { class: 'big' }, reach(door)),
-      h('p', { class: 'facts' }, facts(door).map((fact) => h('span', {}, fact))),
-      h('p', { class: 'facts' }, room(door).map((fact) => h('span', {}, fact))),
+      big(reach(door)),
+      spread(facts(door)),
+      spread(room(door)),
     ],
-    h('p', { class: 'notice' }, inOurTime(why.sentence)),
+    notice(inOurTime(why.sentence)),
     h('h2', {}, count(codes.length, 'access code')),
-    codes.length > 0 && h('ul', { class: 'cards' }, codes.map(code)),
+    codes.length > 0 && cards(codes, code),
   ],
   facts: ({ why }) => [[why.device_id, inOurTime(why.sentence)]],
 }
@@ -116,18 +114,17 @@ const room = (door) =>
     door.last_heard && `Heard at ${happened(door.last_heard)}`,
     heard(door),
     `Driver ${door.driver}`,
-  ].filter(Boolean)
+  ]
 
 const code = (one) => {
   const [kind, word] = status(one.status)
   const group = one.common_code_key
   const name = one.name ?? 'Without a name'
-  return h(
-    'li',
-    { class: 'card', 'data-key': one.access_code_id },
+  return entry(
+    one.access_code_id,
     h('h3', {}, group ? h('a', { href: `#/groups/${encodeURIComponent(group)}` }, name) : name, ' ', badge(kind, word)),
-    h('p', {}, times(one)),
-    one.errors.concat(one.warnings).map(({ message }) => h('p', { class: 'hint' }, inOurTime(message))),
-    h('p', { class: 'row' }, pin(one.access_code_id, `of ${name}`)),
+    p(times(one)),
+    one.errors.concat(one.warnings).map(({ message }) => hinted(inOurTime(message))),
+    row(pin(one.access_code_id, `of ${name}`)),
   )
 }

@@ -2,7 +2,7 @@
 
 import { called, get, post } from './api.js'
 import { load as loadDoors } from './doors.js'
-import { badge, h, happened, now } from './kit.js'
+import { badge, h, happened, now, p } from './kit.js'
 import { alarming, event } from './words.js'
 
 const SPANS = { 1: 'the last hour', 24: 'the last day', 168: 'the last week' }
@@ -13,8 +13,8 @@ const SHOWN = 100
 let hours = 24
 let door = ''
 let shown = SHOWN
-// Names of access codes that the trail tells of, as far as they are on record.
-const names = new Map()
+// What was heard and is not in the trail yet.
+const news = []
 
 const all = async () => {
   const since = new Date(now() - hours * 3600000).toISOString()
@@ -26,8 +26,9 @@ const all = async () => {
   }
 }
 
-const learn = async (events) => {
-  const wanted = events.map(({ access_code_id: id }) => id).filter((id) => id && !names.has(id))
+// Learns the names of access codes that the trail tells of, as far as they are on record.
+const learn = async ({ trail, names }) => {
+  const wanted = trail.slice(0, shown).map(({ access_code_id: id }) => id).filter((id) => id && !names.has(id))
   const ids = [...new Set(wanted)].slice(0, 100)
   if (!ids.length) return
   const { access_codes: codes } = await post('/access_codes/list', { access_code_ids: ids })
@@ -35,14 +36,12 @@ const learn = async (events) => {
   for (const { access_code_id: id, name } of codes) names.set(id, name)
 }
 
-const line = (one) =>
+const line = (names) => (one) =>
   h(
     'li',
     { 'data-key': one.event_id ?? `lost ${one.to}` },
     h('time', { datetime: one.occurred_at }, one.occurred_at ? happened(one.occurred_at) : ''),
-    h(
-      'span',
-      {},
+    h('span', {},
       one.device_id && h('a', { href: `#/doors/${one.device_id}` }, called(one.device_id)),
       one.device_id && ': ',
       alarming(one) ? badge('bad', event(one)) : event(one),
@@ -51,9 +50,7 @@ const line = (one) =>
   )
 
 const select = (id, label, options, value, pick) =>
-  h(
-    'div',
-    { class: 'field', 'data-still': id },
+  h('div', { class: 'field', 'data-still': id },
     h('label', { for: id }, label),
     h(
       'select',
@@ -63,31 +60,33 @@ const select = (id, label, options, value, pick) =>
   )
 
 export const events = {
-  load: async () => {
-    const [{ doors }, trail] = await Promise.all([loadDoors(), all()])
-    await learn(trail.slice(0, shown))
-    return { doors, trail }
+  // Loaded once for a span and a line that is whole: what happens meanwhile is heard.
+  load: async (_, old) => {
+    let told = old
+    if (!old || old.stale || old.span !== hours) {
+      const span = hours
+      news.length = 0
+      const [{ doors }, trail] = await Promise.all([loadDoors(), all()])
+      told = { span, doors, trail, names: new Map() }
+    }
+    const known = new Set(told.trail.map(({ event_id: id }) => id))
+    told.trail.unshift(...news.splice(0).filter(({ event_id: id }) => !id || !known.has(id)))
+    await learn(told).catch(() => {})
+    return told
   },
   title: () => 'Events',
-  // What happens while it is shown is added without a question.
-  heard: async (told, one) => {
-    told.trail.unshift(one)
-    await learn([one])
-  },
-  draw: ({ doors, trail }, again, redraw) => {
+  heard: (one) => news.unshift(one),
+  draw: ({ doors, trail, names }, again, redraw) => {
     const options = Object.fromEntries([['', 'All doors'], ...doors.map(({ device_id: id, name }) => [id, name])])
     const fitting = trail.filter((one) => !door || one.device_id === door)
     return [
-      h(
-        'div',
-        { class: 'filters' },
+      h('div', { class: 'filters' },
         select('span', 'Time', SPANS, hours, (value) => ((hours = Number(value)), again())),
         select('of-door', 'Door', options, door, (value) => ((door = value), redraw())),
       ),
-      fitting.length ? h('ol', { class: 'trail' }, fitting.slice(0, shown).map(line)) : h('p', {}, 'Nothing happened.'),
+      fitting.length ? h('ol', { class: 'trail' }, fitting.slice(0, shown).map(line(names))) : p('Nothing happened.'),
       fitting.length > shown &&
         h('button', { type: 'button', onclick: () => ((shown += SHOWN), again()) }, 'Show more'),
     ]
   },
-  facts: () => [],
 }

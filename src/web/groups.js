@@ -3,73 +3,102 @@
 import { OURS, get, onceOnly, post } from './api.js'
 import { heard, load as loadDoors, uncertain } from './doors.js'
 import {
-  badge, confirmed, count, field, fill, form, fromInput, h, now, planned, say, sentence, setNow, toInput, zone,
+  back, badge, big, cards, confirmed, count, entry, field, fill, form, fromInput, h, hinted, now, p, planned, row,
+  say, sentence, setNow, toInput, zone,
 } from './kit.js'
 import { pin } from './pin.js'
-import { state, times } from './words.js'
+import { isOver, isPast, state, times, urged } from './words.js'
 
 const link = (key) => `#/groups/${encodeURIComponent(key)}`
 const nameOf = (group) => group.name ?? 'Without a name'
+const toAll = () => back('#/groups', 'All groups')
 const PAGE = 50
 
 let pages = 1
 
+const isLeaving = ({ status }) => status === 'removing'
+// The members that are not over; of these those whose time is not past, if there are any; and whose times the group has.
+const current = (group) => group.receipts.filter((one) => !isOver(one))
+const staying = (group) => {
+  const members = current(group)
+  return members.every(isPast) ? members : members.filter((one) => !isPast(one))
+}
+const lead = (group) => staying(group).find((one) => !isLeaving(one)) ?? group
+
+const howFar = (group) => {
+  const members = current(group)
+  const proven = members.filter((one) => one.proven).length
+  if (!members.length) return ['later', 'Over']
+  if (members.every(isLeaving)) return ['wait', 'Being taken off']
+  if (proven === members.length) return ['good', `Proven on ${count(proven, 'door')}`]
+  if (members.every(({ waiting }) => waiting?.reason === 'not_due')) return ['later', 'Not due yet']
+  return ['wait', `Proven on ${proven} of ${members.length}`]
+}
+
 // How far a group is, in a word.
 const progress = (group) => {
-  const states = group.receipts.map(state)
-  if (group.receipts.every(({ status }) => status === 'removing')) return badge('wait', 'Being taken off')
-  if (group.all_proven) return badge('good', `Proven on ${count(group.members, 'door')}`)
-  if (states.some(({ kind }) => kind === 'bad')) return badge('bad', `Needs you: proven on ${group.proven} of ${group.members}`)
-  if (states.every(({ kind }) => kind === 'later')) return badge('later', 'Not due yet')
-  return badge('wait', `Proven on ${group.proven} of ${group.members}`)
+  const { kind, word } = urged(group.problem, ...howFar(group))
+  return badge(kind, word)
 }
 
 const card = (group) =>
-  h(
-    'li',
-    { class: 'card', 'data-key': group.common_code_key },
+  entry(
+    group.common_code_key,
     h('h2', {}, h('a', { href: link(group.common_code_key) }, nameOf(group)), ' ', progress(group)),
-    h('p', {}, times(group)),
-    h('p', { class: 'hint' }, group.receipts.map((one) => one.device_name).join(', ')),
+    p(times(lead(group))),
+    hinted(group.receipts.map((one) => one.device_name).join(', ')),
   )
 
 export const groups = {
   load: async () => {
-    const told = await get(`${OURS}/groups?limit=${pages * PAGE}`)
+    const groups = []
+    let told
+    do {
+      const cursor = told ? `&page_cursor=${told.pagination.next_page_cursor}` : ''
+      told = await get(`${OURS}/groups?limit=${PAGE}${cursor}`)
+      groups.push(...told.groups)
+    } while (told.pagination.has_next_page && groups.length < pages * PAGE)
     setNow(told.now)
-    return told
+    return { ...told, groups }
   },
   title: () => 'Groups',
   draw: (told, again) => [
     uncertain(told),
-    h('p', {}, h('a', { class: 'button', href: '#/groups/new' }, 'New group')),
+    p(h('a', { class: 'button', href: '#/groups?new' }, 'New group')),
     told.groups.length
-      ? h('ul', { class: 'cards' }, told.groups.map(card))
-      : h('p', {}, 'No groups. A group is one PIN on several doors, for one stay.'),
+      ? cards(told.groups, card)
+      : p('No groups. A group is one PIN on several doors, for one stay.'),
     told.pagination.has_next_page &&
       h('button', { type: 'button', onclick: () => ((pages += 1), again()) }, 'Show more'),
   ],
   facts: (told) => told.groups.map((group) => [group.common_code_key, `${nameOf(group)}: ${progress(group).textContent}`]),
 }
 
+const hasOwnTimes = (one, group) => times(one) !== times(lead(group))
+
 const member = (group) => (one) => {
   const { kind, word, sentence, hint } = state(one)
-  return h(
-    'li',
-    { class: 'card', 'data-key': one.access_code_id },
+  return entry(
+    one.access_code_id,
     h('h2', {}, h('a', { href: `#/doors/${one.device_id}` }, one.device_name), ' ', badge(kind, word)),
-    h('p', {}, sentence),
-    hint && h('p', { class: 'hint' }, hint),
-    times(one) !== times(group) && h('p', {}, `This door has times of its own: ${times(one)}.`),
-    one.own_pin && h('p', { class: 'row' }, 'This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
+    p(sentence),
+    hint && hinted(hint),
+    hasOwnTimes(one, group) && p(`This door has times of its own: ${times(one)}.`),
+    one.own_pin && !isOver(one) && row('This door has a PIN of its own. ', pin(one.access_code_id, `of ${one.device_name}`)),
   )
 }
+
+const OVER = 'No lock holds a code of this group any more.'
+
+// The group as it was drawn last, for parts that are drawn once.
+let latest
 
 export const group = {
   load: async (key) => {
     try {
       const receipt = await get(`${OURS}/groups/${encodeURIComponent(key)}`)
-      return { key, receipt, clock: receipt.clock }
+      setNow(receipt.now)
+      return { key, receipt, over: !current(receipt).length, clock: receipt.clock }
     } catch (error) {
       if (error.type === 'access_code_not_found') return { key, over: true }
       throw error
@@ -77,27 +106,28 @@ export const group = {
   },
   title: ({ receipt }) => (receipt ? nameOf(receipt) : 'Group'),
   draw: ({ key, receipt, over, ...told }, again) => {
-    const back = h('p', {}, h('a', { href: '#/groups' }, '← All groups'))
-    if (over) return [back, h('p', { class: 'big' }, badge('good', 'Over')), h('p', {}, 'No lock holds a code of this group any more.')]
-    const shared = receipt.receipts.find((one) => !one.own_pin)
+    if (over) return [toAll(), big(badge('good', 'Over')), p(OVER)]
+    latest = receipt
+    const shared = staying(receipt).find((one) => !one.own_pin && !isLeaving(one))
     return [
-      back,
+      toAll(),
       uncertain(told),
-      h('p', { class: 'big' }, progress(receipt)),
-      h('p', { class: 'big' }, times(receipt)),
-      shared && h('p', { class: 'row' }, pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
-      h('ul', { class: 'cards' }, receipt.receipts.map(member(receipt))),
-      h('details', { 'data-still': `times ${key}` }, h('summary', {}, 'Change the times'), newTimes(receipt, again)),
-      h('p', { class: 'row' }, h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
+      big(progress(receipt)),
+      big(times(lead(receipt))),
+      shared && row(pin(shared.access_code_id, `of ${nameOf(receipt)}`)),
+      cards(receipt.receipts, member(receipt)),
+      newTimes(key, again),
+      row(h('button', { type: 'button', class: 'danger', onclick: () => end(receipt, again) }, 'End now')),
     ]
   },
   facts: ({ key, receipt, over }) =>
     over
-      ? [[key, 'No lock holds a code of this group any more.']]
+      ? [[key, OVER]]
       : receipt.receipts.map((one) => [one.access_code_id, `${one.device_name}: ${state(one).word}`]),
 }
 
-const timeInput = (id, value) => h('input', { id, type: 'datetime-local', value: value && toInput(new Date(value)), required: true })
+const timeInput = (id, time) => h('input', { id, type: 'datetime-local', value: toInput(time), required: true })
+const hours = (from, until) => [hinted(`Times in ${zone()}.`), field('From', from), field('Until', until)]
 
 const window = (from, until) => {
   if (!from.value || !until.value) throw new Error('Give both times.')
@@ -106,43 +136,63 @@ const window = (from, until) => {
   return { starts_at, ends_at }
 }
 
-const newTimes = (receipt, again) => {
-  const from = timeInput('move-from', receipt.starts_at)
-  const until = timeInput('move-until', receipt.ends_at)
-  const move = async (made) => {
-    const { common_code_key } = receipt
-    await post('/access_codes/update_multiple', { common_code_key, ...window(from, until) })
-    made.closest('details').open = false
-    say('The new times are on record. Each lock takes them as soon as it answers.')
-    again()
+// A call for each code, so that no door holds up another. Gives what to tell of those that refused.
+const each = async (members, path, body) => {
+  const ask = async (one) => {
+    try {
+      await post(path, { access_code_id: one.access_code_id, ...body })
+    } catch (error) {
+      if (error.status === 404 || isOver(one)) return null
+      const why = error.type === 'device_removed' ? 'left this gateway. Take the PIN off at the lock.' : error.message
+      return `${one.device_name}: ${why}`
+    }
   }
-  return form(
-    {},
-    move,
-    h('p', { class: 'hint' }, `Times in ${zone()}.`),
-    field('From', from),
-    field('Until', until),
-    h('button', {}, 'Record the new times'),
-  )
+  return (await Promise.all(members.map(ask))).filter(Boolean)
 }
 
-// Each code goes by a call of its own: what was done is on record, and the rest can be asked again.
+const newTimes = (key, again) => {
+  const [from, until] = [timeInput('move-from'), timeInput('move-until')]
+  const own = hinted('Doors with times of their own take what is changed here too.')
+  const move = async (made) => {
+    const { starts_at, ends_at } = window(from, until)
+    const isChanged = (input) => input.value !== input.defaultValue
+    const body = { ...(isChanged(from) && { starts_at }), ...(isChanged(until) && { ends_at }) }
+    if (!Object.keys(body).length) throw new Error('Neither time is another one.')
+    const refused = await each(staying(latest), '/access_codes/update', body)
+    again()
+    if (refused.length) {
+      throw Object.assign(new Error(`${count(refused.length, 'door keeps', 'doors keep')} the old times.`), { details: refused })
+    }
+    made.closest('details').open = false
+    say('The new times are on record. Each lock takes them as soon as it answers.')
+  }
+  const made = form(
+    {},
+    move,
+    hours(from, until),
+    own,
+    h('button', {}, 'Record the new times'),
+  )
+  // What is sent is what differs from what is on record.
+  const refill = () => {
+    const { starts_at, ends_at } = lead(latest)
+    from.defaultValue = toInput(starts_at)
+    until.defaultValue = toInput(ends_at)
+    made.reset()
+    own.hidden = !staying(latest).some((one) => hasOwnTimes(one, latest))
+  }
+  return h('details', { 'data-still': `times ${key}` }, h('summary', { onclick: refill }, 'Change the times'), made)
+}
+
 const end = async (receipt, again) => {
   const told = 'Its PIN is taken off every door as soon as the lock answers, and comes back no more.'
-  if (!(await confirmed(`End ${nameOf(receipt)} now?`, told, 'End now'))) return
-  let left = receipt.receipts.length
-  try {
-    for (const { access_code_id } of receipt.receipts) {
-      await post('/access_codes/delete', { access_code_id }).catch((error) => {
-        if (error.status !== 404) throw error
-      })
-      left -= 1
-    }
-    say('It ends now. Each door says here when the PIN is gone.')
-  } catch (error) {
-    say(`${count(left, 'door is', 'doors are')} not told yet: ${error.message} End it once more.`)
+  let sure = await confirmed(`End ${nameOf(receipt)} now?`, told, 'End now')
+  while (sure) {
+    const refused = await each(receipt.receipts, '/access_codes/delete')
+    again()
+    if (!refused.length) return say('It ends now. Each door says here when the PIN is gone.')
+    sure = await confirmed(`${count(refused.length, 'door')} cannot be told`, refused.map((text) => p(text)), 'End it once more')
   }
-  again()
 }
 
 // The hours that stand there at first: from the next full hour until eleven on the next day.
@@ -166,10 +216,14 @@ export const newGroup = {
     const { from: first, until: last } = usual()
     const name = h('input', { id: 'name', type: 'text', maxlength: 100, autocomplete: 'off' })
     const [from, until] = [timeInput('from', first), timeInput('until', last)]
-    const windows = h('div', {}, h('p', { class: 'hint' }, `Times in ${zone()}.`), field('From', from), field('Until', until))
+    const windows = h('div', {}, hours(from, until))
     const result = h('section', { 'aria-label': 'Dry run', tabindex: -1 })
     // What was checked is what is made: any change asks for another check.
-    const changed = () => fill(result)
+    let version = 0
+    const changed = () => {
+      version += 1
+      fill(result)
+    }
     const picked = (made, which) => [...made.querySelectorAll(`[name=${which}]:checked`)].map(({ value }) => value)
     const ask = (made) => {
       const device_ids = picked(made, 'door')
@@ -184,7 +238,9 @@ export const newGroup = {
     const check = async (made) => {
       changed()
       const body = ask(made)
+      const mine = version
       const { dry_run } = await post(`${OURS}/dry_run`, body)
+      if (mine !== version) return
       fill(result, drawRun(dry_run, body))
       result.focus()
     }
@@ -194,24 +250,20 @@ export const newGroup = {
       h('fieldset', {}, h('legend', {}, 'Doors'), doors.filter((door) => !door.removed).map((door) =>
         choice('door', door.device_id, `${door.name}${door.online ? '' : ' (does not answer now)'}`))),
       field('Name', name, 'Of the guest or the stay. It may be left out.'),
-      h(
-        'fieldset',
-        {},
+      h('fieldset', {},
         h('legend', {}, 'When'),
         choice('when', 'window', 'From – until', true, () => (windows.hidden = false)),
         choice('when', 'ongoing', 'Ongoing, without an end', false, () => (windows.hidden = true)),
         windows,
       ),
-      h(
-        'fieldset',
-        {},
+      h('fieldset', {},
         h('legend', {}, 'If no PIN suits all doors'),
         choice('sharing', 'create_random_code', 'Give the odd ones a PIN of their own', true),
         choice('sharing', 'throw', 'Do not make it', false),
       ),
       h('button', {}, 'Check'),
     )
-    return [h('p', {}, h('a', { href: '#/groups' }, '← All groups')), made, result]
+    return [toAll(), made, result]
   },
 }
 
@@ -220,14 +272,12 @@ const SHARE = { shared: ['good', 'Shares the PIN'], own_pin: ['wait', 'A PIN of 
 const outcome = (door) => {
   const objects = door.reasons.length > 0 || door.full.length > 0
   const [kind, word] = door.share === 'none' && !objects ? ['later', 'Nothing against it'] : SHARE[door.share]
-  return h(
-    'li',
-    { class: 'card' },
+  return h('li', { class: 'card' },
     h('h3', {}, door.device_name, ' ', badge(kind, word)),
-    door.reasons.map(({ message, hint }) => h('p', {}, `${sentence(message)} ${hint}`)),
+    door.reasons.map(({ message, hint }) => p(`${sentence(message)} ${hint}`)),
     door.full.map(({ from, until }) =>
-      h('p', {}, `Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
-    h('p', { class: 'hint' }, `${heard(door)}.`),
+      p(`Full from ${planned(from)} until ${until ? planned(until) : 'further notice'}.`)),
+    hinted(`${heard(door)}.`),
   )
 }
 
@@ -242,9 +292,9 @@ const drawRun = (run, body) => {
   }
   return [
     h('h2', {}, run.possible ? (shared ? one : 'Each door has a PIN of its own') : 'This cannot be made'),
-    run.refusal && h('p', {}, sentence(run.refusal.message)),
-    h('p', {}, `${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
-    h('ul', { class: 'cards' }, run.doors.map(outcome)),
+    run.refusal && p(sentence(run.refusal.message)),
+    p(`${body.starts_at ? times(body) : 'Ongoing, without an end'}. Nothing is made yet.`),
+    cards(run.doors, outcome),
     run.possible && form({}, make, h('button', {}, 'Make this group')),
   ]
 }

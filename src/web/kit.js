@@ -17,6 +17,14 @@ export const h = (tag, props, ...children) => {
 // What is there of children, some of which depend on something.
 const real = (children) => children.flat(9).filter((child) => child != null && child !== false)
 
+// Paragraphs, cards, and facts side by side.
+const styled = (name) => (...children) => h('p', { class: name }, ...children)
+export const [p, hinted, row, big, notice] = [null, 'hint', 'row', 'big', 'notice'].map(styled)
+export const entry = (key, ...children) => h('li', { class: 'card', 'data-key': key }, ...children)
+export const cards = (all, card) => h('ul', { class: 'cards' }, all.map(card))
+export const spread = (facts) => h('p', { class: 'facts' }, facts.filter(Boolean).map((fact) => h('span', {}, fact)))
+export const back = (href, text) => p(h('a', { href }, `← ${text}`))
+
 // Lets nothing but these stand in a place.
 export const fill = (place, ...children) => place.replaceChildren(...real(children))
 
@@ -84,6 +92,8 @@ const day = (date, today) =>
 
 const told = (text, clock, today) => day(new Date(text), today) + clock.format(new Date(text))
 
+export const minute = (date) => MINUTE.format(date)
+
 // A time as people plan it, and one as things happen.
 export const planned = (text) => told(text, MINUTE, 'today ')
 export const happened = (text) => told(text, SECOND, '')
@@ -103,16 +113,17 @@ export const near = (text) => {
 export const inOurTime = (sentence) => sentence.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => happened(time))
 
 export const zone = () => {
-  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
-  const minutes = -new Date().getTimezoneOffset()
-  const two = (number) => String(Math.trunc(Math.abs(number))).padStart(2, '0')
-  return `${timeZone} (UTC${minutes < 0 ? '−' : '+'}${two(minutes / 60)}:${two(minutes % 60)})`
+  const offset = style({ timeZoneName: 'longOffset' }).format().split(' ').pop()
+  return `${style().resolvedOptions().timeZone} (${offset.replace('GMT', 'UTC')})`
 }
 
 // What an input for a time wants, and what it gives.
-export const toInput = (date) =>
-  new Date(date.getTime() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16)
-export const fromInput = (value) => (value ? new Date(value).toISOString() : null)
+export const toInput = (time) => {
+  if (!time) return ''
+  const date = new Date(time)
+  return new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16)
+}
+export const fromInput = (value) => new Date(value).toISOString()
 
 // A message of the gateway, as a sentence.
 export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
@@ -134,11 +145,9 @@ export const badge = (kind, text) => h('span', { class: `badge ${kind}` }, text)
 
 // A refusal or a failure, and what to do.
 export const alarm = (error, again) =>
-  h(
-    'div',
-    { class: 'alarm', role: 'alert' },
-    h('p', {}, h('strong', {}, inOurTime(sentence(error.message)))),
-    (error.details ?? []).map((detail) => h('p', {}, inOurTime(sentence(detail)))),
+  h('div', { class: 'alarm', role: 'alert' },
+    p(h('strong', {}, inOurTime(sentence(error.message)))),
+    (error.details ?? []).map((detail) => p(inOurTime(sentence(detail)))),
     again && h('button', { type: 'button', onclick: again }, 'Try again'),
   )
 
@@ -147,9 +156,7 @@ const complain = (place, error) => fill(place, error && alarm(error))
 
 export const field = (label, input, hint) => {
   if (hint) input.setAttribute('aria-describedby', `${input.id}-hint`)
-  return h(
-    'div',
-    { class: 'field' },
+  return h('div', { class: 'field' },
     h('label', { for: input.id }, label),
     input,
     hint && h('p', { class: 'hint', id: `${input.id}-hint` }, hint),
@@ -182,10 +189,8 @@ export const confirmed = (question, told, yes) =>
     const dialog = h('dialog', { 'aria-labelledby': 'question', 'aria-describedby': 'told' })
     dialog.append(
       h('h2', { id: 'question' }, question),
-      h('p', { id: 'told' }, told),
-      h(
-        'p',
-        { class: 'row' },
+      h('div', { id: 'told' }, told),
+      row(
         h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
         h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, yes),
       ),

@@ -5,6 +5,8 @@ import { h, say, sentence } from './kit.js'
 
 const FOR = 30000
 const open = new Map()
+// Raised whenever all are hidden: an answer to an older question shows nothing.
+let round = 0
 let redraw = () => {}
 let allowed = false
 
@@ -16,6 +18,7 @@ export const allow = (may, again) => {
 }
 
 export const hideAll = () => {
+  round += 1
   for (const { timer } of open.values()) clearTimeout(timer)
   open.clear()
 }
@@ -27,8 +30,10 @@ const hide = (id) => {
 }
 
 const show = async (id) => {
+  const mine = round
   try {
     const { access_code: told } = await post(`${OURS}/access_codes/reveal`, { access_code_id: id })
+    if (mine !== round) return
     open.set(id, { code: told.code, timer: setTimeout(() => hide(id), FOR) })
     redraw()
   } catch (error) {
@@ -40,13 +45,9 @@ const show = async (id) => {
 export const pin = (id, whose) => {
   if (!allowed) return null
   const shown = open.get(id)
-  return h(
-    'span',
-    { class: 'pin', 'aria-live': 'polite' },
+  return h('span', { class: 'pin', 'aria-live': 'polite' },
     shown && h('output', {}, shown.code),
-    h(
-      'button',
-      { type: 'button', onclick: () => (shown ? hide(id) : show(id)) },
+    h('button', { type: 'button', onclick: () => (shown ? hide(id) : show(id)) },
       shown ? 'Hide PIN' : 'Show PIN',
       h('span', { class: 'unseen' }, ` ${whose}`),
     ),

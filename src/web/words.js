@@ -2,39 +2,52 @@
 
 import { count, happened, near, now, planned } from './kit.js'
 
-// Why something waits; `true` where it takes a person to go on.
+// Why something waits.
 const REASONS = {
-  in_line: ['its turn comes'],
-  not_due: ['its time has not come'],
-  device_silent: ['the lock does not answer'],
-  radio_away: ['what speaks to the lock cannot be reached'],
-  waiting_for_slot: ['the lock has no free place yet'],
-  no_space_for_access_code_on_device: ['the lock says that it is full', true],
-  duplicate_code_on_device: ['the lock holds this PIN already', true],
-  slot_taken: ["somebody else's code stands in its place", true],
-  credential_refused: ["the lock does not accept the gateway's key", true],
-  device_unsecured: ['the lock was joined without encryption', true],
-  refused_by_device: ['the lock says no', true],
-  not_stored_by_device: ['the lock said yes and did not do it'],
-  not_kept: ['the lock does not keep it', true],
-  gone_since_export: ['the lock lost it since the export', true],
-  not_read_since_restore: ['the lock must be read first, after the restore'],
-  clock_untrusted: ["the gateway's clock is not certain"],
-  changed_by_somebody_else: ['somebody changed it at the lock'],
+  in_line: 'its turn comes',
+  not_due: 'its time has not come',
+  device_silent: 'the lock does not answer',
+  radio_away: 'what speaks to the lock cannot be reached',
+  waiting_for_slot: 'the lock has no free place yet',
+  no_space_for_access_code_on_device: 'the lock says that it is full',
+  duplicate_code_on_device: 'the lock holds this PIN already',
+  slot_taken: "somebody else's code stands in its place",
+  credential_refused: "the lock does not accept the gateway's key",
+  device_unsecured: 'the lock was joined without encryption',
+  refused_by_device: 'the lock says no',
+  not_stored_by_device: 'the lock said yes and did not do it',
+  not_kept: 'the lock does not keep it',
+  gone_since_export: 'the lock lost it since the export',
 }
 
-export const reason = (word) => REASONS[word]?.[0] ?? word.replaceAll('_', ' ')
-export const needsSomebody = (word) => Boolean(REASONS[word]?.[1])
+const reason = (word) => REASONS[word] ?? word.replaceAll('_', ' ')
 
 const nextTry = (at) => {
   if (!at) return 'tried when another code is taken off'
   return new Date(at) > now() ? `next try ${happened(at)}, ${near(at)}` : 'being tried now'
 }
 
+export const isPast = ({ ends_at: until }) => Boolean(until) && new Date(until) <= now()
+// Its time is past, and its lock holds it no more.
+export const isOver = (one) => isPast(one) && !one.proven && !one.waiting
+
+// What a badge says. Whether somebody is needed is the gateway's word.
+export const urged = (problem, kind, word) => (problem ? { kind: 'bad', word: `Needs you: ${word.toLowerCase()}` } : { kind, word })
+
 // How it is with one code on its lock: a kind and a word for the badge, a sentence, and what helps.
-export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => {
+export const state = (one) => {
+  const told = plain(one)
+  return { ...told, ...urged(one.problem, told.kind, told.word) }
+}
+
+const plain = (one) => {
+  const { status, problem, proven, waiting, hint, removed, still_on_lock: old } = one
+  if (isOver(one)) {
+    return { kind: 'later', word: 'Over', sentence: removed ? `Gone from the lock since ${happened(removed.at)}.` : 'It has ended.' }
+  }
   if (waiting?.reason === 'not_due') {
-    return { kind: 'later', word: 'Not due yet', sentence: `Goes onto the lock ${planned(waiting.next_try)}.` }
+    const why = problem ? ' The lock does not answer.' : ''
+    return { kind: 'later', word: 'Not due yet', sentence: `Goes onto the lock ${planned(waiting.next_try)}.${why}` }
   }
   if (waiting) {
     const what = waiting.aim === 'remove' ? 'taken off' : proven || old ? 'updated' : 'set'
@@ -43,9 +56,8 @@ export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => 
       `Waits to be ${what}: ${reason(waiting.reason)}; ${tries}, ${nextTry(waiting.next_try)}.`,
       old && `Until then the lock goes by the old times: ${times(old)}.`,
     ]
-    const stuck = needsSomebody(waiting.reason)
-    const word = stuck ? 'Needs you' : waiting.aim === 'remove' ? 'Being taken off' : 'Waiting'
-    return { kind: stuck ? 'bad' : 'wait', word, sentence: sentence.filter(Boolean).join(' '), hint }
+    const word = waiting.aim === 'remove' ? 'Being taken off' : 'Waiting'
+    return { kind: 'wait', word, sentence: sentence.filter(Boolean).join(' '), hint }
   }
   if (proven) {
     const how =
@@ -58,11 +70,13 @@ export const state = ({ status, proven, waiting, hint, still_on_lock: old }) => 
   return { kind: 'later', word: 'Not on the lock', sentence: 'Nothing is to be done now.', hint }
 }
 
+export const waiting = (pending) => (pending ? count(pending, 'code waits', 'codes wait') : 'Nothing waits')
+
 // What a door waits for, in a sentence.
 export const waits = ({ pending, reason: word, next_try: at }) =>
   pending
-    ? `${count(pending, 'code waits', 'codes wait')}: ${word ? reason(word) : 'their turn comes'}; ${nextTry(at)}.`
-    : 'Nothing waits.'
+    ? `${waiting(pending)}: ${word ? reason(word) : 'their turn comes'}; ${nextTry(at)}.`
+    : `${waiting(0)}.`
 
 export const times = ({ starts_at: from, ends_at: until }) =>
   from && until ? `${planned(from)} – ${planned(until)}` : 'ongoing, without an end'
@@ -75,27 +89,28 @@ export const battery = (percent) => (percent == null ? null : `Battery ${percent
 
 const METHODS = { keycode: 'with a PIN', manual: 'by hand', automatic: 'by itself', remote: 'by radio' }
 
+// By their words without the first: whose extension it is, and that it is about an access code.
 const EVENTS = {
-  'access_code.created': 'Access code made',
-  'access_code.changed': 'Access code changed',
-  'access_code.mutations_requested': 'A change is to be carried out',
-  'access_code.scheduled_on_device': 'Proven on the lock, opens in time',
-  'access_code.set_on_device': 'Proven on the lock',
-  'access_code.name_changed': 'The lock took the new name',
-  'access_code.code_changed': 'The lock took the new PIN',
-  'access_code.time_frame_changed': 'The lock took the new times',
-  'access_code.delay_in_setting_on_device': 'Late: not on the lock yet',
-  'access_code.failed_to_set_on_device': 'The lock did not take it',
-  'access_code.removed_from_device': 'Proven gone from the lock',
-  'access_code.delay_in_removing_from_device': 'Late: not off the lock yet',
-  'access_code.failed_to_remove_from_device': 'The lock did not let go of it',
-  'access_code.deleted': 'Deleted, and gone from the lock',
-  'access_code.deleted_external_to_seam': 'Somebody deleted it at the lock',
-  'access_code.modified_external_to_seam': 'Somebody changed it at the lock',
-  'access_code.unmanaged.created': 'Somebody added a code at the lock',
-  'access_code.unmanaged.removed': 'A code of somebody else is gone from the lock',
-  'lockbridge.access_code.revealed': 'PIN shown',
-  'lockbridge.access_code.suspect': 'A code on the lock that may be ours',
+  created: 'Access code made',
+  changed: 'Access code changed',
+  mutations_requested: 'A change is to be carried out',
+  scheduled_on_device: 'Proven on the lock, opens in time',
+  set_on_device: 'Proven on the lock',
+  name_changed: 'The lock took the new name',
+  code_changed: 'The lock took the new PIN',
+  time_frame_changed: 'The lock took the new times',
+  delay_in_setting_on_device: 'Late: not on the lock yet',
+  failed_to_set_on_device: 'The lock did not take it',
+  removed_from_device: 'Proven gone from the lock',
+  delay_in_removing_from_device: 'Late: not off the lock yet',
+  failed_to_remove_from_device: 'The lock did not let go of it',
+  deleted: 'Deleted, and gone from the lock',
+  deleted_external_to_seam: 'Somebody deleted it at the lock',
+  modified_external_to_seam: 'Somebody changed it at the lock',
+  'unmanaged.created': 'Somebody added a code at the lock',
+  'unmanaged.removed': 'A code of somebody else is gone from the lock',
+  revealed: 'PIN shown',
+  suspect: 'A code on the lock that may be ours',
   'device.added': 'Door added',
   'device.connected': 'Answers again',
   'device.disconnected': 'Does not answer',
@@ -105,21 +120,21 @@ const EVENTS = {
   'lock.locked': 'Locked',
   'lock.unlocked': 'Unlocked',
   'lock.access_denied': 'A wrong PIN was typed',
-  'lockbridge.lock.jammed': 'The bolt is jammed',
-  'lockbridge.radio.away': 'A radio cannot be reached',
-  'lockbridge.radio.back': 'The radio is back',
-  'lockbridge.job.accepted': 'Job accepted',
-  'lockbridge.job.done': 'Job done',
-  'lockbridge.restarted': 'The gateway started',
-  'lockbridge.restored': 'The gateway was restored from an export',
-  'lockbridge.clock.trusted': 'The clock counts again',
-  'lockbridge.clock.untrusted': 'Nothing vouches for the clock',
-  'lockbridge.clock.wild': 'The clock jumped',
-  'lockbridge.events_lost': 'Older events are kept no more',
+  'lock.jammed': 'The bolt is jammed',
+  'radio.away': 'A radio cannot be reached',
+  'radio.back': 'The radio is back',
+  'job.accepted': 'Job accepted',
+  'job.done': 'Job done',
+  restarted: 'The gateway started',
+  restored: 'The gateway was restored from an export',
+  'clock.trusted': 'The clock counts again',
+  'clock.untrusted': 'Nothing vouches for the clock',
+  'clock.wild': 'The clock jumped',
+  events_lost: 'Older events are kept no more',
 }
 
 export const event = (happening) => {
-  const words = EVENTS[happening.event_type] ?? happening.event_type.replaceAll(/[._]/g, ' ')
+  const words = EVENTS[happening.event_type.replace(/^(lockbridge\.)?(access_code\.)?/, '')] ?? happening.event_type.replaceAll(/[._]/g, ' ')
   return happening.method ? `${words} ${METHODS[happening.method] ?? happening.method}` : words
 }
 

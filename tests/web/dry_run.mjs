@@ -8,7 +8,7 @@ await play(async () => {
   await until('the safe is full', async () => (await pins(SAFE)).length === 1)
   const { page, close } = await open()
   await signIn(page)
-  await visit(page, '#/groups/new')
+  await visit(page, '#/groups?new')
   const check = () => page.getByRole('button', { name: 'Check' }).click()
   await check()
   await page.getByText('Choose at least one door.').waitFor()
@@ -19,6 +19,18 @@ await play(async () => {
   await card(page, 'Safe').getByText(/Full from .* until /).waitFor()
   await card(page, 'Front door').getByText(/Heard in \d+ of \d+ hours? so far/).waitFor()
   insist((await page.getByRole('button', { name: 'Make this group' }).count()) === 0, 'it can be made all the same')
+
+  // An answer to what was asked before the last change is none.
+  let answer
+  const held = new Promise((resolve) => (answer = resolve))
+  await page.route('**/dry_run', async (route) => (await held, route.continue()), { times: 1 })
+  const late = page.waitForResponse('**/dry_run')
+  await check()
+  await page.getByLabel('Name').fill('Ada')
+  answer()
+  await (await late).finished()
+  await until('the form can be sent again', async () => (await page.locator('form[data-busy]').count()) === 0)
+  insist((await page.getByRole('heading', { name: 'This cannot be made' }).count()) === 0, 'an old check stands')
 
   // A new window asks for a new check; without the safe the others can have one PIN each, or none, as is asked for.
   await page.getByLabel('Ongoing').check()

@@ -3,7 +3,7 @@
 import { createConnection, createServer } from 'node:net'
 import { once } from 'node:events'
 
-import { BACK, GATEWAY, card, comeBack, goAway, open, play, signIn } from './stage.mjs'
+import { BACK, GATEWAY, card, comeBack, goAway, insist, open, play, signIn, visit } from './stage.mjs'
 
 // A line between the browser and the gateway that can be cut.
 const line = async () => {
@@ -42,6 +42,24 @@ await play(async () => {
   await card(page, 'Back door').getByText('Does not answer').waitFor()
   await comeBack(BACK)
   await card(page, 'Back door').getByText('Answers', { exact: true }).waitFor()
+
+  // The trail is loaded once, and again after the line was cut; what happens in between is heard.
+  const loads = []
+  page.on('request', (request) => request.url().includes('/events/list') && loads.push(request.url()))
+  await visit(page, '#/events')
+  const away = page.locator('ol.trail li', { hasText: 'Back door: Does not answer' })
+  await away.first().waitFor()
+  insist((await away.count()) === 1 && loads.length === 1, 'it was loaded more than once', loads)
+  await goAway(BACK)
+  await away.nth(1).waitFor()
+  insist(loads.length === 1, 'it was not heard, but asked for', loads)
+  wire.cut()
+  await page.getByText(/^Not live since/).waitFor()
+  await comeBack(BACK)
+  await goAway(BACK)
+  wire.mend()
+  await away.nth(2).waitFor()
+  insist((await away.count()) === 3, 'something is there twice', await away.count())
   await close()
   wire.close()
 })

@@ -64,6 +64,24 @@ fn a_group_ends_at_a_door_that_does_not_answer() {
     play("ends");
 }
 
+/// New times and the end reach the doors that are there, and the page names the one that left.
+#[test]
+fn a_door_that_left_holds_up_no_other() {
+    play("leaves");
+}
+
+/// A stay ends by its times, at one door before the other.
+#[test]
+fn what_is_over_is_said_to_be_over() {
+    play("over");
+}
+
+/// More groups than one answer brings.
+#[test]
+fn every_group_can_be_reached() {
+    play("many");
+}
+
 /// A lock that is full, one with other rules, and nothing made.
 #[test]
 fn a_dry_run_finds_the_full_lock() {

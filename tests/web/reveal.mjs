@@ -41,6 +41,21 @@ await play(async () => {
   await page.goBack()
   await show.waitFor()
   insist(!(await stands()), 'the view was left, and shows it to whoever comes back')
+
+  // An answer that comes after the view was left shows nothing to whoever comes back.
+  let answer
+  const held = new Promise((resolve) => (answer = resolve))
+  await page.route('**/reveal', async (route) => (await held, route.continue()), { times: 1 })
+  const late = page.waitForResponse('**/reveal')
+  await show.click()
+  await visit(page, '#/events')
+  await page.getByText('PIN shown').first().waitFor()
+  await page.goBack()
+  await show.waitFor()
+  answer()
+  await (await late).finished()
+  await page.clock.runFor(2000)
+  insist(!(await stands()), 'the view was left, and a late answer shows it')
   insist(!told.some((text) => text.includes(code)), 'an answer to the page held a PIN that nobody asked for')
   await close([code])
 

@@ -24,7 +24,7 @@ await play(async () => {
         },
       ],
       [
-        '#/groups/new',
+        '#/groups?new',
         async () => {
           await page.getByRole('button', { name: 'Check' }).click()
           await page.getByRole('alert').waitFor()
