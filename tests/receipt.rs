@@ -385,3 +385,50 @@ fn the_key_stays() {
     let hex: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(!first.to_string().contains(&hex));
 }
+
+#[test]
+fn a_receipt_has_the_name_and_the_times_of_who_is_there_now() {
+    let rig = Rig::start(&doors());
+    let add = |device: &str, name: &str, from: i64, until: i64| {
+        let code = json!({
+            "device_id": device, "common_code_key": "room-1", "name": name,
+            "starts_at": rig.time(from), "ends_at": rig.time(until),
+        });
+        rig.post("/access_codes/create", code).ok()["access_code"].clone()
+    };
+    let told = || {
+        let before = rig.time(0);
+        let receipt = rig.get("/lockbridge/v1/groups/room-1").ok();
+        // By the gateway's own clock one sees what is due.
+        let now = receipt["now"].as_str().unwrap_or_else(|| panic!("{receipt}"));
+        assert!(*before <= *now && *now <= *rig.time(0), "{now}");
+        assert_eq!(receipt["clock"]["trust"], "trusted");
+        let listed = rig.get("/lockbridge/v1/groups").ok()["groups"][0].clone();
+        for field in ["name", "starts_at", "ends_at"] {
+            assert_eq!(listed[field], receipt[field], "{field}");
+        }
+        receipt
+    };
+    add(FRONT, "Jane", 60, 3600);
+    let next = add(BACK, "John", 60, 86_400);
+    rig.advance(600);
+    assert_eq!(told()["name"], "Jane");
+    // Her stay ends while her lock is away, so that her code is over and not yet off.
+    rig.post("/devices/simulate/disconnect", json!({"device_id": FRONT}))
+        .ok();
+    rig.advance(3600);
+    let receipt = told();
+    assert_eq!(receipt["members"], 2);
+    for field in ["name", "starts_at", "ends_at"] {
+        assert_eq!(receipt[field], next[field], "{field}");
+    }
+    // With all of them over it has the first.
+    rig.post("/devices/simulate/disconnect", json!({"device_id": BACK}))
+        .ok();
+    rig.post(
+        "/access_codes/delete",
+        json!({"access_code_id": next["access_code_id"]}),
+    )
+    .ok();
+    assert_eq!(told()["name"], "Jane");
+}

@@ -232,11 +232,8 @@ fn through_a_cookie_no_pin_is_shown() {
     );
     let job = made.header("lockbridge-job-id").unwrap().to_owned();
     let made = masked(made);
-    let own = page.post(
-        "/access_codes/create",
-        &json!({"device_id": BACK, "code": "271828"}),
-    );
-    masked(own);
+    let own = json!({"device_id": BACK, "code": "271828"});
+    rig.post("/access_codes/create", own).ok();
     rig.advance(300);
     let code = &made["access_codes"][0];
     let (id, key) = (&code["access_code_id"], code["common_code_key"].as_str().unwrap());
@@ -255,6 +252,41 @@ fn through_a_cookie_no_pin_is_shown() {
         &json!({"device_id": BACK, "search": "271828"}),
     );
     assert_eq!(found.ok()["access_codes"], json!([]));
+    // Nobody says one either, whether it is taken or not: what was answered would tell which.
+    let before = rig.everything();
+    for code in ["271828", "314159"] {
+        for (path, body) in [
+            ("/access_codes/get", json!({"device_id": BACK, "code": code})),
+            (
+                "/lockbridge/v1/dry_run",
+                json!({"device_ids": [BACK], "code": code}),
+            ),
+            ("/access_codes/create", json!({"device_id": BACK, "code": code})),
+            (CREATE, json!({"device_ids": [BACK], "code": code})),
+            (
+                "/access_codes/update",
+                json!({"access_code_id": id, "code": code}),
+            ),
+            (
+                "/access_codes/update_multiple",
+                json!({"common_code_key": key, "code": code}),
+            ),
+            (
+                &format!("/lockbridge/v1/sim/devices/{BACK}/keypad"),
+                json!({"code": code}),
+            ),
+            (
+                &format!("/lockbridge/v1/sim/devices/{BACK}/code"),
+                json!({"op": "add", "slot": 20, "code": code}),
+            ),
+        ] {
+            page.post(path, &body)
+                .refused(403, "forbidden", "through a cookie no PIN is said");
+        }
+        page.get(&format!("/access_codes/get?device_id={BACK}&code={code}"))
+            .refused(403, "forbidden", "through a cookie no PIN is said");
+    }
+    assert_eq!(rig.everything(), before);
     // The key itself may see them all.
     let shown = rig.post("/access_codes/get", json!({"access_code_id": id})).ok();
     assert!(shown["access_code"]["code"].is_string());
@@ -266,6 +298,37 @@ fn through_a_cookie_no_pin_is_shown() {
         "",
     );
     assert_eq!(masked.ok()["receipts"][0]["code"], Value::Null);
+}
+
+#[test]
+fn neither_another_gateways_cookie_nor_a_proxys_credentials_come_between() {
+    let rig = Rig::start(&two_doors());
+    let page = Page::of(&rig, &rig.key);
+    let own = page.cookie.split("; ").nth(1).unwrap().trim();
+    let name = own.split('=').next().unwrap();
+    // Of a gateway behind another port of the same host, and of one from before there were several.
+    let others = format!("lockbridge_session_00000000=x; lockbridge_session=y; __Host-{name}=z");
+    let cookies = format!("cookie: {others}; {own}\r\n");
+    rig.call("GET", SESSION, &cookies, "").ok();
+    rig.call("GET", SESSION, &format!("cookie: {others}\r\n"), "")
+        .refused(401, "unauthorized", "send");
+    // A proxy before the gateway asks for a password of its own, and the browser sends it with everything.
+    let basic = "authorization: Basic b2ZmaWNlOnNlY3JldA==\r\n";
+    for _ in 0..20 {
+        rig.call("GET", SESSION, &format!("{cookies}{basic}"), "").ok();
+    }
+    rig.call("GET", SESSION, basic, "")
+        .refused(401, "unauthorized", "send");
+    // A key outranks the cookie, if it is a wrong one too.
+    for _ in 0..10 {
+        rig.call(
+            "GET",
+            SESSION,
+            &format!("{cookies}{}", bearer("seam_lbWrong")),
+            "",
+        )
+        .refused(401, "unauthorized", "not known");
+    }
 }
 
 /// The events of PINs that were shown.
@@ -349,4 +412,31 @@ fn a_pin_is_shown_to_who_asks_for_it_and_that_is_on_record() {
         .refused(400, "invalid_input", "access_code_id: is required");
     assert_eq!(revealed(&rig).len(), 3);
     assert!(!rig.log().contains(pin));
+}
+
+#[test]
+fn looks_at_pins_are_slowed_down_before_they_push_out_what_they_leave() {
+    let rig = Rig::start(&two_doors());
+    let made = rig.post(CREATE, json!({"device_ids": [FRONT]})).ok();
+    let body = json!({"access_code_id": made["access_codes"][0]["access_code_id"]});
+    let office = rig.make_key("office", "codes,pins");
+    let page = Page::of(&rig, &office);
+    let mut shown = 0;
+    let slowed = loop {
+        let answer = page.post(REVEAL, &body);
+        if answer.status != 200 {
+            break answer;
+        }
+        shown += 1;
+        assert!(shown < 1000, "nothing slows it down");
+    };
+    slowed.refused(429, "rate_limited", "more than 60 PINs in a minute");
+    assert_eq!(slowed.header("retry-after"), Some("1"));
+    assert!(shown >= 60, "{shown}");
+    assert_eq!(revealed(&rig).len(), shown, "what is refused leaves no event");
+    // Another key has a pace of its own, and a minute later all is well.
+    rig.post(REVEAL, body.clone()).ok();
+    rig.advance(60);
+    page.post(REVEAL, &body).ok();
+    assert_eq!(revealed(&rig).len(), shown + 2);
 }

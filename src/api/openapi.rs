@@ -95,8 +95,9 @@ pub fn document() -> Value {
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": "lockbridge_session",
-                    "description": "What stands for a key that was signed in with. Through it no PIN is shown, and \
+                    "name": "lockbridge_session_{gateway}",
+                    "description": "What stands for a key that was signed in with; each gateway has a name of its \
+                        own for it, with `__Host-` before it over TLS. Through it no PIN is said or shown, and \
                         what is not a GET needs the content type `application/json` and the same origin.",
                 },
             },

@@ -56,6 +56,14 @@ pub struct CodeView {
     pub clock_untrusted: Option<Timestamp>,
 }
 
+impl CodeView {
+    /// It opens no more, and will not: it has ended, or was deleted.
+    #[must_use]
+    pub fn over(&self, now: Timestamp) -> bool {
+        self.deleted_at.is_some() || self.window.end() <= now
+    }
+}
+
 /// A radio that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Away {

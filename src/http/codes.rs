@@ -8,7 +8,6 @@ use super::Api;
 use super::answer::{Outcome, Refused, refused, told, unanswered};
 use super::arrival::JobOfAnswer;
 use super::devices::no_such_device;
-use super::keys::Scope;
 use super::page::Page;
 use super::who::Who;
 use crate::api::answer::{
@@ -75,7 +74,7 @@ pub async fn job(
 /// A refusal tells whether a PIN is taken: who may not see PINs may not try them either.
 fn may_say_pin(who: &Who, body: &Value) -> Result<(), Refused> {
     match body.get("code").is_some_and(|code| !code.is_null()) {
-        true => who.may(Scope::Pins),
+        true => who.may_try_pins(),
         false => Ok(()),
     }
 }
@@ -108,8 +107,8 @@ pub async fn get(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
             .await?
             .filter(|view| device.is_none_or(|device| device == view.device)),
         (None, Some(device), Some(code)) => {
-            // Else a key that may not see PINs could try them all.
-            who.may(Scope::Pins)?;
+            // Else who may not see PINs could try them all.
+            who.may_try_pins()?;
             let pin = Pin::parse(code);
             api.core
                 .look(move |gateway, now| {
@@ -198,8 +197,7 @@ struct Wanted {
 
 /// A PIN that a device would take. What is never drawn is taken, so that it asks for a key that may see PINs.
 pub async fn generate(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
-    who.may(Scope::Pins)?;
-    who.shows_key()?;
+    who.may_try_pins()?;
     let device = form.uuid("device_id").map(DeviceId);
     form.close()?;
     let device = device.ok_or_else(no_such_device)?;
@@ -223,6 +221,7 @@ pub async fn reveal(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     let id = form.uuid("access_code_id").map(CodeId);
     form.close()?;
     let id = id.ok_or_else(no_such_code)?;
+    api.reveals.one_more(&who.caller, api.clock().now().mono)?;
     api.core.tell(Event::Revealed(id, who.name().to_owned())).await?;
     // A look is answered once all is durable that was told before.
     let found = api.core.look(move |gateway, now| gateway.code(id, now)).await?;

@@ -12,7 +12,7 @@
 //! serve.rs  connections                         arrival.rs which answers arrived
 //! line.rs   what they go over                   tls.rs      HTTPS
 //! bluetooth.rs  who is heard, and pairings      session.rs who is signed in on the page
-//! overview.rs   doors and groups at a glance
+//! overview.rs   doors and groups at a glance    pace.rs    how often something may be done
 //! metrics.rs figures for Prometheus
 //! ```
 //!
@@ -34,6 +34,7 @@ mod line;
 mod metrics;
 mod ours;
 mod overview;
+mod pace;
 mod page;
 mod params;
 mod serve;
@@ -65,6 +66,7 @@ use crate::shell::Core;
 use crate::signature::SigningKey;
 use crate::web;
 use keys::Keys;
+use pace::Reveals;
 use session::Sessions;
 use wrong::WrongKeys;
 
@@ -120,6 +122,9 @@ pub struct Api {
     stop: watch::Receiver<bool>,
     wrong_keys: WrongKeys,
     sessions: Sessions,
+    /// The name of the cookies that stand for them.
+    cookie_name: String,
+    reveals: Reveals,
     /// Places for streams of events.
     streams: Arc<Semaphore>,
     /// The OpenAPI document, once somebody has asked for it.
@@ -138,6 +143,7 @@ impl Api {
     #[must_use]
     pub fn new(parts: Parts) -> Api {
         let started = parts.core.clock().now().wall.0;
+        let cookie_name = session::cookie_name(&parts.site, parts.over_tls);
         Api {
             core: parts.core,
             site: parts.site,
@@ -154,6 +160,8 @@ impl Api {
             stop: parts.stop,
             wrong_keys: WrongKeys::default(),
             sessions: Sessions::default(),
+            cookie_name,
+            reveals: Reveals::default(),
             streams: Arc::new(Semaphore::new(parts.streams)),
             document: OnceLock::new(),
             started,

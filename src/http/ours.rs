@@ -135,10 +135,14 @@ pub async fn receipt(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     let key = form.text("common_code_key").map(|key| GroupKey(key.to_owned()));
     form.close()?;
     let source = api.clock().source().word();
-    let look = move |gateway: &Gateway, now| Some((gateway.group(&key?, now)?, gateway.clock()));
-    let (members, clock) = api.core.look(look).await?.ok_or_else(no_such_group)?;
+    let look = move |gateway: &Gateway, now: Now| {
+        let members = gateway.group(&key?, now)?;
+        Some((members, gateway.clock(), now.wall))
+    };
+    let (members, clock, now) = api.core.look(look).await?.ok_or_else(no_such_group)?;
     Ok(told(&OneReceipt {
-        receipt: answer::receipt(&members, who.pins()),
+        receipt: answer::receipt(&members, now, who.pins()),
+        now: Moment(now),
         clock: answer::clock(clock, source),
         ok: Always,
     }))

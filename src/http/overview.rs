@@ -62,7 +62,7 @@ pub async fn groups(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     Ok(told(&Groups {
         groups: groups
             .iter()
-            .map(|group| answer::receipt(group, who.pins()))
+            .map(|group| answer::receipt(group, now, who.pins()))
             .collect(),
         pagination,
         now: Moment(now),

@@ -21,12 +21,10 @@ use super::Api;
 use super::answer::{Outcome, Refused, refused, told};
 use super::keys::{Key, Keys};
 use super::who::{Peer, Who};
-use crate::api::answer::{self, Always, Done, OneSession};
+use crate::api::answer::{self, Always, Done, OneSession, Site};
 use crate::api::form::Form;
 use crate::model::{Mono, Now, Reason, Timestamp};
 
-/// The name of the cookie.
-const NAME: &str = "lockbridge_session";
 /// How long a session lasts.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Sessions of one key; one more ends the oldest.
@@ -122,8 +120,17 @@ impl Sessions {
     }
 }
 
-/// What the cookie of a request says; `None` without one.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// What the cookies of a gateway are called. Browsers keep them by host, whatever the port: two gateways behind one
+/// name (two SSH tunnels) must not take each other's for their own. Over TLS browsers hold what `__Host-` says:
+/// that it came over TLS from this very host.
+pub(super) fn cookie_name(site: &Site, over_tls: bool) -> String {
+    let prefix = if over_tls { "__Host-" } else { "" };
+    let (gateway, ..) = site.account.as_fields();
+    format!("{prefix}lockbridge_session_{gateway:08x}")
+}
+
+/// What the cookie of that name in a request says; `None` without one.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, cookie_name: &str) -> Option<&'a str> {
     let lines = headers
         .get_all(COOKIE)
         .iter()
@@ -131,7 +138,9 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     let mut pairs = lines
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == NAME).map(|(_, value)| value)
+    pairs
+        .find(|(name, _)| *name == cookie_name)
+        .map(|(_, value)| value)
 }
 
 /// Insists that a browser sent a request for our own page: no form of another site can send JSON, and browsers say
@@ -228,7 +237,8 @@ fn shape(api: &Api, session: &Session) -> super::answer::Told {
 fn set_cookie(api: &Api, response: &mut Response, value: &str) {
     let secure = if api.over_tls { "; Secure" } else { "" };
     let text = Zeroizing::new(format!(
-        "{NAME}={value}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        "{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}",
+        api.cookie_name
     ));
     if let Ok(mut value) = HeaderValue::from_str(&text) {
         // What prints headers leaves this one out.
@@ -326,7 +336,18 @@ mod tests {
             (&[("cookie", "lockbridge_session")], None),
             (&[], None),
         ] {
-            assert_eq!(cookie(&headers(lines)), found);
+            assert_eq!(cookie(&headers(lines), "lockbridge_session"), found);
+        }
+    }
+
+    #[test]
+    fn each_gateway_has_a_cookie_of_its_own() {
+        let name = |site, gateway, over_tls| cookie_name(&Site::new(site, gateway), over_tls);
+        let one = name("villa-7", "gw1", false);
+        assert_eq!(one, name("villa-7", "gw1", false), "over starts");
+        assert_eq!(name("villa-7", "gw1", true), format!("__Host-{one}"));
+        for (site, gateway) in [("villa-7", "gw2"), ("villa-8", "gw1")] {
+            assert_ne!(one, name(site, gateway, false));
         }
     }
 

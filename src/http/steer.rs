@@ -104,6 +104,7 @@ pub async fn code(
     Params(params): Params,
 ) -> Outcome {
     let sim = lock(&api, &who, &id)?;
+    who.shows_key()?;
     let slot = sim
         .by_hand(&read::<ByHand>(params)?)
         .map_err(|error| Refusal::new(Reason::InvalidInput, error.to_string()))?;
@@ -118,6 +119,7 @@ pub async fn keypad(
     Params(params): Params,
 ) -> Outcome {
     let sim = lock(&api, &who, &id)?;
+    who.shows_key()?;
     let form = Form::open(KEYPAD, &params)?;
     let code = form.text("code");
     form.close()?;

@@ -1,16 +1,16 @@
 //! Who calls, and what that one may do.
 //!
-//! Over TCP the bearer key says it, or the cookie of a session that was begun with one. Over the Unix socket the kernel says it: the socket lets in
-//! nobody but root and the gateway's own user, and they may do everything.
+//! Over TCP the bearer key says it, or the cookie of a session that was begun with one. Over the Unix socket the
+//! kernel says it: the socket lets in nobody but root and the gateway's own user, and they may do everything.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 
 use super::Api;
 use super::answer::{Refused, refused};
@@ -127,7 +127,8 @@ impl Who {
         }
     }
 
-    /// Insists that no cookie stands for the key: what is nothing but a PIN is not asked for through one.
+    /// Insists that no cookie stands for the key: through one nobody says a PIN, and nothing is told that is
+    /// nothing but PINs. Whoever may say them can try them all.
     ///
     /// # Errors
     /// `forbidden`
@@ -135,10 +136,19 @@ impl Who {
         match self.proof {
             Proof::Session(..) => Err(refused(
                 Reason::Forbidden,
-                "through a cookie no PIN is shown: send the key itself",
+                "through a cookie no PIN is said or shown: send the key itself",
             )),
             Proof::Nothing | Proof::Local | Proof::Key(_) => Ok(()),
         }
+    }
+
+    /// Insists that this caller may say PINs, and see what is nothing but PINs.
+    ///
+    /// # Errors
+    /// `forbidden`
+    pub fn may_try_pins(&self) -> Result<(), Refused> {
+        self.may(Scope::Pins)?;
+        self.shows_key()
     }
 }
 
@@ -148,10 +158,10 @@ impl FromRequestParts<Arc<Api>> for Who {
     async fn from_request_parts(head: &mut Parts, api: &Arc<Api>) -> Result<Who, Refused> {
         match head.extensions.get::<Peer>() {
             Some(Peer::Local(uid)) => by_user(*uid, api.own_uid),
-            Some(Peer::Network(address)) if head.headers.contains_key(AUTHORIZATION) => {
-                by_key(head, api, address.ip())
-            }
-            Some(Peer::Network(_)) => by_cookie(head, api),
+            Some(Peer::Network(address)) => match bearer(&head.headers) {
+                Some(key) => by_key(key, head, api, address.ip()),
+                None => by_cookie(head, api),
+            },
             None => Err(unauthorized("nobody knows where this request comes from")),
         }
     }
@@ -168,15 +178,18 @@ fn by_user(uid: Option<u32>, own: Option<u32>) -> Result<Who, Refused> {
     }
 }
 
-fn by_key(head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
+/// The key that a request shows. Credentials of another scheme are not for us: a proxy asks for its own.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = header.split_once(' ').unwrap_or((header, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+fn by_key(shown: &str, head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
     let now = api.clock().now();
-    let key = head
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|header| header.to_str().ok())
-        .and_then(|header| header.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .and_then(|(_, key)| api.keys.find(key.trim(), now))
+    let key = api
+        .keys
+        .find(shown, now)
         .ok_or_else(|| api.wrong_keys.shown(address, now.mono))?;
     tracing::debug!(key = key.name, path = head.uri.path(), "a key is used");
     Ok(Who {
@@ -187,7 +200,7 @@ fn by_key(head: &Parts, api: &Api, address: IpAddr) -> Result<Who, Refused> {
 }
 
 fn by_cookie(head: &Parts, api: &Api) -> Result<Who, Refused> {
-    let cookie = session::cookie(&head.headers)
+    let cookie = session::cookie(&head.headers, &api.cookie_name)
         .ok_or_else(|| unauthorized("send `authorization: Bearer` with an API key"))?;
     if head.method != Method::GET {
         session::is_from_our_page(&head.headers)?;

@@ -10,12 +10,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::pace::Pace;
 use crate::model::{Mono, Reason, Refusal};
 
-/// Wrong keys that an address may show at once.
-const TRIES: u32 = 10;
-/// One more may be shown after this long.
-const PACE: Duration = Duration::from_secs(6);
+/// Wrong keys that an address may show.
+const TRIES: Pace = Pace {
+    most: 10,
+    every: Duration::from_secs(6),
+};
 /// An address is named on the log at most so often.
 const QUIET: Duration = Duration::from_secs(60);
 /// Addresses that are remembered.
@@ -54,18 +56,18 @@ impl WrongKeys {
             tries.quiet_until = now + QUIET;
             tracing::warn!(%from, "somebody shows an API key that is not known");
         }
-        let forgiven = tries.forgiven.max(now) + PACE;
-        let wait = forgiven.0.saturating_sub((now + PACE * TRIES).0);
-        if wait == 0 {
-            tries.forgiven = forgiven;
-            return Refusal::new(Reason::Unauthorized, "this API key is not known");
-        }
-        Refusal {
-            retry_after_s: Some(wait.div_ceil(1000)),
-            ..Refusal::new(
-                Reason::RateLimited,
-                "too many wrong API keys came from this address",
-            )
+        match TRIES.one_more(tries.forgiven, now) {
+            Ok(forgiven) => {
+                tries.forgiven = forgiven;
+                Refusal::new(Reason::Unauthorized, "this API key is not known")
+            }
+            Err(wait) => Refusal {
+                retry_after_s: Some(wait),
+                ..Refusal::new(
+                    Reason::RateLimited,
+                    "too many wrong API keys came from this address",
+                )
+            },
         }
     }
 }

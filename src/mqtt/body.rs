@@ -129,7 +129,7 @@ impl Item {
                 }
             }
             Item::Group(key) => {
-                let mut told = answer::receipt(&gateway.group(key, now)?, Pins::Hidden);
+                let mut told = answer::receipt(&gateway.group(key, now)?, now.wall, Pins::Hidden);
                 told.name = told.name.filter(|_| frame.show_names);
                 Picture {
                     again: gateway.group_again(key, now).map(|at| at.since(now.wall)),

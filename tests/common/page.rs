@@ -18,7 +18,7 @@ pub fn sign_in(rig: &Rig, key: &str) -> Answer {
 pub fn cookie_of(answer: &Answer) -> String {
     let cookie = answer.header("set-cookie").expect("a cookie is set");
     let pair = cookie.split(';').next().unwrap();
-    assert!(pair.starts_with("lockbridge_session="), "{cookie}");
+    assert!(pair.starts_with("lockbridge_session_"), "{cookie}");
     format!("cookie: other=1; {pair}\r\n")
 }
 

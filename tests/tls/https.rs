@@ -168,6 +168,10 @@ fn the_cookie_of_the_page_is_never_sent_in_the_clear() {
     let cookie = told.lines().find(|line| line.starts_with("set-cookie: "));
     let cookie = cookie.unwrap_or_else(|| panic!("{told}"));
     assert!(cookie.contains("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+    assert!(
+        cookie.contains(" __Host-lockbridge_session_") && cookie.contains("; Path=/;"),
+        "{cookie}"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ await play(async () => {
   await page.reload()
   await page.getByText('Live', { exact: true }).waitFor()
   const cookies = await page.context().cookies()
-  const session = cookies.find(({ name }) => name === 'lockbridge_session')
+  const session = cookies.find(({ name }) => name.startsWith('lockbridge_session_'))
   insist(session?.httpOnly && session.sameSite === 'Strict', 'scripts or other sites get at the session', cookies.length)
 
   // Somebody got a script, a picture and a form into the page.

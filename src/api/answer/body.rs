@@ -147,6 +147,8 @@ bodies! {
         /// The receipt.
         #[serde(flatten)]
         receipt: Receipt,
+        /// What time it is.
+        now: Moment,
         /// The clock: by it the receipt says what is due.
         clock: ClockState,
     }

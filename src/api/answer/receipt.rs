@@ -10,7 +10,7 @@ use super::refusal::{DeviceReason, reasons};
 use super::word::{Moment, Nothing};
 use crate::gateway::view::{CodeView, JobMemberView, JobView, MemberReceipt, Pending, Proven, QueueView};
 use crate::gateway::{self, Answer, Waiting};
-use crate::model::{self, DeviceId, Objection};
+use crate::model::{self, DeviceId, Objection, Timestamp};
 
 /// The receipt of a group: proven, how and when; or why not yet, and the next try.
 #[derive(Serialize, JsonSchema)]
@@ -148,11 +148,15 @@ struct Times {
     ends_at: Option<Moment>,
 }
 
-/// The receipt of a group.
+/// The receipt of a group, with the name and the times of those members that are not over, if there are any.
 #[must_use]
-pub fn receipt(members: &[MemberReceipt], pins: Pins) -> Receipt {
+pub fn receipt(members: &[MemberReceipt], now: Timestamp, pins: Pins) -> Receipt {
     let proven = members.iter().filter(|member| member.proven.is_some()).count();
-    let first = members.first().map(|member| &member.code);
+    let mut codes = members.iter().map(|member| &member.code);
+    let first = codes
+        .clone()
+        .find(|code| !code.over(now))
+        .or_else(|| codes.next());
     let (starts_at, ends_at) = first.map_or((None, None), |code| bounds(code.window));
     Receipt {
         common_code_key: first.and_then(|code| code.group.as_ref().map(ToString::to_string)),
