@@ -1,6 +1,7 @@
 //! What the gateway costs a small machine: writes, time, memory, wake-ups. The real program on this machine's disk;
 //! figures, and ratios that a slower machine shares. `cargo bench --bench footprint`; docs/footprint.md says what each
-//! figure is. LOCKBRIDGE_FULL=1 watches an idle gateway for ten minutes instead of one.
+//! figure is. LOCKBRIDGE_FULL=1 watches an idle gateway for ten minutes instead of one; words choose parts of it
+//! (`-- jobs memory starts makespan idle`).
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -298,9 +299,18 @@ fn idle() {
 }
 
 fn main() {
-    jobs();
-    memory();
-    starts();
-    makespan();
-    idle();
+    let parts: [(&str, fn()); 5] = [
+        ("jobs", jobs),
+        ("memory", memory),
+        ("starts", starts),
+        ("makespan", makespan),
+        ("idle", idle),
+    ];
+    // Cargo adds a word of its own.
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    for (name, part) in parts {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            part();
+        }
+    }
 }

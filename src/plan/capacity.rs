@@ -44,10 +44,6 @@ impl Occupied {
             until: now + LINGER,
         }
     }
-
-    fn holds(self, at: Timestamp) -> bool {
-        self.from <= at && at < self.until
-    }
 }
 
 /// Whether one more code with this window fits at every instant from now on.
@@ -61,16 +57,28 @@ pub fn fits(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp
 #[must_use]
 pub fn full(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp) -> Vec<Occupied> {
     let (from, until) = (window.start().max(now), window.end());
+    let capacity = usize::from(capacity);
+    let beside = || occupied.iter().filter(|o| o.from < until && from < o.until);
+    // On most locks there are never so many, whenever each of them is.
+    if until <= from || beside().count() < capacity {
+        return Vec::new();
+    }
     // The number in use changes only where a span begins or ends.
-    let edges = occupied.iter().flat_map(|o| [o.from, o.until]);
-    let mut edges: Vec<Timestamp> = edges.filter(|at| from < *at && *at < until).collect();
-    edges.extend([from, until]);
+    let begins = beside().map(|o| (o.from.max(from), Change::Begins));
+    let ends = beside().map(|o| (o.until.min(until), Change::Ends));
+    let edges = [(from, Change::None), (until, Change::None)];
+    let mut edges: Vec<(Timestamp, Change)> = begins.chain(ends).chain(edges).collect();
     edges.sort_unstable();
-    edges.dedup();
+    let mut in_use = 0;
     let mut spans: Vec<Occupied> = Vec::new();
     for edge in edges.windows(2) {
-        let &[from, until] = edge else { continue };
-        if occupied.iter().filter(|o| o.holds(from)).count() < usize::from(capacity) {
+        let &[(from, change), (until, _)] = edge else { continue };
+        match change {
+            Change::None => {}
+            Change::Begins => in_use += 1,
+            Change::Ends => in_use -= 1,
+        }
+        if from == until || in_use < capacity {
             continue;
         }
         match spans.last_mut() {
@@ -79,4 +87,12 @@ pub fn full(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp
         }
     }
     spans
+}
+
+/// What happens to the number of slots in use; at one instant in this order, so that it is never below none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    None,
+    Begins,
+    Ends,
 }
