@@ -307,7 +307,10 @@ fn main() {
         ("idle", idle),
     ];
     // Cargo adds a word of its own.
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     for (name, part) in parts {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();

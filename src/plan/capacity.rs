@@ -72,7 +72,9 @@ pub fn full(capacity: u16, occupied: &[Occupied], window: Window, now: Timestamp
     let mut in_use = 0;
     let mut spans: Vec<Occupied> = Vec::new();
     for edge in edges.windows(2) {
-        let &[(from, change), (until, _)] = edge else { continue };
+        let &[(from, change), (until, _)] = edge else {
+            continue;
+        };
         match change {
             Change::None => {}
             Change::Begins => in_use += 1,

@@ -113,6 +113,19 @@ impl Code {
         }
     }
 
+    /// Whether a turn would change nothing: its time has not come, or the lock is still to be asked for it. On a
+    /// lock with many codes that is how most of them are.
+    pub fn rests(&self, present: bool, now: Timestamp) -> bool {
+        match (&self.record.confirmed, &self.row) {
+            (Confirmed::Absent, None) => !present && !self.record.over(now),
+            (Confirmed::Unknown { .. }, Some(row)) => {
+                let asks_for_it = row.aim == Aim::Set && row.generation == self.record.generation;
+                present && asks_for_it && self.record.slot.is_some()
+            }
+            _ => false,
+        }
+    }
+
     /// The lock's own word that it holds the code as recorded.
     pub fn proven(&self) -> Option<Proven> {
         let holds = self.row.is_none() && matches!(self.record.confirmed, Confirmed::Present(_));

@@ -34,15 +34,16 @@ impl Device {
             desk.settings,
             desk.now.wall,
         );
-        let ids: Vec<CodeId> = self.codes.keys().copied().collect();
-        let trouble = self.in_trouble();
-        let mut touched = Vec::new();
+        let now = desk.now.wall;
+        let all = self.codes.values().zip(wanted);
+        let to_turn = all.filter(|(code, present)| !code.rests(*present, now));
+        let mut to_turn: Vec<(bool, CodeId)> = to_turn.map(|(code, w)| (w, code.record.code)).collect();
         // Removals first: what they set free is given out in the same turn.
-        for present in [false, true] {
-            for (id, _) in ids.iter().zip(&wanted).filter(|(_, w)| **w == present) {
-                touched.extend(self.turn_code(*id, present, desk));
-            }
-        }
+        to_turn.sort_unstable();
+        let turned = to_turn.into_iter();
+        let touched = turned.filter_map(|(present, id)| self.turn_code(id, present, desk));
+        let touched = touched.collect();
+        let trouble = self.in_trouble();
         self.turn_at = self
             .codes
             .values()
