@@ -28,7 +28,7 @@ pub struct Net {
     control: String,
     home: u32,
     pub port: u16,
-    _cache: TempDir,
+    cache: TempDir,
 }
 
 impl Net {
@@ -47,14 +47,12 @@ impl Net {
             .spawn()
             .expect("Node is there: tests/run installs what the rig needs");
         let mut line = String::new();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
-            let log = std::fs::read_to_string(cache.path().join("rig.log")).unwrap();
-            let end = log.len().saturating_sub(2000);
             panic!(
                 "the rig does not start; tests/run installs its packages:\n{}",
-                log.get(end..).unwrap_or_default()
+                said(&cache)
             )
         });
         let port = |key: &str| u16::try_from(told[key].as_u64().unwrap()).unwrap();
@@ -63,7 +61,7 @@ impl Net {
             home: u32::try_from(told["home_id"].as_u64().unwrap()).unwrap(),
             port: port("server"),
             process,
-            _cache: cache,
+            cache,
         }
     }
 
@@ -211,7 +209,17 @@ impl Drop for Net {
         // Its end of the pipe tells the rig to go, and the server with it.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the rig said:\n{}", said(&self.cache));
+        }
     }
+}
+
+/// What the rig said, and the driver and the server through it; of much the end.
+fn said(cache: &TempDir) -> String {
+    let log = std::fs::read(cache.path().join("rig.log")).unwrap_or_default();
+    let end = log.len().saturating_sub(20_000);
+    String::from_utf8_lossy(&log[end..]).into_owned()
 }
 
 /// A broker that hears all, and what a gateway's configuration says of it.
