@@ -4,7 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::common::Rig;
-use crate::net::{Net, all_are, book, broker, code, codes, log_hides, nobody_was_blamed, topics_hide, until};
+use crate::net::{
+    Net, all_are, book, broker, code, codes, log_hides, nobody_was_blamed, only_the_driver_blamed,
+    topics_hide, until,
+};
 
 /// Nodes of ten locks that take the same codes.
 const DOORS: [u16; 10] = [6, 4, 10, 11, 12, 13, 14, 15, 16, 17];
@@ -28,7 +31,7 @@ fn lost_in_the_middle_of_a_group_of_ten() {
             pins.push(pin);
         }
     }
-    nobody_was_blamed(&rig);
+    only_the_driver_blamed(&net, &rig);
     let pins: Vec<&str> = pins.iter().map(String::as_str).collect();
     topics_hide(&rig, &mut listener, &pins);
     assert_eq!(net.table(12), [(1, THEIRS.to_owned())]);
