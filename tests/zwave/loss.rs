@@ -1,5 +1,5 @@
 //! The server killed, the stick pulled out, the gateway killed, each in the middle of a group of ten: it
-//! converges, nothing is there twice, and no lock is blamed for the stick.
+//! converges, nothing is there twice, and no lock is blamed for the stick, unless the driver itself does so.
 
 use serde_json::{Value, json};
 
