@@ -1,8 +1,9 @@
 //! The parameters of a call: a JSON body, a query string, or both together.
 //!
 //! Seam's SDKs send lists in queries by repeating a name, and say `_strict=true`; people also write
-//! commas and brackets, so that without it the query is read generously. What kind a parameter is of
-//! stands in the table of endpoints. The body wins over the query where both name the same.
+//! commas and brackets, so that without it the query is read generously. Our own paths are always read
+//! to the letter. What kind a parameter is of stands in the table of endpoints. The body wins over the
+//! query where both name the same.
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const LARGEST_BODY: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Says how a query is to be read.
 const STRICT: &str = "_strict";
+/// How the paths begin that Seam does not have.
+const OURS: &str = "/lockbridge/";
 
 /// The parameters of a call, as one JSON object.
 pub struct Params(pub Value);
@@ -32,7 +35,8 @@ impl Params {
     /// # Errors
     /// `invalid_json`, `invalid_input`, `payload_too_large`
     pub async fn read(parameters: &[Parameter], head: &mut Parts, body: Body) -> Result<Params, Refused> {
-        let mut params = query(parameters, head.uri.query().unwrap_or_default())?;
+        let ours = head.uri.path().starts_with(OURS);
+        let mut params = query(parameters, head.uri.query().unwrap_or_default(), ours)?;
         let body = tokio::time::timeout(PATIENCE, collect(body))
             .await
             .map_err(|_| Refusal::new(Reason::InvalidJson, "the body did not come in time"))??;
@@ -72,7 +76,7 @@ async fn collect(body: Body) -> Result<Vec<u8>, Refusal> {
 }
 
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    if body.trim_ascii().is_empty() {
+    if body.is_empty() {
         return Ok(Map::new());
     }
     match serde_json::from_slice(body) {
@@ -93,10 +97,11 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     }
 }
 
-/// Reads a query. Names that are not in the table are left out.
-fn query(parameters: &[Parameter], query: &str) -> Result<Map<String, Value>, Refusal> {
+/// Reads a query: to the letter if it is `strict` or says so itself. Names that are not in the table are
+/// left out.
+fn query(parameters: &[Parameter], query: &str, strict: bool) -> Result<Map<String, Value>, Refusal> {
     let pairs = || form_urlencoded::parse(query.as_bytes());
-    let strict = pairs().any(|(name, value)| name == STRICT && value == "true");
+    let strict = strict || pairs().any(|(name, value)| name == STRICT && value == "true");
     let mut params = Map::new();
     for (name, value) in pairs() {
         let value = if strict { &*value } else { value.trim() };
@@ -182,7 +187,8 @@ mod tests {
 
     fn read(path: &str, text: &str) -> Result<Value, Refusal> {
         let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
-        query(endpoint.expect("known").parameters, text).map(Value::Object)
+        let ours = path.starts_with(OURS);
+        query(endpoint.expect("known").parameters, text, ours).map(Value::Object)
     }
 
     #[test]
@@ -197,6 +203,15 @@ mod tests {
             json!({"sync": "yes"}),
             "the check complains about it"
         );
+    }
+
+    #[test]
+    fn our_own_paths_are_read_to_the_letter() {
+        let (since, generous) = ("/lockbridge/v1/incident", "/access_codes/list");
+        let blank = "\u{85}";
+        assert_eq!(read(since, "since=%C2%85").unwrap(), json!({"since": blank}));
+        assert_eq!(read(since, "since=").unwrap(), json!({"since": null}));
+        assert_eq!(read(generous, "search=%C2%85").unwrap(), json!({"search": null}));
     }
 
     #[test]
@@ -237,7 +252,8 @@ mod tests {
 
     #[test]
     fn bodies() {
-        assert!(parse(b"").unwrap().is_empty() && parse(b" \n").unwrap().is_empty());
+        assert!(parse(b"").unwrap().is_empty());
+        assert_eq!(parse(b"\t").unwrap_err().reason, Reason::InvalidJson);
         assert_eq!(parse(b"[]").unwrap_err().reason, Reason::InvalidInput);
         assert_eq!(parse(b"{\"a\":").unwrap_err().reason, Reason::InvalidJson);
     }
