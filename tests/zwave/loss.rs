@@ -4,10 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::common::Rig;
-use crate::net::{
-    Net, all_are, book, broker, code, codes, log_hides, nobody_was_blamed, only_the_driver_blamed,
-    topics_hide, until,
-};
+use crate::net::{Net, all_are, book, broker, code, codes, log_hides, nobody_was_blamed, topics_hide, until};
 
 /// Nodes of ten locks that take the same codes.
 const DOORS: [u16; 10] = [6, 4, 10, 11, 12, 13, 14, 15, 16, 17];
@@ -31,11 +28,37 @@ fn lost_in_the_middle_of_a_group_of_ten() {
             pins.push(pin);
         }
     }
-    only_the_driver_blamed(&net, &rig);
+    nobody_was_blamed(&rig);
     let pins: Vec<&str> = pins.iter().map(String::as_str).collect();
     topics_hide(&rig, &mut listener, &pins);
     assert_eq!(net.table(12), [(1, THEIRS.to_owned())]);
     assert!(DOORS.iter().all(|door| net.frames(*door, "clear_alls") == 0));
+}
+
+/// I12: a driver whose stick loses an answer for the second time takes the lock that it asked for dead. It is not
+/// believed.
+#[test]
+fn a_lock_is_not_blamed_for_what_the_stick_lost() {
+    if !crate::full() {
+        return;
+    }
+    let net = Net::start(&["--locks", "8"]);
+    let mut rig = net.gateway(&DOORS, &[]);
+    for round in 1..=30 {
+        through(
+            &net,
+            &mut rig,
+            &format!("73{round:02}2860"),
+            stick_pulled_for_a_moment,
+        );
+        nobody_was_blamed(&rig);
+        let blamed = "is causing the controller to become unresponsive";
+        if net.log().contains(blamed) {
+            println!("in round {round}");
+            return;
+        }
+    }
+    panic!("the driver never blamed a lock");
 }
 
 /// I1, I11: a start while the server is away keeps all that was there, and blames nobody.

@@ -94,6 +94,11 @@ impl Net {
         device_id(self.home, node).to_string()
     }
 
+    /// All that the rig has said, and driver and server through it.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.cache.path().join("rig.log")).unwrap()
+    }
+
     fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let json = "content-type: application/json\r\n";
         let answer = exchange(&self.control, method, path, json, &body.to_string());
@@ -320,26 +325,6 @@ pub fn nobody_was_silent(rig: &Rig) {
 #[track_caller]
 pub fn nobody_was_blamed(rig: &Rig) {
     nobody_was_silent(rig);
-    nobody_refused(rig);
-}
-
-/// Insists that no lock was held to be silent but by the driver, nor to refuse anything.
-///
-/// When the stick loses an answer the driver starts it anew and asks again; when it loses another, however much later,
-/// the driver takes the lock that it asked for dead (zwave-js 15.29.0 does not forget the first).
-#[track_caller]
-pub fn only_the_driver_blamed(net: &Net, rig: &Rig) {
-    let log = std::fs::read_to_string(net.cache.path().join("rig.log")).unwrap();
-    let held_dead = log
-        .matches("is causing the controller to become unresponsive")
-        .count();
-    let silent = events(rig, "device.disconnected");
-    assert!(silent.len() <= held_dead, "{held_dead} by the driver: {silent:?}");
-    nobody_refused(rig);
-}
-
-#[track_caller]
-fn nobody_refused(rig: &Rig) {
     for kind in [
         "access_code.failed_to_set_on_device",
         "access_code.failed_to_remove_from_device",

@@ -47,6 +47,8 @@ struct Script {
     connections: usize,
     /// The codes of the lock.
     slots: BTreeMap<u64, String>,
+    /// The lock answers a ping, and is alive then by the driver's word.
+    responds: bool,
 }
 
 /// A server, and a driver that speaks to it.
@@ -82,6 +84,7 @@ impl Stage {
             turn: watch::Sender::new(()),
             connections: 0,
             slots: BTreeMap::new(),
+            responds: false,
         };
         change(&mut script);
         let script = Arc::new(Mutex::new(script));
@@ -275,6 +278,12 @@ fn answer(script: &mut Script, asked: &Value) -> Vec<Value> {
             let among = script.nodes.iter().find(is_it);
             json!({"state": script.later.as_ref().or(among)})
         }
+        "ping" => {
+            if script.responds {
+                said.push(json!({"type": "event", "event": is("alive")}));
+            }
+            json!({"responded": script.responds})
+        }
         "get_value" if asked["valueId"]["property"] == "supportedUsers" => json!({"value": 30}),
         "is_supported" => json!({"supported": true}),
         "get_user_capabilities_cached" => json!({"capabilities": {"maxUsers": 30}}),
@@ -326,6 +335,11 @@ fn unborn() -> Value {
 fn bolt(mode: u8, before: u8) -> Value {
     json!({"type": "event", "event": {"source": "node", "event": "value updated", "nodeId": NODE, "args":
         {"commandClass": 98, "endpoint": 0, "property": "currentMode", "newValue": mode, "prevValue": before}}})
+}
+
+/// A node is so by the driver's word.
+fn is(word: &str) -> Value {
+    json!({"source": "node", "event": word, "nodeId": NODE})
 }
 
 fn put() -> Step {
@@ -426,6 +440,34 @@ async fn a_lock_that_holds_up_the_stick_is_told_from_a_stick_that_is_away() {
         assert_eq!(stage.radio().await, Some(Outage::Stick));
         assert_eq!(stage.radio().await, None, "it is looked at until it answers");
     }
+}
+
+/// I11, I12: the driver blames a lock for what its stick lost, too; one that answers a ping is not silent.
+#[tokio::test]
+async fn a_lock_that_the_driver_takes_for_dead_is_asked_whether_it_is() {
+    let mut stage = Stage::new(|_| {}).await;
+    let lock = stage.ready().await;
+    let is_there = |fact| match fact {
+        Fact::Heard(_) => Some(true),
+        Fact::Lost(_) => Some(false),
+        _ => None,
+    };
+    for (responds, finding) in [(true, Finding::Untried), (false, Finding::Unanswered)] {
+        stage.script(|script| {
+            script.responds = responds;
+            script
+                .before
+                .insert("get", vec![json!({"type": "event", "event": is("dead")})]);
+            script.errors.insert("get", (200, 1));
+        });
+        assert_eq!(stage.asks(&lock, put()).await, finding);
+        if responds {
+            assert!(stage.fact(is_there).await);
+        }
+    }
+    // What comes of an exchange is its own; somebody else asked the lock here.
+    stage.happens(is("dead"));
+    assert!(!stage.fact(is_there).await);
 }
 
 /// I11: a stick that is away by its own word is looked at until it may be tried again; jammed, it is not away.

@@ -37,6 +37,12 @@ mod zwave {
     pub const CONTROLLER_TIMEOUT: u32 = 200;
     /// What was to be sent was dropped.
     pub const DROPPED: u32 = 202;
+    /// What it says of a stick that would not take it (StateMachineShared.js of zwave-js 15.29.0), in small letters.
+    pub const BY_THE_STICK: [&str; 3] = [
+        "failed to execute controller command",
+        "transmission queue full",
+        "dropped because of an unexpected error",
+    ];
     /// The stick refuses to send.
     pub const RESPONSE_NOK: u32 = 203;
     /// The air is so full that the stick could not send.
@@ -61,6 +67,8 @@ pub enum Command<'a> {
     BackgroundNoise,
     #[serde(rename = "node.get_state", rename_all = "camelCase")]
     GetState { node_id: u16 },
+    #[serde(rename = "node.ping", rename_all = "camelCase")]
+    Ping { node_id: u16 },
     #[serde(rename = "node.get_value", rename_all = "camelCase")]
     GetValue { node_id: u16, value_id: ValueId },
     #[serde(rename = "endpoint.invoke_cc_api", rename_all = "camelCase")]
@@ -219,12 +227,22 @@ impl Remote<'_> {
         };
         let failed = match cause(&unanswered) {
             Cause::Known(failed) => failed,
-            Cause::Unless(failed) if answers(self.line).await => failed,
+            Cause::Unless(failed) if answers(self.line).await => match failed {
+                // The driver says the same of a lock when the stick lost its answer.
+                Failed::Silent if ping(self.line, self.node).await.unwrap_or(false) => Failed::Away,
+                failed => failed,
+            },
             Cause::Unless(_) | Cause::Stick => {
                 (self.stick_is_away)();
                 Failed::Away
             }
         };
+        tracing::debug!(
+            node = self.node,
+            why = unanswered.word(),
+            ?failed,
+            "a command came to nothing"
+        );
         match (&unanswered, failed) {
             // Without its sentence: the command may have held a PIN.
             (Unanswered::Error { zwave, .. }, Failed::Refused(_)) => {
@@ -574,6 +592,12 @@ pub async fn answers(line: &Line) -> bool {
     }
 }
 
+/// Whether a lock answers. A driver that has no stick for the moment says no.
+pub async fn ping(line: &Line, node_id: u16) -> Result<bool, Unanswered> {
+    let ping: wire::Pinged = line.ask(&Command::Ping { node_id }, COMMAND_WITHIN).await?;
+    Ok(ping.responded)
+}
+
 /// What the unified commands answer.
 fn said(result: u8) -> Said {
     match result {
@@ -600,7 +624,7 @@ fn supervised(told: &wire::Supervised) -> Said {
 pub enum Cause {
     /// This.
     Known(Failed),
-    /// This, unless the stick does not answer either: then it is that.
+    /// This, unless the stick does not answer either: then it is that; or unless the lock that is said to be silent does.
     Unless(Failed),
     /// The stick, or the driver behind the server.
     Stick,
@@ -627,6 +651,9 @@ fn of_driver(code: u32, why: &str) -> Cause {
         zwave::SERIAL_PORT_CLOSED => Cause::Stick,
         zwave::DROPPED if why.contains("serial port") => Cause::Stick,
         zwave::CONTROLLER_TIMEOUT | zwave::RESPONSE_NOK => Cause::Unless(Failed::Silent),
+        zwave::DROPPED if zwave::BY_THE_STICK.iter().any(|said| why.contains(said)) => {
+            Cause::Unless(Failed::Silent)
+        }
         // Nothing was sent, and that passes.
         zwave::JAMMED | zwave::CONTROLLER_RESET => Cause::Known(Failed::Away),
         zwave::DROPPED if why.contains("failed to send the command after") => Cause::Known(Failed::Away),

@@ -23,7 +23,7 @@ mod node;
 mod talk;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Mutex, broadcast, mpsc};
 
 use crate::clock::{Busy, Clock};
 use crate::lock::{Device, Fact, Findings, Lock, Met, Report};
@@ -155,8 +155,8 @@ struct Session<'a> {
     line: Line,
     unified: bool,
     home: u32,
-    /// Nodes of the locks that were met.
-    locks: BTreeSet<u16>,
+    /// Nodes of the locks that were met. Who asks one holds this.
+    locks: BTreeMap<u16, Arc<Mutex<()>>>,
     /// Nodes that are to be asked what they are, and from when on.
     to_ask: BTreeMap<u16, Mono>,
     /// How many words of each node there were since when.
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
             known,
             unified: schema >= UNIFIED_SCHEMA,
             home: controller.home_id,
-            locks: BTreeSet::new(),
+            locks: BTreeMap::new(),
             to_ask: BTreeMap::new(),
             words: BTreeMap::new(),
             probe: None,
@@ -276,8 +276,14 @@ impl<'a> Session<'a> {
                     self.to_ask.insert(node, self.network.clock.now().mono);
                 }
             }
+            // Who asks it finds out by itself: the driver blames a lock for what its stick lost, too.
+            Heard::Dead(node)
+                if self
+                    .locks
+                    .get(&node)
+                    .is_some_and(|asked| asked.try_lock().is_err()) => {}
             Heard::Dead(node) | Heard::Alive(node) | Heard::Says { node, .. } => {
-                if self.locks.contains(&node) && self.may_speak(node) {
+                if self.locks.contains_key(&node) && self.may_speak(node) {
                     self.pass_on(self.id(node), heard);
                 }
             }
@@ -307,7 +313,7 @@ impl<'a> Session<'a> {
             "more happens on the Z-Wave network than can be heard; its locks are asked how they are"
         );
         let now = self.network.clock.now().mono;
-        self.to_ask.extend(self.locks.iter().map(|node| (*node, now)));
+        self.to_ask.extend(self.locks.keys().map(|node| (*node, now)));
     }
 
     /// Takes up what the server said of a node that it was asked for.
@@ -357,7 +363,7 @@ impl<'a> Session<'a> {
                     "the Z-Wave server did not say which codes a lock takes"
                 );
                 self.ask_later(number);
-                if !self.locks.contains(&number) {
+                if !self.locks.contains_key(&number) {
                     let codes = before.map(|(_, codes)| codes).unwrap_or_default();
                     self.meet(&node, &codes);
                 }
@@ -389,6 +395,7 @@ impl<'a> Session<'a> {
             line: self.line.clone(),
             notes: self.notes.clone(),
             found_masked: AtomicBool::new(false),
+            asked: self.locks.entry(node.node_id).or_default().clone(),
         };
         let open = Device {
             name: node::name(node, rules),
@@ -401,7 +408,6 @@ impl<'a> Session<'a> {
             driver: DRIVER,
             open,
         }));
-        self.locks.insert(node.node_id);
     }
 
     /// A lock shows no digits, which its values had not shown yet.
@@ -623,6 +629,7 @@ struct ZwaveLock {
     line: Line,
     notes: mpsc::UnboundedSender<Note>,
     found_masked: AtomicBool,
+    asked: Arc<Mutex<()>>,
 }
 
 impl ZwaveLock {
@@ -639,6 +646,7 @@ impl Lock for ZwaveLock {
 
     fn exchange<'a>(&'a self, steps: &'a [Step], busy: &'a Busy) -> Findings<'a> {
         Box::pin(async move {
+            let _asked = self.asked.lock().await;
             let stick_is_away = || self.note(Note::StickAway);
             let remote = Remote {
                 line: &self.line,

@@ -466,6 +466,13 @@ fn who_is_to_blame_for_a_missing_answer() {
     // A stick that a dead node holds up says the same as one that is broken.
     assert_eq!(error(Some(200), "Timeout"), Cause::Unless(Failed::Silent));
     assert_eq!(error(Some(203), "NOK"), Cause::Unless(Failed::Silent));
+    for said in [
+        "Failed to execute controller command (ZW0202)",
+        "Failed to send the command: Transmission queue full (ZW0202)",
+        "Message dropped because of an unexpected error: the stream is closed (ZW0202)",
+    ] {
+        assert_eq!(error(Some(202), said), Cause::Unless(Failed::Silent), "{said}");
+    }
     assert_eq!(error(Some(322), "out of range"), Cause::Unless(refused));
     // The air is full, or the stick was started anew: nobody's fault.
     let jammed = "Failed to send the command after 3 attempts (ZW0202)";

@@ -105,6 +105,12 @@ pub struct NodeState {
     pub state: Node,
 }
 
+/// The answer to `node.ping`.
+#[derive(Deserialize)]
+pub struct Pinged {
+    pub responded: bool,
+}
+
 /// One node, as far as it may be a lock.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
