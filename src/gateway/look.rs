@@ -294,6 +294,12 @@ impl Gateway {
         self.jobs.open()
     }
 
+    /// Whether new work is refused for want of room on the card.
+    #[must_use]
+    pub fn storage_low(&self) -> bool {
+        self.storage_low
+    }
+
     /// Answers that wait to be sent, oldest first.
     pub fn replies(&self) -> impl Iterator<Item = (u64, &Reply)> {
         self.replies.iter().map(|(seq, reply)| (*seq, reply))

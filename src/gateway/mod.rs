@@ -160,6 +160,8 @@ pub enum Subject {
     Events,
     /// Whether the clock is trusted.
     Clock,
+    /// Whether the storage is below its reserve.
+    Storage,
 }
 
 struct Radio {
@@ -229,7 +231,10 @@ impl Gateway {
             Event::AnswerLost(job) => self.jobs.answer_lost(&job),
             Event::Revealed(id, to) => self.note_revealed(now, id, to),
             Event::ExportFailed => self.exports.want(now.mono),
-            Event::StorageLow(low) => self.storage_low = low,
+            Event::StorageLow(low) => {
+                self.storage_low = low;
+                self.changed(Subject::Storage);
+            }
             Event::Timer | Event::AcceptClock => {}
         }
         self.turn_all(now);

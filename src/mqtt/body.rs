@@ -327,6 +327,7 @@ fn info(frame: &Frame, gateway: &Gateway, now: Now) -> Value {
         "devices": devices.len(),
         "devices_online": devices.iter().filter(|device| device.online).count(),
         "jobs_open": gateway.open_jobs(),
+        "storage_low": gateway.storage_low(),
         "clock": answer::value(&answer::clock(gateway.clock(), frame.clock)),
     })
 }

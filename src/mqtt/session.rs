@@ -345,6 +345,7 @@ impl<L: Link> Session<L> {
                 Subject::Events => self.events_wait = true,
                 // What begins within the hour is another thing then.
                 Subject::Clock => drop(self.show_all().await?),
+                Subject::Storage => self.agenda.add(Item::Info, now),
             }
         }
         Ok(())

@@ -238,13 +238,13 @@ impl Shell {
     }
 
     fn take(&mut self, message: Message) {
+        let low = (self.storage_low)();
+        if low != self.low {
+            self.low = low;
+            self.handle(Event::StorageLow(low));
+        }
         match message {
             Message::Ask(incoming, answer) => {
-                let low = (self.storage_low)();
-                if low != self.low {
-                    self.low = low;
-                    self.handle(Event::StorageLow(low));
-                }
                 self.next_token.0 += 1;
                 self.waiting.insert(self.next_token, answer);
                 let Incoming {
