@@ -137,8 +137,8 @@ impl Gateway {
     /// The PIN that the members of a group share. The next guest does not get that of the last one: members
     /// that are over do not count.
     fn shared_pin(&self, group: &[CodeId], now: Now) -> Option<Pin> {
-        let record = |code: &CodeId| Some(&self.owner(*code)?.codes.get(code)?.record);
-        let mut records = group.iter().filter_map(record);
+        let records = self.records(group);
+        let mut records = records.iter().map(|(_, record)| record);
         let shared = records.find(|record| !record.over(now.wall) && !record.own_pin)?;
         Some(shared.pin.clone())
     }
@@ -290,28 +290,24 @@ impl Gateway {
                 "no access codes have this common_code_key",
             )
         };
-        let members: Vec<CodeId> = self.groups.get(&job.key).ok_or_else(unknown)?.clone();
-        let mut moved = Vec::new();
-        for code in &members {
-            let Some(device) = self.owner(*code) else { continue };
-            let Some(held) = device.codes.get(code) else {
-                continue;
-            };
-            if held.record.deleted_at.is_none() && !self.succeeded(held, &members, now) {
-                let member = device.member(Some(*code), now.wall);
-                moved.push(Moved {
-                    code: *code,
-                    window: held.record.window,
-                    pin: &held.record.pin,
-                    member,
-                });
-            }
-        }
+        let members = self.groups.get(&job.key).ok_or_else(unknown)?;
+        let records = self.records(members);
+        let moved: Vec<Moved<'_>> = records
+            .iter()
+            .filter(|(device, record)| {
+                record.deleted_at.is_none() && !is_passed_by(device, record, &records, now)
+            })
+            .map(|(device, record)| Moved {
+                code: record.code,
+                window: record.window,
+                pin: &record.pin,
+                member: device.member(Some(record.code), now.wall),
+            })
+            .collect();
         if moved.is_empty() {
             return Err(unknown());
         }
         let windows = plan::update(job, &moved, now.wall)?;
-        drop(moved);
         let members = windows.into_iter().filter_map(|(code, window)| {
             let revision = Revision {
                 window,
@@ -324,16 +320,13 @@ impl Gateway {
         Ok(Planned::ok(members.collect()))
     }
 
-    /// Whether a code of a group is over, and another of the same group has taken its place on the same
-    /// device: the late check-out of the next guest does not bring the last one's PIN back.
-    fn succeeded(&self, code: &Code, members: &[CodeId], now: Now) -> bool {
-        let device = self.devices.get(&code.record.device);
-        let lives = |other: &CodeId| {
-            device
-                .and_then(|d| d.codes.get(other))
-                .is_some_and(|c| !c.record.over(now.wall))
+    /// The members of a group that are on record, each with its device.
+    fn records(&self, members: &[CodeId]) -> Vec<(&Device, &Record)> {
+        let found = |code: &CodeId| {
+            let device = self.owner(*code)?;
+            Some((device, &device.codes.get(code)?.record))
         };
-        code.record.over(now.wall) && members.iter().any(lives)
+        members.iter().filter_map(found).collect()
     }
 
     /// Puts a change on record, if it is one, and lets the job watch the code.
@@ -499,6 +492,29 @@ impl Gateway {
             self.changed(Subject::Device(id));
         }
     }
+}
+
+/// Whether a late check-out passes a member of the group by. What has ended comes back for the newest guest alone: not
+/// if it was an earlier one's, if another member has its place on its lock, or if that lock is gone.
+fn is_passed_by(device: &Device, record: &Record, group: &[(&Device, &Record)], now: Now) -> bool {
+    let age = |record: &Record| (record.created_at, record.code);
+    let replaces = |(_, other): &(&Device, &Record)| {
+        let lives = !other.over(now.wall);
+        let is_younger = other.deleted_at.is_none() && age(other) > age(record);
+        other.device == record.device && other.code != record.code && (lives || is_younger)
+    };
+    let is_earlier = Some(record.created_at) < newest_stay(group);
+    record.over(now.wall) && (device.removed || is_earlier || group.iter().any(replaces))
+}
+
+/// When the newest guest's first code was made: it found all before it over.
+fn newest_stay(group: &[(&Device, &Record)]) -> Option<Timestamp> {
+    let begins = |made: Timestamp| {
+        let mut before = group.iter().filter(|(_, record)| record.created_at < made);
+        before.all(|(_, record)| record.over(made))
+    };
+    let made = group.iter().map(|(_, record)| record.created_at);
+    made.filter(|made| begins(*made)).max()
 }
 
 fn refuse_removed(device: &Device) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@
 mod network;
 mod problem;
 mod receipts;
+mod stays;
 mod why;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
     Boot, CallId, Caller, CodeId, Create, Deed, Delete, Detail, DeviceId, DoorCommand, EventKind, Exchange,
     Finding, GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason,
-    Request, Settings, Slot, Step, Timestamp, Update, UpdateMultiple, Window,
+    Request, Settings, Slot, Step, Timestamp, Update, Window,
 };
 use lockbridge::store::{Batch, Content, FORMAT, Head, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
@@ -720,33 +721,6 @@ fn jobs_that_are_done_make_room() {
         assert_eq!(answer, Answer::Ok, "round {n}");
         site.settle();
     }
-}
-
-#[test]
-fn a_key_that_is_used_for_guest_after_guest() {
-    let mut site = Site::with("slots");
-    let first = site.create(None, until(HOUR), Some("room 7"));
-    site.wait(2 * HOUR);
-    assert!(site.on_lock().is_empty());
-    let second = site.create(None, until(5 * HOUR), Some("room 7"));
-    assert_ne!(first.pin, second.pin);
-    site.settle();
-    // A late check-out is the second guest's alone.
-    let late = UpdateMultiple {
-        key: GroupKey("room 7".into()),
-        starts_at: None,
-        ends_at: Some(START + Duration::from_secs(8 * HOUR)),
-        name: None,
-    };
-    let answer = site.ask(Verb::UpdateMultiple, None, Request::UpdateMultiple(late));
-    assert_eq!(answer, Answer::Ok);
-    site.wait(60);
-    assert_eq!(site.on_lock(), [second.pin.expose()]);
-    // Alone in its group, a code that gets another PIN still is the one that others share.
-    site.recode(second.code, "456789");
-    assert!(!site.gateway.code(second.code, site.now).unwrap().own_pin);
-    let refused = site.try_create(Some("567891"), until(9 * HOUR), Some("room 7"));
-    assert!(matches!(refused, Answer::Refused(refusal) if refusal.reason == Reason::InvalidInput));
 }
 
 #[test]
