@@ -133,7 +133,7 @@ impl Gateway {
             "access codes"
         } else if !of_doors && !takes_away && self.jobs.with_members() >= limits.jobs {
             "jobs"
-        } else if matches!(door, Door::Mqtt { .. }) && self.replies.len() >= limits.replies {
+        } else if matches!(door, Door::Mqtt { .. }) && !takes_away && self.replies.len() >= limits.replies {
             "answers that wait for the broker"
         } else {
             return match door {

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
 use lockbridge::gateway::{
-    Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, Subject, Token, Verb, Waiting, restored_row,
+    Answer, Ask, DeviceSpec, Door, Effect, Event, Gateway, ReplyTo, Subject, Token, Verb, Waiting,
+    restored_row,
 };
 use lockbridge::lock::sim::{ByHand, Fault, FaultKind, Memory, Setup, SimLock};
 use lockbridge::model::{
     Boot, CallId, Caller, CodeId, Create, Deed, Delete, Detail, DeviceId, DoorCommand, EventKind, Exchange,
-    Finding, GroupKey, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading, Reason,
-    Request, Settings, Slot, Step, Timestamp, Update, Window,
+    Finding, GroupKey, JobId, Mono, NewTimes, Now, Objection, Outcome, Pin, RadioId, ReadBack, Reading,
+    Reason, Request, Settings, Slot, Step, Timestamp, Update, Window,
 };
 use lockbridge::store::{Batch, Content, FORMAT, Head, MemoryStore, SealKey, Store, Ticket, Tree, Vault};
 use rand::SeedableRng;
@@ -293,12 +294,30 @@ impl Site {
     }
 
     fn ask(&mut self, verb: Verb, handle: Option<String>, request: Request) -> Answer {
+        self.ask_at(Door::Http { handle }, verb, request)
+    }
+
+    /// A job over MQTT, whose answers nobody takes.
+    fn command(&mut self, job: &str, verb: Verb, request: Request) -> Answer {
+        let reply = ReplyTo {
+            topic: "replies/cloud".into(),
+            correlation: None,
+        };
+        let door = Door::Mqtt {
+            job: JobId::parse(job).unwrap(),
+            reply: Some(reply),
+            progress: false,
+        };
+        self.ask_at(door, verb, request)
+    }
+
+    fn ask_at(&mut self, door: Door, verb: Verb, request: Request) -> Answer {
         self.tokens += 1;
         let ask = Ask {
             token: Token(self.tokens),
             caller: Caller("caller".into()),
             verb,
-            door: Door::Http { handle },
+            door,
             hash: [u8::try_from(self.tokens % 251).unwrap(); 32],
             request: Ok(request),
         };
@@ -721,6 +740,35 @@ fn jobs_that_are_done_make_room() {
         assert_eq!(answer, Answer::Ok, "round {n}");
         site.settle();
     }
+}
+
+/// A broker that takes no answers may not keep a code on a door.
+#[test]
+fn a_code_is_taken_off_however_many_answers_wait() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), Window::Ongoing, None).code;
+    site.settle();
+    let most = Settings::default().limits.replies;
+    let refused = (0..=most).find_map(|n| {
+        let job = Update {
+            code,
+            device: None,
+            pin: None,
+            name: Some(format!("guest {n}")),
+            times: NewTimes::Keep,
+            attempt_offline: true,
+            prefer_native: None,
+        };
+        match site.command(&format!("rename-{n}"), Verb::Update, Request::Update(job)) {
+            Answer::Refused(refusal) => Some(refusal.reason),
+            _ => None,
+        }
+    });
+    assert_eq!(refused, Some(Reason::Busy));
+    let job = Request::Delete(Delete { code, device: None });
+    assert_eq!(site.command("delete", Verb::Delete, job), Answer::Ok);
+    site.settle();
+    assert!(site.on_lock().is_empty());
 }
 
 #[test]
