@@ -223,3 +223,22 @@ fn what_is_no_more_is_taken_off_the_broker() {
             .all(|heard| heard.topic != REPLY || !heard.payload.is_empty())
     );
 }
+
+#[test]
+fn info_says_that_the_card_is_nearly_full() {
+    let mut scene = Scene::set();
+    let low = |scene: &Scene| {
+        let told = scene.broker.retained();
+        let info: Value = serde_json::from_str(&told[&format!("{BASE}/info")]).unwrap();
+        info["storage_low"].clone()
+    };
+    assert_eq!(low(&scene), false);
+    let config = std::fs::read_to_string(scene.rig.config()).unwrap();
+    let more = config.replace("reserve_mb = 1\n", "reserve_mb = 1_000_000\n");
+    std::fs::write(scene.rig.config(), more).unwrap();
+    scene.rig.kill();
+    scene.ear.find(is_offline);
+    scene.rig.run();
+    scene.ear.find(is_online);
+    assert_eq!(low(&scene), true);
+}
