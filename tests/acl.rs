@@ -448,6 +448,38 @@ fn a_password_is_another_way_in_with_the_same_rights() {
     }
 }
 
+/// The page's last step, word for word but for the port, by a shell that a person may have typed it into.
+#[test]
+fn what_the_page_has_one_try_shows_what_came_of_it() {
+    let house = House::set();
+    let mut panel = house.listen("panel", "#", &[]);
+    let mut rig = gateway(&house);
+    rig.run();
+    panel.find(|heard| heard.topic == STATUS && heard.payload == "online");
+    let page = include_str!("../docs/mqtt.md");
+    let between = |start: &str, end: &str| page.split(start).nth(1).unwrap().split(end).next().unwrap();
+    let job = between("### `cmd/create_multiple`\n\n```json\n", "```");
+    house.broker.file("job.json", job);
+    let step =
+        between("**4. Look, and try.**\n\n```text\n", "```").replace("8883", &house.broker.port.to_string());
+    let (_, commands) = step
+        .split_once("\n\n")
+        .expect("first one listens, then one sends");
+    // One look, where a person goes on looking.
+    let commands = commands.replace("mosquitto_sub", "mosquitto_sub -C 1 -W 60");
+    let tried = Command::new("sh")
+        .args(["-euc", &commands])
+        .current_dir(house.broker.dir())
+        .output()
+        .unwrap();
+    assert!(tried.status.success(), "{tried:?}");
+    let told: Value = serde_json::from_slice(&tried.stdout).expect("one message");
+    assert_eq!(
+        (&told["job_id"], &told["phase"]),
+        (&json!("stay-417"), &json!("accepted"))
+    );
+}
+
 /// A gateway at this broker.
 fn gateway(house: &House) -> Rig {
     let [ca, cert, key] = ["ca.crt", "gw1.crt", "gw1.key"].map(|name| house.file(name));

@@ -140,7 +140,7 @@ fn is(topic: &str, name: &str) -> bool {
     topic.split('/').count() == whole.split('/').count() && topic.split('/').zip(whole.split('/')).all(same)
 }
 
-/// What an example has, and a message has not, or of another kind. Where it says `null`, there may be anything.
+/// What an example has, and a message has not, or says otherwise: see [`says`]. Where it says `null`, there may be anything.
 fn lacks(example: &Value, message: &Value, path: &str) -> Vec<String> {
     match (example, message) {
         (Value::Object(shown), Value::Object(told)) => shown
@@ -161,8 +161,19 @@ fn lacks(example: &Value, message: &Value, path: &str) -> Vec<String> {
             })
             .collect(),
         (Value::Null, _) => Vec::new(),
-        _ if std::mem::discriminant(example) == std::mem::discriminant(message) => Vec::new(),
-        _ => vec![path.to_owned()],
+        _ if says(example, message) => Vec::new(),
+        _ => vec![format!("{path}: {example}")],
+    }
+}
+
+/// Whether a message says what the example shows. Words and sentences are the same in every run; ids, times, PINs and
+/// numbers are not, and of them only the kind is.
+fn says(example: &Value, message: &Value) -> bool {
+    let made_anew = |text: &str| !text.contains(' ') && text.contains(|c: char| c.is_ascii_digit());
+    match (example, message) {
+        (Value::String(shown), Value::String(_)) if made_anew(shown) => true,
+        (Value::Number(_), Value::Number(_)) => true,
+        _ => example == message,
     }
 }
 
@@ -171,9 +182,13 @@ fn state_and_answers_are_as_the_page_shows_them() {
     let mut run = Run::start();
     run.stay();
     let mut compared = 0;
-    for (topic, example) in
+    for (topic, mut example) in
         examples().filter(|(topic, _)| !topic.starts_with("cmd/") && !topic.ends_with("event"))
     {
+        if topic == "info" {
+            // Here the locks are simulated, and so is the clock.
+            example["clock"]["source"] = Value::Null;
+        }
         run.compare(topic, &example);
         compared += 1;
     }

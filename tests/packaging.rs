@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "its `main` is the example's")]
 mod pages;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,20 @@ use std::process::Command;
 
 use toml::{Table, Value};
 
-/// Documents for those who change lockbridge, not for those who run it.
-const NOT_PACKAGED: &[&str] = &["building.md", "testing.md"];
+/// Where a package has its guides.
+const GUIDES: &str = "usr/share/doc/lockbridge";
+
+/// What guides point to and no package has: what is for those who change lockbridge, licences, which Debian has in
+/// `copyright`, what the gateway itself serves, and pictures, which are large.
+const NOT_PACKAGED: &[&str] = &[
+    "ARCHITECTURE.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "docs/decisions",
+    "docs/openapi.json",
+    "docs/pictures/",
+    "tests/",
+];
 
 /// What `cross` 0.2.5 documents: below `build`, below each target, and below the `env` of both.
 const CROSS_BUILD: &[&str] = &[
@@ -59,12 +72,12 @@ fn assets() -> Vec<(String, String)> {
         .collect()
 }
 
-/// How many files a pattern with at most one `*`, in its last part, names.
-fn found(folder: &Path, pattern: &str) -> usize {
+/// The names of the files that a pattern with at most one `*`, in its last part, names.
+fn found(folder: &Path, pattern: &str) -> Vec<String> {
     let (below, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let (start, end) = name.split_once('*').unwrap_or((name, ""));
     let Ok(entries) = folder.join(below).read_dir() else {
-        return 0;
+        return Vec::new();
     };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
@@ -72,19 +85,7 @@ fn found(folder: &Path, pattern: &str) -> usize {
             true => found.starts_with(start) && found.ends_with(end),
             false => found == name,
         })
-        .count()
-}
-
-/// The names of the files right below a folder.
-fn names(folder: &str) -> Vec<String> {
-    let entries = root().join(folder).read_dir().unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_type().unwrap().is_file())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
+        .collect()
 }
 
 #[test]
@@ -92,13 +93,13 @@ fn everything_that_is_packaged_exists() {
     let made = tempfile::tempdir().unwrap();
     pages::write(made.path()).unwrap();
     for (source, _) in assets() {
-        let count = match source.strip_prefix("target/pages/") {
-            Some(page) => found(made.path(), page),
+        let exists = match source.strip_prefix("target/pages/") {
+            Some(page) => !found(made.path(), page).is_empty(),
             // The program itself.
-            None if source == "target/release/lockbridge" => 1,
-            None => found(&root(), &source),
+            None if source == "target/release/lockbridge" => true,
+            None => !found(&root(), &source).is_empty(),
         };
-        assert_ne!(count, 0, "Cargo.toml packages {source}, which is not there");
+        assert!(exists, "Cargo.toml packages {source}, which is not there");
     }
     let manifest = manifest();
     let deb = &manifest["package"]["metadata"]["deb"];
@@ -121,15 +122,51 @@ fn everything_that_is_packaged_exists() {
     }
 }
 
-#[test]
-fn every_guide_is_packaged() {
-    let packaged: Vec<String> = assets().into_iter().map(|(source, _)| source).collect();
-    let guides = names("docs").into_iter().filter(|name| name.ends_with(".md"));
-    for guide in guides.filter(|name| !NOT_PACKAGED.contains(&name.as_str())) {
-        assert!(
-            packaged.contains(&format!("docs/{guide}")),
-            "{guide} is not packaged"
+/// The files beside the program that a package has for people, by their place in this directory.
+fn guides() -> BTreeSet<String> {
+    let mut guides = BTreeSet::new();
+    for (source, to) in assets() {
+        let Some(to) = to.strip_prefix(GUIDES) else {
+            continue;
+        };
+        let below = source.rsplit_once('/').map_or("", |(below, _)| below);
+        assert_eq!(
+            to.trim_matches('/'),
+            below,
+            "{source} lies elsewhere in the package"
         );
+        let names = found(&root(), &source).into_iter();
+        guides.extend(names.map(|name| format!("{below}/{name}").trim_matches('/').to_owned()));
+    }
+    guides
+}
+
+#[test]
+fn the_links_of_every_guide_hold_in_the_package() {
+    let guides = guides();
+    let below = found(&root(), "docs/*.md")
+        .into_iter()
+        .map(|name| format!("docs/{name}"));
+    for page in below.chain(["README.md".to_owned()]) {
+        assert!(guides.contains(&page), "{page} is not packaged");
+        let text = read(&page);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap();
+            let to = match (file.strip_prefix("../"), page.starts_with("docs/")) {
+                (Some(up), true) => up.to_owned(),
+                (None, true) => format!("docs/{file}"),
+                (_, false) => file.to_owned(),
+            };
+            let is_there = guides
+                .iter()
+                .any(|guide| *guide == to || guide.starts_with(&format!("{to}/")));
+            let left_out = NOT_PACKAGED.iter().any(|out| to.starts_with(out));
+            assert!(
+                is_there || left_out,
+                "{page} points to {link}, which no package has"
+            );
+        }
     }
 }
 

@@ -295,6 +295,11 @@ fn a_time_is_vouched_for_if_the_clock_was_then() {
         .ok();
     let group = made["access_codes"][0]["common_code_key"].as_str().unwrap();
     rig.advance(60);
+    let told = rig.told(&["receipt", group]);
+    assert!(
+        told.starts_with(&format!("{group}, ongoing: proven 2 of 2\n")),
+        "{told}"
+    );
     trust(true);
     let receipt = statement(&signed(&rig, group));
     assert_eq!(receipt["clock_trusted"], true);

@@ -67,7 +67,7 @@ fn it_ends_with_one_while_something_needs_a_person() {
     for said in [
         "Back door",
         "offline",
-        "1 commands, 1 overdue, the oldest since ",
+        "1 code, 1 overdue, the oldest since ",
         "Needs a person:\n- ",
         &group,
     ] {

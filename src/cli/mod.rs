@@ -102,8 +102,8 @@ enum Command {
     Watch,
     /// Show how far a group of access codes is, lock by lock.
     Receipt {
-        /// The `common_code_key` of the group.
-        key: String,
+        /// The `common_code_key` of the group, as `codes` shows it.
+        group: String,
         /// Show the PINs.
         #[arg(long)]
         show_pins: bool,
@@ -290,12 +290,12 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
         }
         Command::Clock(OfClock::Accept) => client::with(&config()?, show::accept_clock),
         Command::Receipt {
-            key,
+            group,
             show_pins,
             signed,
         } => client::with(&config()?, async |gateway| match signed {
-            true => proof::signed(gateway, key).await,
-            false => show::receipt(gateway, key, *show_pins).await,
+            true => proof::signed(gateway, group).await,
+            false => show::receipt(gateway, group, *show_pins).await,
         }),
         Command::ReceiptKey => client::with(&config()?, proof::key),
         Command::VerifyReceipt(command) => proof::verify(command, config),

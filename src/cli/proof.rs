@@ -27,8 +27,8 @@ pub(super) struct Verify {
 }
 
 /// The receipt of a group, to be kept in a file.
-pub(super) async fn signed(gateway: &Gateway, key: &str) -> Result<String, Failure> {
-    let path = format!("/lockbridge/v1/groups/{}/signed", segment(key));
+pub(super) async fn signed(gateway: &Gateway, group: &str) -> Result<String, Failure> {
+    let path = format!("/lockbridge/v1/groups/{}/signed", segment(group));
     let told = gateway.get(&path).await?;
     Ok(format!("{:#}\n", told["signed_receipt"]))
 }

@@ -124,8 +124,8 @@ pub(super) async fn queue(gateway: &Gateway, device: Option<&str>) -> Result<Str
     Ok(table(&titles, rows))
 }
 
-pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Result<String, Failure> {
-    let path = format!("/lockbridge/v1/groups/{}", segment(key));
+pub(super) async fn receipt(gateway: &Gateway, group: &str, show_pins: bool) -> Result<String, Failure> {
+    let path = format!("/lockbridge/v1/groups/{}", segment(group));
     let receipt = gateway.get(&path).await?;
     let rows = items(&receipt["receipts"]).map(|member| {
         vec![
@@ -158,12 +158,16 @@ pub(super) async fn receipt(gateway: &Gateway, key: &str, show_pins: bool) -> Re
             format!("The clock is {trust}: what falls due waits until its time has certainly come.\n")
         }
     };
+    let title = match &receipt["name"] {
+        Value::Null => group.to_owned(),
+        name => format!("{} ({group})", cell(name)),
+    };
+    let window = match (&receipt["starts_at"], &receipt["ends_at"]) {
+        (Value::Null, _) => "ongoing".to_owned(),
+        (from, to) => format!("from {} to {}", cell(from), cell(to)),
+    };
     Ok(format!(
-        "{} ({}), from {} to {}: proven {} of {}\n{clock}\n{}",
-        cell(&receipt["name"]),
-        key,
-        cell(&receipt["starts_at"]),
-        cell(&receipt["ends_at"]),
+        "{title}, {window}: proven {} of {}\n{clock}\n{}",
         cell(&receipt["proven"]),
         cell(&receipt["members"]),
         table(&titles, rows.collect()),

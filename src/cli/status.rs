@@ -141,19 +141,19 @@ fn page(status: &Value) -> String {
     line(
         "codes",
         format!(
-            "{} in {} groups, {} of them not yet proven on every door",
+            "{} in {}, {} of them not yet proven on every door",
             cell(&status["access_codes"]),
-            cell(&status["groups"]),
+            counted(&status["groups"], "group"),
             cell(&status["groups_unproven"]),
         ),
     );
     line(
         "waiting",
         match &status["overdue_since"] {
-            Value::Null => format!("{} commands, none overdue", cell(&status["commands_waiting"])),
+            Value::Null => format!("{}, none overdue", counted(&status["commands_waiting"], "code")),
             since => format!(
-                "{} commands, {} overdue, the oldest since {}",
-                cell(&status["commands_waiting"]),
+                "{}, {} overdue, the oldest since {}",
+                counted(&status["commands_waiting"], "code"),
                 cell(&status["commands_overdue"]),
                 cell(since),
             ),
@@ -209,6 +209,12 @@ fn doors(status: &Value) -> String {
 fn held(door: &Value) -> String {
     let [used, free] = ["slots_used", "slots_free"].map(|key| door[key].as_u64().unwrap_or_default());
     format!("{used}/{}", used + free)
+}
+
+/// So many of what has this name.
+fn counted(count: &Value, one: &str) -> String {
+    let more = if *count == 1 { "" } else { "s" };
+    format!("{} {one}{more}", cell(count))
 }
 
 fn with_unit(figure: &Value, unit: &str) -> String {

@@ -55,8 +55,8 @@ reasons! {
     ActionAttemptNotFound = "action_attempt_not_found", false, "Door commands are forgotten when the gateway starts anew.";
     /// No such event.
     EventNotFound = "event_not_found", false, "List the events; the oldest are forgotten.";
-    /// No such path.
-    NotFound = "not_found", false, "Check the path.";
+    /// No such path, or no such command.
+    NotFound = "not_found", false, "Check the path, or the topic of the command.";
     /// The path takes other methods.
     MethodNotAllowed = "method_not_allowed", false, "Use one of the methods in the Allow header.";
     /// The PIN is taken on a device.

@@ -250,6 +250,8 @@ fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
     scene.send("creat_multiple", "c", &both("bad-3"));
     let (_, told) = scene.answer();
     assert_eq!(told["reasons"][0]["reason"], "not_found");
+    let hint = told["reasons"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("topic"), "{hint}");
 
     // A refusal is on record, and is shown to those who ask without a response topic.
     let topic = format!("{BASE}/cmd/delete");
@@ -281,6 +283,29 @@ fn what_is_wrong_is_told_with_its_reason_and_changes_nothing() {
     scene.broker.publish(&topic, &twin.to_string(), &[]);
     assert_eq!(scene.answer().1["job_id"], "bad-6");
     assert!(scene.rig.pins_on(FRONT).is_empty());
+}
+
+#[test]
+fn a_command_that_no_answer_tells_of_is_in_the_log_with_its_topic() {
+    let scene = Scene::set();
+    let topic = format!("{BASE}/cmd/create_multiple");
+    // What clears a retained command is none, and comes first.
+    scene.broker.publish_lines(&topic, "\n", &["-r"]);
+    scene.broker.publish_lines(&topic, "\n", &[]);
+    scene.broker.publish(&topic, r#"{"device_ids": "8264"}"#, &[]);
+    scene.rig.logged(|log| log.contains("a command was refused"));
+    let log = scene.rig.log();
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("command")).collect();
+    let [empty, refused] = warned[..] else {
+        panic!("{log}")
+    };
+    assert!(
+        empty.contains("empty command") && empty.contains(&topic),
+        "{empty}"
+    );
+    let says = [topic.as_str(), "invalid_input", "job_id: is required"];
+    assert!(says.iter().all(|word| refused.contains(word)), "{refused}");
+    assert!(!log.contains("8264"), "{log}");
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn a_code_on_a_silent_lock_says_when_it_was_heard_and_is_tried() {
     let wait = site.why_waits(
         code,
         "in_line",
-        &["whose turn comes; not tried yet, being tried now"],
+        &["to be set on Front door; being tried now, for the first time. Nothing to do."],
     );
     assert_eq!((wait.obstacle, wait.next), (Obstacle::InLine, Next::UnderWay));
     site.wait(50);
@@ -276,7 +276,7 @@ fn a_code_without_a_place_says_so() {
     // Due, while the one before cannot be taken off.
     site.fault(FaultKind::Refuse, None);
     site.wait(400);
-    let says = ["all of whose 1 places are in use; not tried yet, no next try planned"];
+    let says = ["whose only place is in use; not tried yet, and no try planned"];
     let wait = site.why_waits(code, "waiting_for_slot", &says);
     assert_eq!(
         (wait.obstacle, wait.next),
@@ -317,7 +317,7 @@ fn after_a_restore_codes_say_what_they_wait_for() {
     site.why(new, "proven", &[]);
     let says = [
         "held it when the gateway's export was made",
-        "no next try planned",
+        "not tried yet, and no try planned",
         "have the lock verified",
     ];
     site.why_waits(gone, "gone_since_export", &says);

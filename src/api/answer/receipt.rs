@@ -269,9 +269,9 @@ pub struct Job {
     phase: Phase,
     /// When it was accepted or refused.
     at: Moment,
-    /// When its last member was done.
+    /// When its last member was settled.
     done_at: Option<Moment>,
-    /// Members of which nothing more is to be done.
+    /// Members that are settled.
     settled: usize,
     /// Members in all.
     members: usize,
@@ -304,7 +304,7 @@ struct JobMember {
     /// How the code is now.
     #[serde(flatten)]
     now: JobMemberNow,
-    /// Nothing more is to be done for it.
+    /// Its lock said that the code is as this job wants it, or a later job changed or deleted it, or its time is over.
     settled: bool,
 }
 

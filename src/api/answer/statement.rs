@@ -172,8 +172,13 @@ impl Statement {
         let held: Vec<Proof> = held.filter_map(|door| Some(door.proven?.proof)).collect();
         let count = doors.len();
         match (last(&removed), last(&held)) {
-            (Some(at), _) if removed.len() == count => format!("Off all {count} doors on record at {at}."),
-            (_, Some(at)) if held.len() == count => format!("Proven on all {count} doors on record at {at}."),
+            (Some(at), _) if removed.len() == count => format!("Off {} at {at}.", all(count)),
+            (_, Some(at)) if held.len() == count => format!("Proven on {} at {at}.", all(count)),
+            _ if count == 1 => {
+                "The one door on record has said neither that it holds the code as recorded, nor that \
+                 it holds it no more."
+                    .to_owned()
+            }
             _ => format!(
                 "Of {count} doors on record {} hold the code as recorded by their own word, and {} hold it no more.",
                 held.len(),
@@ -219,6 +224,13 @@ fn word(proof: Proof) -> String {
     format!("{} {how}", moment(proof.at, proof.clock_trusted))
 }
 
+fn all(doors: usize) -> String {
+    match doors {
+        1 => "the one door on record".to_owned(),
+        more => format!("all {more} doors on record"),
+    }
+}
+
 /// The last time of some, and whether all of them are vouched for.
 fn last(proofs: &[Proof]) -> Option<String> {
     let at = proofs.iter().map(|proof| proof.at).max_by_key(|at| at.0)?;
@@ -234,4 +246,62 @@ fn moment(at: Moment, clock_trusted: bool) -> String {
 
 fn second(at: Moment) -> String {
     time::second(at.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What is said at the end of doors, each proven and removed at some time.
+    fn whole(doors: &[(bool, Value, Value)]) -> String {
+        let door = |(as_recorded, proven, removed): &(bool, Value, Value)| {
+            json!({
+                "device_id": Uuid::nil(), "device_name": "Front door", "access_code_id": Uuid::nil(),
+                "starts_at": null, "ends_at": null,
+                "proven": proven, "as_recorded": as_recorded, "removed": removed,
+            })
+        };
+        let doors: Vec<Value> = doors.iter().map(door).collect();
+        let statement = json!({
+            "form": FORM, "site": "villa-7", "gateway": "gw1", "common_code_key": "k",
+            "made_at": "2027-05-03T11:20:00.000Z", "clock_trusted": true, "doors_on_record": doors,
+        });
+        let statement = Statement::parse(&statement.to_string()).expect("it is one");
+        statement.lines().pop().expect("a last line")
+    }
+
+    #[test]
+    fn one_door_is_not_told_of_as_many() {
+        let then = || json!({"how": "read_back", "at": "2027-05-01T14:50:01.000Z", "clock_trusted": true});
+        let held = || {
+            json!({
+                "how": "read_back", "at": "2027-05-01T14:50:01.000Z", "clock_trusted": true,
+                "starts_at": null, "ends_at": null,
+            })
+        };
+        let proven = (true, held(), Value::Null);
+        let gone = (false, held(), then());
+        let unheard = (false, Value::Null, Value::Null);
+        for (doors, says) in [
+            (
+                vec![proven.clone()],
+                "Proven on the one door on record at 2027-05-01T14:50:01Z.",
+            ),
+            (
+                vec![gone.clone()],
+                "Off the one door on record at 2027-05-01T14:50:01Z.",
+            ),
+            (vec![unheard.clone()], "The one door on record has said neither"),
+            (
+                vec![proven.clone(), proven.clone()],
+                "Proven on all 2 doors on record at",
+            ),
+            (vec![gone.clone(), gone], "Off all 2 doors on record at"),
+            (vec![proven, unheard], "Of 2 doors on record 1 hold the code"),
+        ] {
+            let said = whole(&doors);
+            assert!(said.starts_with(says), "{said}");
+        }
+    }
 }

@@ -133,10 +133,9 @@ pub fn why_device(why: &Why<DeviceCause>) -> Cause {
                 format!(" has been silent since {} and", moment(at))
             });
             let sentence = format!(
-                "{name}{since} {}; {}, {}, {}. {}",
+                "{name}{since} {}; {}, {}. {}",
                 heard(&silence),
-                tried(tries),
-                next_try(next),
+                self::tries(tries, next),
                 wait_for_it(waiting),
                 silence_hint(&silence),
             );
@@ -186,12 +185,13 @@ fn removed(name: &str) -> (&'static str, String) {
 /// `what` waits, and names its lock last; `code` stands for the code that tells why.
 fn waits(what: &str, wait: &Wait, code: &str) -> (&'static str, String) {
     let obstacle = match wait.obstacle {
-        Obstacle::InLine => ", whose turn comes".to_owned(),
+        Obstacle::InLine => String::new(),
         Obstacle::Unread => {
             ", which must be read first, since the gateway was restored from an export".to_owned()
         }
         Obstacle::RadioAway(away) => format!(", which cannot be asked, since {}", outage(away)),
         Obstacle::Silent(silence) => format!(", which {}", heard(&silence)),
+        Obstacle::NoSlot { capacity: 1 } => ", whose only place is in use".to_owned(),
         Obstacle::NoSlot { capacity } => format!(", all of whose {capacity} places are in use"),
         Obstacle::Refused(objection) => match objection {
             Objection::Full => ", which says that it is full".to_owned(),
@@ -218,16 +218,16 @@ fn waits(what: &str, wait: &Wait, code: &str) -> (&'static str, String) {
         }
     };
     let sentence = format!(
-        "{what}{obstacle}; {}, {}. {}",
-        tried(wait.tries),
-        next_try(wait.next),
-        hint(&wait.obstacle)
+        "{what}{obstacle}; {}. {}",
+        tries(wait.tries, wait.next),
+        hint(wait)
     );
     (wait.obstacle.word(), sentence)
 }
 
-fn hint(obstacle: &Obstacle) -> &'static str {
-    match obstacle {
+fn hint(wait: &Wait) -> &'static str {
+    match &wait.obstacle {
+        Obstacle::InLine if matches!(wait.next, Next::UnderWay) => "Nothing to do.",
         Obstacle::InLine => waiting_hint(Waiting::InLine),
         Obstacle::Unread => "Nothing to do, unless the lock does not let itself be read: then check it.",
         Obstacle::RadioAway(away) => waiting_hint(Waiting::RadioAway(*away)),
@@ -269,19 +269,23 @@ fn silence_hint(silence: &Silence) -> &'static str {
     }
 }
 
-fn tried(tries: u32) -> String {
-    match tries {
-        0 => "not tried yet".to_owned(),
+/// How often it was tried, and when it is tried next.
+fn tries(tries: u32, next: Next) -> String {
+    let so_far = match tries {
+        0 => {
+            return match next {
+                Next::UnderWay => "being tried now, for the first time".to_owned(),
+                Next::At(at) => format!("first try at {}", moment(at)),
+                Next::Unplanned => "not tried yet, and no try planned".to_owned(),
+            };
+        }
         1 => "1 try so far".to_owned(),
         more => format!("{more} tries so far"),
-    }
-}
-
-fn next_try(next: Next) -> String {
+    };
     match next {
-        Next::UnderWay => "being tried now".to_owned(),
-        Next::At(at) => format!("next at {}", moment(at)),
-        Next::Unplanned => "no next try planned".to_owned(),
+        Next::UnderWay => format!("{so_far}, being tried now"),
+        Next::At(at) => format!("{so_far}, next at {}", moment(at)),
+        Next::Unplanned => format!("{so_far}, no next try planned"),
     }
 }
 

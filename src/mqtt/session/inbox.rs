@@ -63,7 +63,14 @@ impl<L: Link> Session<L> {
             self.clear_if_retained(delivery);
         }
         match command {
-            Command::Nothing => self.settle(receipt, None),
+            Command::Nothing => {
+                // That a retained one is taken away is nothing to tell of.
+                if !delivery.retained && self.may_warn() {
+                    let topic = &delivery.topic;
+                    tracing::warn!(topic, "an empty command asks for nothing");
+                }
+                self.settle(receipt, None);
+            }
             Command::Ask(incoming) => {
                 let expires = delivery.expiry.map(|left| core.clock().now().mono + left);
                 self.asking
@@ -77,7 +84,8 @@ impl<L: Link> Session<L> {
                 if let Err(refusal) = &aside.told
                     && self.may_warn()
                 {
-                    tracing::warn!(reason = refusal.reason.word(), "a command without a job");
+                    let (topic, reason) = (&delivery.topic, refusal.reason.word());
+                    tracing::warn!(topic, reason, why = refusal.message, "a command was refused");
                 }
                 self.settle(receipt, Some(aside));
             }
