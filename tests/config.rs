@@ -1,9 +1,9 @@
 //! The operator's file: the sample is true, and every mistake is told with its place and its cure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockbridge::config::{Config, ConfigError, Discovery, Driver};
+use lockbridge::config::{Config, ConfigError, Discovery, Driver, data_dir};
 use lockbridge::lock::sim::{PROFILES, Setup};
 use lockbridge::lock::zwave::Which;
 use lockbridge::model::{Addressing, NativeWindow, ReadBack, Settings};
@@ -321,4 +321,46 @@ fn a_file_that_is_not_there_is_named() {
         .unwrap_err()
         .to_string();
     assert!(said.starts_with("/nowhere/lockbridge.toml: "), "{said}");
+}
+
+/// A file with a text, in a folder of its own.
+fn on_disk(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lockbridge.toml");
+    std::fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn beside_the_service_all_is_checked_but_what_only_the_service_can_look_at() {
+    let secret = |key: &str| format!("{key} = \"$CREDENTIALS_DIRECTORY/{key}\"\n");
+    let keys = ["cert", "key", "username_file", "password_file"].map(secret).concat();
+    let text = format!("{MINIMAL}[mqtt]\nurl = \"mqtts://b.example:8883\"\nca = \"/etc/ca\"\n{keys}");
+    let (_folder, file) = on_disk(&text);
+    let strict = Config::load(&file).unwrap_err().to_string();
+    assert!(strict.contains("$CREDENTIALS_DIRECTORY is not set"), "{strict}");
+    let config = Config::load_beside_service(&file).unwrap();
+    let withheld: Vec<&str> = config.withheld().map(|file| file.key.as_str()).collect();
+    assert_eq!(withheld, ["cert", "key", "username_file", "password_file"]);
+    let told = config.describe();
+    let key = format!(
+        "not checked  {}:8: `key` in [mqtt]: only the service can look at $CREDENTIALS_DIRECTORY/key\n",
+        file.display()
+    );
+    assert!(told.contains(&key), "{told}");
+    let (_folder, file) = on_disk(&format!("{text}keep_alive = \"1s\"\n"));
+    let said = Config::load_beside_service(&file).unwrap_err().to_string();
+    assert!(said.contains("`keep_alive` in [mqtt]: 1s is not within"), "{said}");
+}
+
+#[test]
+fn a_mistake_elsewhere_does_not_hide_where_the_gateway_is() {
+    let elsewhere = format!("{MINIMAL}data_dir = \"/srv/locks\"\n[htpt]\nlisten = 1\n[schedule]\nlead = 10\n");
+    let (_folder, file) = on_disk(&elsewhere);
+    assert!(Config::load(&file).is_err());
+    assert_eq!(data_dir(&file).unwrap(), Path::new("/srv/locks"));
+    // A key that is not one may have been meant for this.
+    let (_folder, file) = on_disk(&elsewhere.replace("data_dir", "datadir"));
+    let said = data_dir(&file).unwrap_err().to_string();
+    assert!(said.contains("did you mean `data_dir`?"), "{said}");
 }

@@ -1,7 +1,7 @@
 //! Calls to a running gateway, over its Unix socket or its port.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -16,7 +16,6 @@ use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use crate::config::Config;
 use crate::http::socket;
 
 /// A running gateway, by the door that it is called at.
@@ -30,12 +29,12 @@ pub(super) enum Gateway {
     },
 }
 
-/// Talks with the gateway that runs with a configuration.
+/// Talks with the gateway that runs with a data directory.
 pub(super) fn with(
-    config: &Config,
+    data_dir: &Path,
     talk: impl AsyncFnOnce(&Gateway) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
-    let gateway = Gateway::Local(socket::path(&config.data_dir));
+    let gateway = Gateway::Local(socket::path(data_dir));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -1,6 +1,7 @@
 //! `lockbridge keys`: works on the file of keys, whether or not the gateway runs.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
@@ -8,7 +9,6 @@ use zeroize::Zeroizing;
 use super::{Failure, randomness, show};
 use crate::api::time;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::http::keys::{self, KeysError, Scope};
 use crate::model::Voucher;
 
@@ -38,8 +38,8 @@ impl From<KeysError> for Failure {
     }
 }
 
-pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failure> {
-    let keys = keys::Keys::of(&config.data_dir);
+pub(super) fn carry_out(command: &Keys, data_dir: &Path) -> Result<String, Failure> {
+    let keys = keys::Keys::of(data_dir);
     match command {
         Keys::Create { name, scopes } => {
             let scopes = match scopes.is_empty() {

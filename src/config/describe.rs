@@ -83,6 +83,10 @@ impl Display for Description<'_> {
                 span::print(setup.latency),
             )?;
         }
+        for file in config.withheld() {
+            let problem = format!("only the service can look at {}", file.path.display());
+            writeln!(f, "not checked  {}", file.wrong(&problem))?;
+        }
         Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! What is wrong with a config, where, and what to do about it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::NamedFile;
 
 /// Why a config cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +82,33 @@ fn meant(suggestion: Option<&str>) -> String {
 
 /// The text of a config, to find places in.
 pub(super) struct Source<'a> {
-    pub(super) text: &'a str,
-    pub(super) path: &'a Path,
+    text: &'a str,
+    path: &'a Path,
+    /// Those found so far, in the order in which they are looked at.
+    files: RefCell<Vec<NamedFile>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str, path: &'a Path) -> Source<'a> {
+        Source {
+            text,
+            path,
+            files: RefCell::default(),
+        }
+    }
 }
 
 impl Source<'_> {
+    /// Keeps in mind a file that the text names.
+    pub(super) fn note(&self, file: NamedFile) {
+        self.files.borrow_mut().push(file);
+    }
+
+    /// All that were noted.
+    pub(super) fn files(self) -> Vec<NamedFile> {
+        self.files.into_inner()
+    }
+
     /// What the parser objects to.
     pub(super) fn as_typed(&self, error: &toml::de::Error) -> ConfigError {
         let line = error.span().map(|span| self.line_of(span.start));
