@@ -321,6 +321,13 @@ fn a_file_that_is_not_there_is_named() {
         .unwrap_err()
         .to_string();
     assert!(said.starts_with("/nowhere/lockbridge.toml: "), "{said}");
+    assert!(said.ends_with("name the file with --config"), "{said}");
+    // Root is kept from no file, so that none can be shown to everybody who runs this.
+    let closed = ConfigError::Unreadable {
+        path: PathBuf::from("/etc/lockbridge/lockbridge.toml"),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    assert!(closed.to_string().contains("run it with sudo"), "{closed}");
 }
 
 /// A file with a text, in a folder of its own.
@@ -334,7 +341,9 @@ fn on_disk(text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn beside_the_service_all_is_checked_but_what_only_the_service_can_look_at() {
     let secret = |key: &str| format!("{key} = \"$CREDENTIALS_DIRECTORY/{key}\"\n");
-    let keys = ["cert", "key", "username_file", "password_file"].map(secret).concat();
+    let keys = ["cert", "key", "username_file", "password_file"]
+        .map(secret)
+        .concat();
     let text = format!("{MINIMAL}[mqtt]\nurl = \"mqtts://b.example:8883\"\nca = \"/etc/ca\"\n{keys}");
     let (_folder, file) = on_disk(&text);
     let strict = Config::load(&file).unwrap_err().to_string();
@@ -350,12 +359,16 @@ fn beside_the_service_all_is_checked_but_what_only_the_service_can_look_at() {
     assert!(told.contains(&key), "{told}");
     let (_folder, file) = on_disk(&format!("{text}keep_alive = \"1s\"\n"));
     let said = Config::load_beside_service(&file).unwrap_err().to_string();
-    assert!(said.contains("`keep_alive` in [mqtt]: 1s is not within"), "{said}");
+    assert!(
+        said.contains("`keep_alive` in [mqtt]: 1s is not within"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_mistake_elsewhere_does_not_hide_where_the_gateway_is() {
-    let elsewhere = format!("{MINIMAL}data_dir = \"/srv/locks\"\n[htpt]\nlisten = 1\n[schedule]\nlead = 10\n");
+    let elsewhere =
+        format!("{MINIMAL}data_dir = \"/srv/locks\"\n[htpt]\nlisten = 1\n[schedule]\nlead = 10\n");
     let (_folder, file) = on_disk(&elsewhere);
     assert!(Config::load(&file).is_err());
     assert_eq!(data_dir(&file).unwrap(), Path::new("/srv/locks"));

@@ -82,7 +82,9 @@ fn a_mistake_made_since_the_start_keeps_nobody_from_looking_at_what_runs() {
     let config = fs::read_to_string(rig.config()).unwrap();
     fs::write(
         rig.config(),
-        format!("{config}\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\nkey = \"$CREDENTIALS_DIRECTORY/k\"\nzebra = 1\n"),
+        format!(
+            "{config}\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\nkey = \"$CREDENTIALS_DIRECTORY/k\"\nzebra = 1\n"
+        ),
     )
     .unwrap();
     for words in [["status"].as_slice(), &["devices"], &["codes"], &["keys", "list"]] {

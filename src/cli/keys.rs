@@ -1,6 +1,7 @@
 //! `lockbridge keys`: works on the file of keys, whether or not the gateway runs.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{Failure, randomness, show};
 use crate::api::time;
 use crate::clock::Clock;
+use crate::config::AS_ROOT;
 use crate::http::keys::{self, KeysError, Scope};
 use crate::model::Voucher;
 
@@ -34,7 +36,12 @@ pub(super) enum Keys {
 
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Failure {
-        Failure::other(error)
+        match &error {
+            KeysError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Failure::other(format!("{error}; {AS_ROOT}"))
+            }
+            _ => Failure::other(error),
+        }
     }
 }
 

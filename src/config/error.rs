@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::NamedFile;
 
+/// What to do where the system does not let a command in.
+pub(crate) const AS_ROOT: &str = "run it with sudo, or as the gateway's user";
+
 /// Why a config cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {source}; name the file with --config", path = .path.display())]
+    #[error("{path}: {source}; {}", way_in(.source), path = .path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -63,6 +66,14 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+/// What to do about a file that cannot be read.
+fn way_in(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => AS_ROOT,
+        _ => "name the file with --config",
     }
 }
 

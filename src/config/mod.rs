@@ -25,6 +25,7 @@ use crate::lock::zwave::Rules;
 use crate::model::Voucher;
 use crate::model::{DeviceId, RadioId, Settings};
 
+pub(crate) use error::AS_ROOT;
 pub use error::{ConfigError, Place};
 pub use secret::Secret;
 pub use span::parse as span;
