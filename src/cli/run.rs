@@ -155,10 +155,12 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
 
     let (stop, stopping) = watch::channel(false);
     let timeout = config.http.timeout;
+    let keys = Keys::of(&config.data_dir);
+    keys.look();
     let api = Arc::new(Api::new(http::Parts {
         core: core.clone(),
         site: Site::new(&config.site, &config.gateway),
-        keys: Keys::of(&config.data_dir),
+        keys,
         locks: locks.registry,
         household,
         time_is_steered: config.all_simulated(),
