@@ -96,3 +96,16 @@ fn a_mistake_made_since_the_start_keeps_nobody_from_looking_at_what_runs() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("zebra"));
 }
+
+#[test]
+fn a_gateway_that_makes_no_exports_is_doubted() {
+    let rig = Rig::start(&[]);
+    let (fit, line) = selftest(&rig, "exports");
+    assert!(
+        fit && line.contains("doubt") && line.contains("lockbridge init"),
+        "{line}"
+    );
+    rig.told(&["init"]);
+    let (_, line) = selftest(&rig, "exports");
+    assert!(line.contains("ok "), "{line}");
+}

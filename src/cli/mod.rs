@@ -207,7 +207,7 @@ impl From<FileError> for Failure {
 impl From<Fail> for Failure {
     fn from(fail: Fail) -> Failure {
         let status = match &fail {
-            Fail::Damaged(_) | Fail::Newer { .. } => Failure::STORE,
+            Fail::Damaged(_) | Fail::Export(_) | Fail::Newer { .. } => Failure::STORE,
             Fail::Locked(_) => Failure::INSTANCE,
             Fail::Full(_)
             | Fail::Broken(_)

@@ -110,7 +110,13 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
     let key = recovery_key(&command.recovery_key_file)?;
     let sealed = fs::read(&command.export)
         .map_err(|error| Failure::other(format!("{}: {error}", command.export.display())))?;
-    let Unsealed { head, content } = Unsealed::open(&sealed, &key)?;
+    let Unsealed { head, content } = Unsealed::open(&sealed, &key).map_err(|fail| {
+        let failure = Failure::from(fail);
+        Failure {
+            message: format!("{}: {}", command.export.display(), failure.message),
+            ..failure
+        }
+    })?;
     let credentials = content
         .keys(Tree::Devices)
         .filter(|key| is_credential(key))
@@ -150,6 +156,10 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         text += &format!("the configuration calls this gateway {ours}: its topics and ids are other ones\n");
     }
     text += "start the gateway: it reads each lock before it writes to it\n";
+    if !store::has_recovery_key(&config.data_dir) {
+        text += "say `lockbridge init`: the recovery key of the old machine does not come along, and without one no \
+                 exports are made here\n";
+    }
     text += "a clock that is more than 30 days past the export counts after 15 minutes, or as soon as \
              `lockbridge clock accept` vouches for it; until then time is carried on from the export's\n";
     Ok(text)
