@@ -26,7 +26,7 @@ impl From<sled::Error> for Fail {
                 Fail::Locked("one data directory serves one gateway".into())
             }
             sled::Error::Io(e) => Fail::io("sled", &e),
-            other => Fail::Damaged(other.to_string()),
+            other => Fail::Damaged(plainly(other)),
         }
     }
 }
@@ -35,6 +35,7 @@ impl From<sled::Error> for Fail {
 pub(super) fn plainly(error: sled::Error) -> String {
     match error {
         sled::Error::Io(error) => error.to_string(),
+        sled::Error::Corruption { .. } => "what stands in store/db is not what was written".to_owned(),
         other => other.to_string(),
     }
 }
