@@ -109,3 +109,16 @@ fn a_gateway_that_makes_no_exports_is_doubted() {
     let (_, line) = selftest(&rig, "exports");
     assert!(line.contains("ok "), "{line}");
 }
+
+#[test]
+fn nobody_is_asked_for_a_security_pin_in_vain() {
+    let rig = Rig::start(&[]);
+    let output = rig.command(&["pair", "nuki", "zz"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("'zz'") && told.contains("not a Bluetooth address"), "{told}");
+    let output = rig.command(&["pair", "nuki", "54:D2:72:AA:BB:CC"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("no [ble] section"), "{told}");
+}

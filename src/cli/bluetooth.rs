@@ -12,6 +12,7 @@ use super::client::Gateway;
 use super::show::{cell, items, some_devices, table};
 use super::{Failure, client};
 use crate::clock::Clock;
+use crate::lock::ble::Address;
 use crate::model::Voucher;
 
 /// Between two looks at how far it is.
@@ -36,7 +37,7 @@ pub(super) enum Pair {
     /// A Nuki smart lock; its security PIN is asked for.
     Nuki {
         /// The address that `lockbridge scan` shows.
-        address: String,
+        address: Address,
         /// What the lock is to be called. Default: as in the Nuki app.
         #[arg(long)]
         name: Option<String>,
@@ -102,9 +103,11 @@ fn heard(bluetooth: &Value, all: bool) -> String {
 
 pub(super) fn pair(command: &Pair, data_dir: &Path) -> Result<String, Failure> {
     let Pair::Nuki { address, name } = command;
-    let pin = security_pin()?;
     client::with(data_dir, async |gateway| {
-        let params = json!({"address": address, "name": name, "security_pin": pin.as_str()});
+        // Without Bluetooth, or a gateway, nobody is asked for a PIN.
+        gateway.get("/lockbridge/v1/bluetooth").await?;
+        let pin = security_pin()?;
+        let params = json!({"address": address.to_string(), "name": name, "security_pin": pin.as_str()});
         let begun = gateway.post("/lockbridge/v1/bluetooth/pair", params).await?;
         let device = follow(gateway, begun).await?;
         Ok(format!("paired: {device}\n"))
@@ -122,7 +125,12 @@ fn security_pin() -> Result<Zeroizing<String>, Failure> {
         io::stdin().lock().read_line(&mut line)?;
         line
     };
-    Ok(Zeroizing::new(typed.trim().to_owned()))
+    match typed.trim() {
+        "" => Err(Failure::other(
+            "the lock's security PIN is missing: type it, or give it on stdin",
+        )),
+        pin => Ok(Zeroizing::new(pin.to_owned())),
+    }
 }
 
 pub(super) fn unpair(command: &Unpair, data_dir: &Path) -> Result<String, Failure> {
