@@ -168,6 +168,11 @@ fn every_profile_can_be_overridden() {
             (lock.read_back, lock.window),
             (ReadBack::Masked, NativeWindow::Minutes)
         );
+        assert!(
+            config
+                .describe()
+                .contains("read_back masked, window minutes, latency 5ms")
+        );
         // Codes that show no digits can only be found by a slot that we chose.
         assert_eq!(lock.addressing, Addressing::Chosen);
         assert_eq!(
@@ -215,7 +220,7 @@ fn mistakes_are_told_with_place_and_cure() {
         ),
         (
             after("[schedule]\nlead = 10"),
-            "lockbridge.toml:5: invalid type: integer",
+            "lockbridge.toml:5: `lead` in [schedule]: invalid type: integer `10`, expected a string",
         ),
         (
             after("[limits]\ncodes = 0"),
@@ -290,7 +295,7 @@ fn mistakes_are_told_with_place_and_cure() {
         (after("[ble]\nlinks = 0"), "`links` in [ble]"),
         (
             after("[clock]\nuntrusted = \"maybe\""),
-            "unknown variant `maybe`, expected `hold` or `proceed`",
+            "lockbridge.toml:5: `untrusted` in [clock]: unknown variant `maybe`, expected `hold` or `proceed`",
         ),
         (
             after(&format!("{DOOR}{DOOR}")),
@@ -300,7 +305,15 @@ fn mistakes_are_told_with_place_and_cure() {
         (after(&DOOR.replace("slots", "slot")), "there are: slots, fixed-8"),
         (
             after(&DOOR.replace("\"sim\"", "\"nuki\"")),
-            "this version has no driver \"nuki\"",
+            "`driver` in [[device]]: is not written here: write a section [ble], and say `lockbridge pair nuki",
+        ),
+        (
+            after(&DOOR.replace("\"sim\"", "\"zwave\"")),
+            "write a section [zwave]",
+        ),
+        (
+            after(&DOOR.replace("\"sim\"", "\"yale\"")),
+            "there is no \"yale\"; locks in a [[device]] are simulated",
         ),
         (after(&format!("{DOOR}lengths = []")), "`lengths` in [[device]]"),
         (after("[gateway\n"), "lockbridge.toml:4: "),

@@ -91,6 +91,9 @@ fn meant(suggestion: Option<&str>) -> String {
     }
 }
 
+/// How serde begins what it says of a value.
+const OF_A_VALUE: [&str; 2] = ["invalid ", "unknown variant "];
+
 /// The text of a config, to find places in.
 pub(super) struct Source<'a> {
     text: &'a str,
@@ -124,7 +127,10 @@ impl Source<'_> {
     pub(super) fn as_typed(&self, error: &toml::de::Error) -> ConfigError {
         let line = error.span().map(|span| self.line_of(span.start));
         let place = self.place(line);
-        let message = error.message();
+        let message = error.message().replace('\n', "; ");
+        // Of a value of the wrong kind the line begins with the key that it stands behind.
+        let key = line.and_then(|line| self.text.lines().nth(line - 1)?.split_once('='));
+        let key = key.map(|(key, _)| key.trim());
         // serde names the key and all that could stand there, each in back quotes.
         let mut quoted = message.split('`').skip(1).step_by(2);
         match quoted.next() {
@@ -133,9 +139,16 @@ impl Source<'_> {
                 key: key.to_owned(),
                 suggestion: nearest(key, quoted),
             },
-            _ => ConfigError::Malformed {
-                place,
-                problem: message.replace('\n', "; "),
+            _ => match key.filter(|_| OF_A_VALUE.iter().any(|said| message.starts_with(said))) {
+                Some(key) => ConfigError::Invalid {
+                    place,
+                    key: key.to_owned(),
+                    problem: message,
+                },
+                None => ConfigError::Malformed {
+                    place,
+                    problem: message,
+                },
             },
         }
     }
