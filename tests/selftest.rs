@@ -116,7 +116,10 @@ fn nobody_is_asked_for_a_security_pin_in_vain() {
     let output = rig.command(&["pair", "nuki", "zz"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("'zz'") && told.contains("not a Bluetooth address"), "{told}");
+    assert!(
+        told.contains("'zz'") && told.contains("not a Bluetooth address"),
+        "{told}"
+    );
     let output = rig.command(&["pair", "nuki", "54:D2:72:AA:BB:CC"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");

@@ -122,6 +122,11 @@ enum Command {
         #[arg(value_name = "DEVICE|CODE")]
         what: String,
     },
+    /// Have a lock read and compared with what it should hold, at once.
+    Verify {
+        /// The device (id or name).
+        device: String,
+    },
     /// Write down what happened since a moment, without PINs and names, for somebody who was not there.
     Incident(incident::Incident),
     /// See whether this machine and the gateway on it are fit for work.
@@ -284,6 +289,9 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
             show::queue(gateway, device.as_deref()).await
         }),
         Command::Why { what } => client::with(&data_dir()?, async |gateway| show::why(gateway, what).await),
+        Command::Verify { device } => {
+            client::with(&data_dir()?, async |gateway| show::verify(gateway, device).await)
+        }
         Command::Selftest => {
             let config = config()?;
             client::with(&config.data_dir, async |gateway| {
