@@ -150,10 +150,7 @@ fn no_damage_to_the_log_ever_makes_a_store_that_opens_with_something_missing() {
             fs::write(work.path().join("store/db"), spoilt).unwrap();
             match read(work.path()) {
                 Ok(found) => assert!(found == content, "{name}: something is missing"),
-                Err(Fail::Damaged(told)) => {
-                    assert!(!told.contains("backtrace"), "{name}: {told}");
-                    refused += 1;
-                }
+                Err(Fail::Damaged(_)) => refused += 1,
                 Err(other) => panic!("{name}: not taken for damage: {other}"),
             }
         }
