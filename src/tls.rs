@@ -46,6 +46,16 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// Which file it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            FileError::Unreadable { path, .. } | FileError::Unusable { path, .. } => path,
+        }
+    }
+}
+
 const NOT_PEM: &str =
     "is not PEM as it should be: a section has no end, or holds what is not base64; copy it anew";
 const NO_CERTIFICATE: &str = "holds no certificate: PEM has it below a line -----BEGIN CERTIFICATE-----";

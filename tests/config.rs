@@ -1,9 +1,9 @@
 //! The operator's file: the sample is true, and every mistake is told with its place and its cure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockbridge::config::{Config, ConfigError, Discovery, Driver};
+use lockbridge::config::{Config, ConfigError, Discovery, Driver, data_dir};
 use lockbridge::lock::sim::{PROFILES, Setup};
 use lockbridge::lock::zwave::Which;
 use lockbridge::model::{Addressing, NativeWindow, ReadBack, Settings};
@@ -168,6 +168,11 @@ fn every_profile_can_be_overridden() {
             (lock.read_back, lock.window),
             (ReadBack::Masked, NativeWindow::Minutes)
         );
+        assert!(
+            config
+                .describe()
+                .contains("read_back masked, window minutes, latency 5ms")
+        );
         // Codes that show no digits can only be found by a slot that we chose.
         assert_eq!(lock.addressing, Addressing::Chosen);
         assert_eq!(
@@ -215,7 +220,7 @@ fn mistakes_are_told_with_place_and_cure() {
         ),
         (
             after("[schedule]\nlead = 10"),
-            "lockbridge.toml:5: invalid type: integer",
+            "lockbridge.toml:5: `lead` in [schedule]: invalid type: integer `10`, expected a string",
         ),
         (
             after("[limits]\ncodes = 0"),
@@ -290,7 +295,7 @@ fn mistakes_are_told_with_place_and_cure() {
         (after("[ble]\nlinks = 0"), "`links` in [ble]"),
         (
             after("[clock]\nuntrusted = \"maybe\""),
-            "unknown variant `maybe`, expected `hold` or `proceed`",
+            "lockbridge.toml:5: `untrusted` in [clock]: unknown variant `maybe`, expected `hold` or `proceed`",
         ),
         (
             after(&format!("{DOOR}{DOOR}")),
@@ -300,7 +305,15 @@ fn mistakes_are_told_with_place_and_cure() {
         (after(&DOOR.replace("slots", "slot")), "there are: slots, fixed-8"),
         (
             after(&DOOR.replace("\"sim\"", "\"nuki\"")),
-            "this version has no driver \"nuki\"",
+            "`driver` in [[device]]: is not written here: write a section [ble], and say `lockbridge pair nuki",
+        ),
+        (
+            after(&DOOR.replace("\"sim\"", "\"zwave\"")),
+            "write a section [zwave]",
+        ),
+        (
+            after(&DOOR.replace("\"sim\"", "\"yale\"")),
+            "there is no \"yale\"; locks in a [[device]] are simulated",
         ),
         (after(&format!("{DOOR}lengths = []")), "`lengths` in [[device]]"),
         (after("[gateway\n"), "lockbridge.toml:4: "),
@@ -321,4 +334,59 @@ fn a_file_that_is_not_there_is_named() {
         .unwrap_err()
         .to_string();
     assert!(said.starts_with("/nowhere/lockbridge.toml: "), "{said}");
+    assert!(said.ends_with("name the file with --config"), "{said}");
+    // Root is kept from no file, so that none can be shown to everybody who runs this.
+    let closed = ConfigError::Unreadable {
+        path: PathBuf::from("/etc/lockbridge/lockbridge.toml"),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    assert!(closed.to_string().contains("run it with sudo"), "{closed}");
+}
+
+/// A file with a text, in a folder of its own.
+fn on_disk(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lockbridge.toml");
+    std::fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn beside_the_service_all_is_checked_but_what_only_the_service_can_look_at() {
+    let secret = |key: &str| format!("{key} = \"$CREDENTIALS_DIRECTORY/{key}\"\n");
+    let keys = ["cert", "key", "username_file", "password_file"]
+        .map(secret)
+        .concat();
+    let text = format!("{MINIMAL}[mqtt]\nurl = \"mqtts://b.example:8883\"\nca = \"/etc/ca\"\n{keys}");
+    let (_folder, file) = on_disk(&text);
+    let strict = Config::load(&file).unwrap_err().to_string();
+    assert!(strict.contains("$CREDENTIALS_DIRECTORY is not set"), "{strict}");
+    let config = Config::load_beside_service(&file).unwrap();
+    let withheld: Vec<&str> = config.withheld().map(|file| file.key.as_str()).collect();
+    assert_eq!(withheld, ["cert", "key", "username_file", "password_file"]);
+    let told = config.describe();
+    let key = format!(
+        "not checked  {}:8: `key` in [mqtt]: only the service can look at $CREDENTIALS_DIRECTORY/key\n",
+        file.display()
+    );
+    assert!(told.contains(&key), "{told}");
+    let (_folder, file) = on_disk(&format!("{text}keep_alive = \"1s\"\n"));
+    let said = Config::load_beside_service(&file).unwrap_err().to_string();
+    assert!(
+        said.contains("`keep_alive` in [mqtt]: 1s is not within"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_mistake_elsewhere_does_not_hide_where_the_gateway_is() {
+    let elsewhere =
+        format!("{MINIMAL}data_dir = \"/srv/locks\"\n[htpt]\nlisten = 1\n[schedule]\nlead = 10\n");
+    let (_folder, file) = on_disk(&elsewhere);
+    assert!(Config::load(&file).is_err());
+    assert_eq!(data_dir(&file).unwrap(), Path::new("/srv/locks"));
+    // A key that is not one may have been meant for this.
+    let (_folder, file) = on_disk(&elsewhere.replace("data_dir", "datadir"));
+    let said = data_dir(&file).unwrap_err().to_string();
+    assert!(said.contains("did you mean `data_dir`?"), "{said}");
 }

@@ -198,6 +198,16 @@ fn everything_comes_back_on_another_machine() {
         first_message(&new, lost["to"].as_u64().unwrap())["event_type"],
         "lockbridge.restored"
     );
+    // As the hint says; nobody else's call does it.
+    new.call("POST", &format!("/lockbridge/v1/devices/{BACK}/verify"), "", "")
+        .refused(401, "unauthorized", "send");
+    new.told(&["verify", BACK]);
+    new.advance(60);
+    let queue = new.get(&format!("/lockbridge/v1/devices/{BACK}/queue")).ok();
+    assert_eq!(queue["queue"], json!([]), "{queue}");
+    assert_eq!(new.pins_on(BACK).len(), 2);
+    let nobody = new.command(&["verify", "Cellar"]);
+    refused(&nobody, 1, "there is no device Cellar");
     // At the end of the stay nothing of it opens any more.
     new.advance(86_400);
     assert_eq!(
@@ -243,7 +253,12 @@ fn what_cannot_be_imported_is_refused_and_leaves_nothing_behind() {
         fs::write(&spoilt, &altered).unwrap();
         assert!(!import(&new, &spoilt, &key).status.success(), "byte {at}");
         fs::write(&spoilt, &sealed[..at]).unwrap();
-        assert!(!import(&new, &spoilt, &key).status.success(), "cut to {at}");
+        let cut = import(&new, &spoilt, &key);
+        refused(&cut, 3, "/spoilt.age: this export cannot be used: it is ");
+        assert!(
+            !String::from_utf8_lossy(&cut.stderr).contains("store"),
+            "cut to {at}"
+        );
     }
     assert_eq!(before(), nothing);
     // The key comes from stdin too, and never from the command line.

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{FRONT, Rig, bearer, device};
 use serde_json::json;
 
@@ -83,4 +85,25 @@ fn a_key_does_not_inherit_from_one_of_its_name() {
     let second = rig.make_key("office", "codes");
     assert_ne!(make(&rig, &second), code);
     assert_eq!(rig.codes(FRONT).len(), 2);
+}
+
+#[test]
+fn a_file_of_keys_that_cannot_be_understood_is_told_of_before_anybody_calls() {
+    let mut rig = Rig::start(&one_door());
+    rig.kill();
+    let file = rig.data_dir().join("keys.json");
+    let kept = fs::read(&file).unwrap();
+    fs::write(&file, "garbage").unwrap();
+    rig.run();
+    assert!(rig.log().contains("no API key is accepted"), "{}", rig.log());
+    let refused = rig.call("GET", "/devices/list", &bearer(&rig.key), "");
+    refused.refused(401, "unauthorized", "cannot read its API keys");
+    let fit = rig.command(&["selftest"]);
+    let told = String::from_utf8_lossy(&fit.stderr);
+    assert!(
+        !fit.status.success() && told.contains("FAIL  no API key is accepted"),
+        "{told}"
+    );
+    fs::write(&file, kept).unwrap();
+    rig.get("/devices/list").ok();
 }

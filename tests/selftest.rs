@@ -75,3 +75,53 @@ fn room_that_is_to_be_kept_and_is_not_there_is_missed() {
     let (fit, line) = selftest(&rig, "room");
     assert!(!fit && line.contains("make room"), "{line}");
 }
+
+#[test]
+fn a_mistake_made_since_the_start_keeps_nobody_from_looking_at_what_runs() {
+    let rig = Rig::start(&[device(FRONT, "Front door", "slots", "")]);
+    let config = fs::read_to_string(rig.config()).unwrap();
+    fs::write(
+        rig.config(),
+        format!(
+            "{config}\n[mqtt]\nurl = \"mqtt://127.0.0.1:1\"\nkey = \"$CREDENTIALS_DIRECTORY/k\"\nzebra = 1\n"
+        ),
+    )
+    .unwrap();
+    for words in [["status"].as_slice(), &["devices"], &["codes"], &["keys", "list"]] {
+        let output = rig.command(words);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {told}");
+    }
+    let output = rig.command(&["check-config"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("zebra"));
+}
+
+#[test]
+fn a_gateway_that_makes_no_exports_is_doubted() {
+    let rig = Rig::start(&[]);
+    let (fit, line) = selftest(&rig, "exports");
+    assert!(
+        fit && line.contains("doubt") && line.contains("lockbridge init"),
+        "{line}"
+    );
+    rig.told(&["init"]);
+    let (_, line) = selftest(&rig, "exports");
+    assert!(line.contains("ok "), "{line}");
+}
+
+#[test]
+fn nobody_is_asked_for_a_security_pin_in_vain() {
+    let rig = Rig::start(&[]);
+    let output = rig.command(&["pair", "nuki", "zz"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("'zz'") && told.contains("not a Bluetooth address"),
+        "{told}"
+    );
+    let output = rig.command(&["pair", "nuki", "54:D2:72:AA:BB:CC"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("no [ble] section"), "{told}");
+}

@@ -114,6 +114,8 @@ pub enum Call {
     WhyCode,
     /// Why a device is as it is.
     WhyDevice,
+    /// A lock is to be read and compared.
+    Verify,
     /// How far a job is.
     Job,
     /// Events as they happen.

@@ -350,6 +350,7 @@ fn may_be_refused(endpoint: &Endpoint, status: u16) -> bool {
             | Call::Queue
             | Call::WhyCode
             | Call::WhyDevice
+            | Call::Verify
             | Call::Reveal
             | Call::Scan
             | Call::Pair

@@ -1,6 +1,7 @@
 //! `lockbridge scan`, `pair`, `unpair` and `locks test`: locks over Bluetooth, from the gateway's own machine.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use super::client::Gateway;
 use super::show::{cell, items, some_devices, table};
 use super::{Failure, client};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::lock::ble::Address;
 use crate::model::Voucher;
 
 /// Between two looks at how far it is.
@@ -36,7 +37,7 @@ pub(super) enum Pair {
     /// A Nuki smart lock; its security PIN is asked for.
     Nuki {
         /// The address that `lockbridge scan` shows.
-        address: String,
+        address: Address,
         /// What the lock is to be called. Default: as in the Nuki app.
         #[arg(long)]
         name: Option<String>,
@@ -61,9 +62,9 @@ pub(super) enum Locks {
     },
 }
 
-pub(super) fn scan(command: &Scan, config: &Config) -> Result<String, Failure> {
+pub(super) fn scan(command: &Scan, data_dir: &Path) -> Result<String, Failure> {
     let live = !command.once && io::stdout().is_terminal();
-    client::with(config, async |gateway| {
+    client::with(data_dir, async |gateway| {
         loop {
             let told = gateway.get("/lockbridge/v1/bluetooth").await?;
             let text = heard(&told["bluetooth"], command.all);
@@ -100,11 +101,13 @@ fn heard(bluetooth: &Value, all: bool) -> String {
     }
 }
 
-pub(super) fn pair(command: &Pair, config: &Config) -> Result<String, Failure> {
+pub(super) fn pair(command: &Pair, data_dir: &Path) -> Result<String, Failure> {
     let Pair::Nuki { address, name } = command;
-    let pin = security_pin()?;
-    client::with(config, async |gateway| {
-        let params = json!({"address": address, "name": name, "security_pin": pin.as_str()});
+    client::with(data_dir, async |gateway| {
+        // Without Bluetooth, or a gateway, nobody is asked for a PIN.
+        gateway.get("/lockbridge/v1/bluetooth").await?;
+        let pin = security_pin()?;
+        let params = json!({"address": address.to_string(), "name": name, "security_pin": pin.as_str()});
         let begun = gateway.post("/lockbridge/v1/bluetooth/pair", params).await?;
         let device = follow(gateway, begun).await?;
         Ok(format!("paired: {device}\n"))
@@ -122,11 +125,16 @@ fn security_pin() -> Result<Zeroizing<String>, Failure> {
         io::stdin().lock().read_line(&mut line)?;
         line
     };
-    Ok(Zeroizing::new(typed.trim().to_owned()))
+    match typed.trim() {
+        "" => Err(Failure::other(
+            "the lock's security PIN is missing: type it, or give it on stdin",
+        )),
+        pin => Ok(Zeroizing::new(pin.to_owned())),
+    }
 }
 
-pub(super) fn unpair(command: &Unpair, config: &Config) -> Result<String, Failure> {
-    client::with(config, async |gateway| {
+pub(super) fn unpair(command: &Unpair, data_dir: &Path) -> Result<String, Failure> {
+    client::with(data_dir, async |gateway| {
         let device = one_device(gateway, &command.device).await?;
         let params = json!({"device_id": device["device_id"], "force": command.force});
         let told = gateway.post("/lockbridge/v1/bluetooth/unpair", params).await?;
@@ -143,9 +151,9 @@ pub(super) fn unpair(command: &Unpair, config: &Config) -> Result<String, Failur
     })
 }
 
-pub(super) fn locks(command: &Locks, config: &Config) -> Result<String, Failure> {
+pub(super) fn locks(command: &Locks, data_dir: &Path) -> Result<String, Failure> {
     let Locks::Test { device } = command;
-    client::with(config, async |gateway| {
+    client::with(data_dir, async |gateway| {
         let device = one_device(gateway, device).await?;
         let params = json!({"device_id": device["device_id"]});
         let begun = gateway.post("/lockbridge/v1/bluetooth/test", params).await?;

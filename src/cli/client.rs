@@ -1,7 +1,8 @@
 //! Calls to a running gateway, over its Unix socket or its port.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -16,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use crate::config::Config;
+use crate::config::AS_ROOT;
 use crate::http::socket;
 
 /// A running gateway, by the door that it is called at.
@@ -30,12 +31,12 @@ pub(super) enum Gateway {
     },
 }
 
-/// Talks with the gateway that runs with a configuration.
+/// Talks with the gateway that runs with a data directory.
 pub(super) fn with(
-    config: &Config,
+    data_dir: &Path,
     talk: impl AsyncFnOnce(&Gateway) -> Result<String, Failure>,
 ) -> Result<String, Failure> {
-    let gateway = Gateway::Local(socket::path(&config.data_dir));
+    let gateway = Gateway::Local(socket::path(data_dir));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -115,22 +116,27 @@ impl Gateway {
     }
 
     async fn connect(&self) -> Result<Box<dyn Wire>, Failure> {
-        let nobody = |door: String, error| {
-            Failure::other(format!(
-                "no gateway answers at {door}: {error}; does `lockbridge run` run with this configuration?"
-            ))
-        };
         Ok(match self {
             Gateway::Local(path) => {
                 let stream = UnixStream::connect(path).await;
-                Box::new(stream.map_err(|error| nobody(path.display().to_string(), error))?)
+                Box::new(stream.map_err(|error| nobody(&path.display().to_string(), &error))?)
             }
             Gateway::Network { address, .. } => {
                 let stream = TcpStream::connect(address).await;
-                Box::new(stream.map_err(|error| nobody(address.to_string(), error))?)
+                Box::new(stream.map_err(|error| nobody(&address.to_string(), &error))?)
             }
         })
     }
+}
+
+/// Why no gateway answers at a door.
+fn nobody(door: &str, error: &io::Error) -> Failure {
+    Failure::other(match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{door}: {error}; {AS_ROOT}"),
+        _ => format!(
+            "no gateway answers at {door}: {error}; does `lockbridge run` run with this configuration?"
+        ),
+    })
 }
 
 /// What bytes go over.
@@ -165,4 +171,20 @@ pub(super) fn segment(text: &str) -> String {
         };
         path
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_that_is_closed_to_somebody_is_not_taken_for_one_without_a_gateway() {
+        let told = |kind: io::ErrorKind| nobody("/run/lockbridge.sock", &kind.into()).message;
+        let closed = told(io::ErrorKind::PermissionDenied);
+        assert!(
+            closed.contains("run it with sudo") && !closed.contains("no gateway"),
+            "{closed}"
+        );
+        assert!(told(io::ErrorKind::NotFound).contains("no gateway answers"));
+    }
 }

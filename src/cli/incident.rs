@@ -10,7 +10,7 @@ use clap::Args;
 use super::Failure;
 use super::client::{self, segment};
 use crate::api::time;
-use crate::config::{Config, span};
+use crate::config::span;
 
 #[derive(Args)]
 pub(super) struct Incident {
@@ -22,7 +22,7 @@ pub(super) struct Incident {
     to: Option<PathBuf>,
 }
 
-pub(super) fn incident(command: &Incident, config: &Config) -> Result<String, Failure> {
+pub(super) fn incident(command: &Incident, data_dir: &Path) -> Result<String, Failure> {
     let when = match (span(&command.since), time::parse(&command.since)) {
         (Ok(ago), _) => format!("ago_s={}", ago.as_secs()),
         (_, Ok(_)) => format!("since={}", segment(&command.since)),
@@ -34,7 +34,7 @@ pub(super) fn incident(command: &Incident, config: &Config) -> Result<String, Fa
         }
     };
     let path = format!("/lockbridge/v1/incident?{when}");
-    client::with(config, async |gateway| {
+    client::with(data_dir, async |gateway| {
         let bundle = gateway.get(&path).await?["incident"].take();
         let told = |key: &str| bundle[key].as_str().unwrap_or_default();
         let count = |key: &str| bundle[key].as_array().map_or(0, Vec::len);

@@ -1,6 +1,8 @@
 //! `lockbridge keys`: works on the file of keys, whether or not the gateway runs.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
 use clap::Subcommand;
 use zeroize::Zeroizing;
@@ -8,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Failure, randomness, show};
 use crate::api::time;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::AS_ROOT;
 use crate::http::keys::{self, KeysError, Scope};
 use crate::model::Voucher;
 
@@ -34,12 +36,17 @@ pub(super) enum Keys {
 
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Failure {
-        Failure::other(error)
+        match &error {
+            KeysError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Failure::other(format!("{error}; {AS_ROOT}"))
+            }
+            _ => Failure::other(error),
+        }
     }
 }
 
-pub(super) fn carry_out(command: &Keys, config: &Config) -> Result<String, Failure> {
-    let keys = keys::Keys::of(&config.data_dir);
+pub(super) fn carry_out(command: &Keys, data_dir: &Path) -> Result<String, Failure> {
+    let keys = keys::Keys::of(data_dir);
     match command {
         Keys::Create { name, scopes } => {
             let scopes = match scopes.is_empty() {

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
-//! configuration need no running gateway. What a command prints holds no PIN unless it is asked to.
+//! configuration need no running gateway. Of the configuration a command reads what it needs: where the
+//! gateway is can be told from one that has a mistake elsewhere, or names what only the service can read. What a command prints holds no PIN unless it is asked to.
 
 mod bluetooth;
 mod client;
@@ -41,7 +42,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rand::CryptoRng;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::store::Fail;
 use crate::tls::FileError;
 
@@ -120,6 +121,11 @@ enum Command {
         /// A device (id or name), or an `access_code_id`.
         #[arg(value_name = "DEVICE|CODE")]
         what: String,
+    },
+    /// Have a lock read and compared with what it should hold, at once.
+    Verify {
+        /// The device (id or name).
+        device: String,
     },
     /// Write down what happened since a moment, without PINs and names, for somebody who was not there.
     Incident(incident::Incident),
@@ -206,7 +212,7 @@ impl From<FileError> for Failure {
 impl From<Fail> for Failure {
     fn from(fail: Fail) -> Failure {
         let status = match &fail {
-            Fail::Damaged(_) | Fail::Newer { .. } => Failure::STORE,
+            Fail::Damaged(_) | Fail::Export(_) | Fail::Newer { .. } => Failure::STORE,
             Fail::Locked(_) => Failure::INSTANCE,
             Fail::Full(_)
             | Fail::Broken(_)
@@ -254,12 +260,13 @@ pub fn main() -> ExitCode {
 
 /// Returns what goes to stdout.
 fn carry_out(cli: &Cli) -> Result<String, Failure> {
-    let config = || Config::load(&cli.config);
+    let config = || Config::load_beside_service(&cli.config);
+    let data_dir = || config::data_dir(&cli.config);
     match &cli.command {
         Command::Run => run::run(&cli.config, cli.verbose).map(|()| String::new()),
         Command::Init(command) => rescue::init(command, &config()?),
-        Command::Export(command) => rescue::export(command, &config()?),
-        Command::Incident(command) => incident::incident(command, &config()?),
+        Command::Export(command) => rescue::export(command, &data_dir()?),
+        Command::Incident(command) => incident::incident(command, &data_dir()?),
         #[cfg(feature = "sim")]
         Command::Sim(command) => sim::carry_out(command).map(|()| String::new()),
         Command::Import(command) => rescue::import(command, &config()?),
@@ -269,40 +276,43 @@ fn carry_out(cli: &Cli) -> Result<String, Failure> {
             run::tls_files(&config, &Clock::real(config.clock))?;
             Ok(config.describe())
         }
-        Command::Keys(command) => keys::carry_out(command, &config()?),
-        Command::Scan(command) => bluetooth::scan(command, &config()?),
-        Command::Pair(command) => bluetooth::pair(command, &config()?),
-        Command::Unpair(command) => bluetooth::unpair(command, &config()?),
-        Command::Locks(command) => bluetooth::locks(command, &config()?),
-        Command::Devices => client::with(&config()?, show::devices),
-        Command::Codes { device, show_pins } => client::with(&config()?, async |gateway| {
+        Command::Keys(command) => keys::carry_out(command, &data_dir()?),
+        Command::Scan(command) => bluetooth::scan(command, &data_dir()?),
+        Command::Pair(command) => bluetooth::pair(command, &data_dir()?),
+        Command::Unpair(command) => bluetooth::unpair(command, &data_dir()?),
+        Command::Locks(command) => bluetooth::locks(command, &data_dir()?),
+        Command::Devices => client::with(&data_dir()?, show::devices),
+        Command::Codes { device, show_pins } => client::with(&data_dir()?, async |gateway| {
             show::codes(gateway, device.as_deref(), *show_pins).await
         }),
-        Command::Queue { device } => client::with(&config()?, async |gateway| {
+        Command::Queue { device } => client::with(&data_dir()?, async |gateway| {
             show::queue(gateway, device.as_deref()).await
         }),
-        Command::Why { what } => client::with(&config()?, async |gateway| show::why(gateway, what).await),
+        Command::Why { what } => client::with(&data_dir()?, async |gateway| show::why(gateway, what).await),
+        Command::Verify { device } => {
+            client::with(&data_dir()?, async |gateway| show::verify(gateway, device).await)
+        }
         Command::Selftest => {
             let config = config()?;
-            client::with(&config, async |gateway| {
+            client::with(&config.data_dir, async |gateway| {
                 selftest::selftest(&config, gateway).await
             })
         }
-        Command::Clock(OfClock::Accept) => client::with(&config()?, show::accept_clock),
+        Command::Clock(OfClock::Accept) => client::with(&data_dir()?, show::accept_clock),
         Command::Receipt {
             group,
             show_pins,
             signed,
-        } => client::with(&config()?, async |gateway| match signed {
+        } => client::with(&data_dir()?, async |gateway| match signed {
             true => proof::signed(gateway, group).await,
             false => show::receipt(gateway, group, *show_pins).await,
         }),
-        Command::ReceiptKey => client::with(&config()?, proof::key),
-        Command::VerifyReceipt(command) => proof::verify(command, config),
+        Command::ReceiptKey => client::with(&data_dir()?, proof::key),
+        Command::VerifyReceipt(command) => proof::verify(command, data_dir),
         Command::Status { json } => {
-            client::with(&config()?, async |gateway| status::status(gateway, *json).await)
+            client::with(&data_dir()?, async |gateway| status::status(gateway, *json).await)
         }
-        Command::Watch => client::with(&config()?, status::watch),
+        Command::Watch => client::with(&data_dir()?, status::watch),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Failure;
 use super::client::{self, Gateway, segment};
 use super::show::cell;
 use crate::api::answer::{ReceiptKey, SignedReceipt, Statement};
-use crate::config::{Config, ConfigError};
+use crate::config::ConfigError;
 use crate::signature::{PublicKey, Signature};
 
 /// A receipt of as many doors as there may be is far smaller.
@@ -41,12 +41,12 @@ pub(super) async fn key(gateway: &Gateway) -> Result<String, Failure> {
 
 pub(super) fn verify(
     command: &Verify,
-    config: impl Fn() -> Result<Config, ConfigError>,
+    data_dir: impl Fn() -> Result<PathBuf, ConfigError>,
 ) -> Result<String, Failure> {
     let receipt = read(&command.file)?;
     let key = match &command.key {
         Some(file) => read(file)?,
-        None => client::with(&config()?, key)?,
+        None => client::with(&data_dir()?, key)?,
     };
     check(&receipt, &key).map_err(|why| Failure::other(format!("{}: {why}", command.file.display())))
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Failure, client, randomness};
 use crate::api::time;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, is_withheld};
 use crate::gateway::{is_credential, is_device, restored_row};
 use crate::model::{Timestamp, Voucher};
 use crate::store::{self, Earlier, RecoveryKey, Tree, Unsealed, load_key};
@@ -53,7 +53,10 @@ something has changed: say `lockbridge export` to have one at once.
 ";
 
 pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
-    load_key(&config.data_dir, config.key_file.as_deref())?;
+    // A key that only the service can read was put there by somebody: there is none to make.
+    if !config.key_file.as_deref().is_some_and(is_withheld) {
+        load_key(&config.data_dir, config.key_file.as_deref())?;
+    }
     let earlier = match command.new_recovery_key {
         true => Earlier::Replace,
         false => Earlier::Keep,
@@ -74,8 +77,8 @@ pub(super) fn init(command: &Init, config: &Config) -> Result<String, Failure> {
     Ok(format!("{}\n", key.expose().as_str()))
 }
 
-pub(super) fn export(command: &Export, config: &Config) -> Result<String, Failure> {
-    client::with(config, async |gateway| {
+pub(super) fn export(command: &Export, data_dir: &Path) -> Result<String, Failure> {
+    client::with(data_dir, async |gateway| {
         let told = gateway.post("/lockbridge/v1/export", Value::Null).await?;
         let made = &told["export"];
         let path = made["path"].as_str().unwrap_or_default();
@@ -107,7 +110,13 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
     let key = recovery_key(&command.recovery_key_file)?;
     let sealed = fs::read(&command.export)
         .map_err(|error| Failure::other(format!("{}: {error}", command.export.display())))?;
-    let Unsealed { head, content } = Unsealed::open(&sealed, &key)?;
+    let Unsealed { head, content } = Unsealed::open(&sealed, &key).map_err(|fail| {
+        let failure = Failure::from(fail);
+        Failure {
+            message: format!("{}: {}", command.export.display(), failure.message),
+            ..failure
+        }
+    })?;
     let credentials = content
         .keys(Tree::Devices)
         .filter(|key| is_credential(key))
@@ -124,6 +133,13 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         format!("{credentials} paired locks"),
         words(Tree::Events, "events", &content),
     ];
+    if let Some(file) = config.key_file.as_deref().filter(|file| is_withheld(file)) {
+        return Err(Failure::other(format!(
+            "the store is sealed with a key that only the service can read: put a copy where [store] key_file can name \
+             it, import, and set key_file back to {} once this is done",
+            file.display()
+        )));
+    }
     let own_key = load_key(&config.data_dir, config.key_file.as_deref())?;
     let now = Clock::real(Voucher::System).now().wall;
     let mark = restored_row(&head, now);
@@ -140,6 +156,10 @@ pub(super) fn import(command: &Import, config: &Config) -> Result<String, Failur
         text += &format!("the configuration calls this gateway {ours}: its topics and ids are other ones\n");
     }
     text += "start the gateway: it reads each lock before it writes to it\n";
+    if !store::has_recovery_key(&config.data_dir) {
+        text += "say `lockbridge init`: the recovery key of the old machine does not come along, and without one no \
+                 exports are made here\n";
+    }
     text += "a clock that is more than 30 days past the export counts after 15 minutes, or as soon as \
              `lockbridge clock accept` vouches for it; until then time is carried on from the export's\n";
     Ok(text)

@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::{Failure, hangup, locks, randomness, runtime_dir, supervisor};
 use crate::api::answer::Site;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ClientTls, Config, Identity, is_withheld};
 use crate::gateway::Gateway;
 use crate::http::keys::Keys;
 use crate::http::{self, Api, socket};
@@ -30,7 +30,7 @@ use crate::mqtt::{self, Mqtt};
 use crate::shell::{self, Parts};
 use crate::signature::SigningKey;
 use crate::store::{Exporter, Options, SledStore, Vault, load_key};
-use crate::tls;
+use crate::tls::{self, FileError};
 
 /// Answers under way get this long once the end is asked for.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
@@ -155,10 +155,12 @@ async fn gateway(path: &Path, config: Config) -> Result<End, Failure> {
 
     let (stop, stopping) = watch::channel(false);
     let timeout = config.http.timeout;
+    let keys = Keys::of(&config.data_dir);
+    keys.look();
     let api = Arc::new(Api::new(http::Parts {
         core: core.clone(),
         site: Site::new(&config.site, &config.gateway),
-        keys: Keys::of(&config.data_dir),
+        keys,
         locks: locks.registry,
         household,
         time_is_steered: config.all_simulated(),
@@ -258,11 +260,29 @@ pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<Arc<htt
         }
     }
     let server = config.zwave.as_ref().and_then(|zwave| zwave.tls.as_ref());
-    for other in broker.into_iter().chain(server) {
-        tls::client(other, clock)?;
+    let blamed = |error: FileError| {
+        let problem = error.to_string();
+        config
+            .blame(error.path(), &problem)
+            .map_or_else(|| error.into(), Failure::from)
+    };
+    // What only the service can look at is left to it.
+    let is_seen = |identity: &&Identity| !is_withheld(&identity.cert) && !is_withheld(&identity.key);
+    for other in broker
+        .into_iter()
+        .chain(server)
+        .filter(|tls| !is_withheld(&tls.ca))
+    {
+        let identity = other.identity.as_ref().filter(is_seen);
+        let seen = ClientTls {
+            ca: other.ca.clone(),
+            identity: identity.cloned(),
+        };
+        tls::client(&seen, clock).map_err(blamed)?;
     }
+    let own = own.filter(is_seen);
     let own = own.map(|identity| http::Tls::new(identity.clone(), clock.clone()));
-    Ok(own.transpose()?.map(Arc::new))
+    Ok(own.transpose().map_err(blamed)?.map(Arc::new))
 }
 
 /// Waits until the broker gives our place to a gateway of the same name; for ever without a broker.

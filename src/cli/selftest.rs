@@ -14,6 +14,8 @@ use super::Failure;
 use super::client::Gateway;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::keys::Keys;
+use crate::store;
 
 /// Others than the owner have no business with the store.
 const OTHERS: u32 = 0o077;
@@ -59,6 +61,8 @@ pub(super) async fn selftest(config: &Config, gateway: &Gateway) -> Result<Strin
         ("clock", trusted(&ready)),
         ("files", private(&config.data_dir)),
         ("room", room(config)),
+        ("exports", exports(&config.data_dir)),
+        ("keys", keys(&config.data_dir)),
         ("sync", syncs(&config.data_dir, &clock)),
     ];
     if let Some(mqtt) = &config.mqtt {
@@ -175,6 +179,20 @@ fn room(config: &Config) -> Outcome {
             free >> 20
         )),
         Err(why) => Bad(format!("cannot tell: {why}")),
+    }
+}
+
+fn exports(data_dir: &Path) -> Outcome {
+    match store::has_recovery_key(data_dir) {
+        true => Fine("are made, and sealed to a recovery key".to_owned()),
+        false => Doubtful("none are made: `lockbridge init` makes the key that would open them".to_owned()),
+    }
+}
+
+fn keys(data_dir: &Path) -> Outcome {
+    match Keys::of(data_dir).list() {
+        Ok(keys) => Fine(format!("{} for callers", keys.len())),
+        Err(why) => Bad(format!("no API key is accepted: {why}")),
     }
 }
 

@@ -198,6 +198,19 @@ pub(super) async fn why(gateway: &Gateway, what: &str) -> Result<String, Failure
     Ok(text)
 }
 
+pub(super) async fn verify(gateway: &Gateway, device: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    for device in some_devices(gateway, Some(device)).await? {
+        let path = format!("/lockbridge/v1/devices/{}/verify", cell(&device["device_id"]));
+        gateway.post(&path, Value::Null).await?;
+        text += &format!(
+            "{} is read as soon as its turn comes: `lockbridge queue` and `codes` show what comes of it\n",
+            cell(&device["display_name"])
+        );
+    }
+    Ok(text)
+}
+
 pub(super) async fn accept_clock(gateway: &Gateway) -> Result<String, Failure> {
     let told = gateway.post("/lockbridge/v1/clock/accept", Value::Null).await?;
     Ok(format!("the clock is {}\n", cell(&told["clock"]["trust"])))

@@ -13,7 +13,8 @@ use crate::model::{Limits, Settings, Untrusted, Voucher};
 use super::error::Source;
 use super::raw::{self, Raw};
 use super::{
-    Ble, ClientTls, Config, ConfigError, Device, Discovery, Http, Identity, Mqtt, Secret, device, span, zwave,
+    Ble, CREDENTIALS, ClientTls, Config, ConfigError, Device, Discovery, Http, Identity, Mqtt, NamedFile,
+    Place, Secret, device, is_withheld, span, zwave,
 };
 
 /// Where a Linux system keeps the state of its services.
@@ -65,10 +66,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
     }
     Ok(Config {
         gateway: level(&gateway, "id", raw.gateway.id)?,
-        data_dir: raw
-            .gateway
-            .data_dir
-            .map_or_else(|| PathBuf::from(DATA_DIR), PathBuf::from),
+        data_dir: data_dir(raw.gateway.data_dir),
         http: http(&top("[http]"), raw.http)?,
         mqtt: raw
             .mqtt
@@ -94,8 +92,7 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
         key_file: raw
             .store
             .key_file
-            .map(|typed| file(&top("[store]"), "key_file", &typed))
-            .transpose()?,
+            .map(|typed| file(&top("[store]"), "key_file", &typed)),
         reserve: top("[store]").number("reserve_mb", raw.store.reserve_mb, RESERVE_MB, &(1..=1_000_000))?
             << 20,
         export_dir: raw.export.dir.map(PathBuf::from),
@@ -108,7 +105,13 @@ pub(super) fn check(raw: Raw, source: &Source<'_>) -> Checked<Config> {
         sim_links: top("[sim]").number("links", raw.sim.links, SIM_LINKS, &(1..=64))?,
         site,
         devices,
+        files: Vec::new(),
     })
+}
+
+/// Where everything is kept.
+pub(super) fn data_dir(typed: Option<String>) -> PathBuf {
+    PathBuf::from(typed.as_deref().unwrap_or(DATA_DIR))
 }
 
 /// A section of the file, to complain about.
@@ -128,10 +131,14 @@ impl<'a> Section<'a> {
 impl Section<'_> {
     pub(super) fn wrong(&self, key: &str, problem: impl Into<String>) -> ConfigError {
         ConfigError::Invalid {
-            place: self.source.find(self.name, self.nth, key),
+            place: self.place(key),
             key: key.to_owned(),
             problem: problem.into(),
         }
+    }
+
+    fn place(&self, key: &str) -> Place {
+        self.source.find(self.name, self.nth, key)
     }
 
     pub(super) fn needed<T>(&self, key: &str, typed: Option<T>) -> Checked<T> {
@@ -223,29 +230,28 @@ fn identity(section: &Section<'_>, keys: [&str; 2], files: [Option<String>; 2]) 
     match (cert, key) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some(Identity {
-            cert: file(section, keys[0], &cert)?,
-            key: file(section, keys[1], &key)?,
+            cert: file(section, keys[0], &cert),
+            key: file(section, keys[1], &key),
         })),
         (Some(_), None) => Err(section.wrong(keys[0], format!("needs {} too", keys[1]))),
         (None, Some(_)) => Err(section.wrong(keys[1], format!("needs {} too", keys[0]))),
     }
 }
 
-/// Begins a path in the folder where systemd puts what `LoadCredential=` names.
-const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY/";
-
 /// The path of a file that somebody else wrote.
-pub(super) fn file(section: &Section<'_>, key: &str, typed: &str) -> Checked<PathBuf> {
-    let Some(name) = typed.strip_prefix(CREDENTIALS) else {
-        return Ok(PathBuf::from(typed));
+pub(super) fn file(section: &Section<'_>, key: &str, typed: &str) -> PathBuf {
+    let typed = PathBuf::from(typed);
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let path = match (typed.strip_prefix(CREDENTIALS), folder) {
+        (Ok(name), Some(folder)) => folder.join(name),
+        _ => typed,
     };
-    match std::env::var_os("CREDENTIALS_DIRECTORY") {
-        Some(folder) => Ok(PathBuf::from(folder).join(name)),
-        None => Err(section.wrong(
-            key,
-            "$CREDENTIALS_DIRECTORY is not set; systemd sets it for services with LoadCredential=",
-        )),
-    }
+    section.source.note(NamedFile {
+        place: section.place(key),
+        key: key.to_owned(),
+        path: path.clone(),
+    });
+    path
 }
 
 fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
@@ -258,7 +264,7 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
     let identity = identity(section, ["cert", "key"], [typed.cert, typed.key])?;
     let tls = match (secret, typed.ca) {
         (true, Some(ca)) => Some(ClientTls {
-            ca: file(section, "ca", &ca)?,
+            ca: file(section, "ca", &ca),
             identity,
         }),
         (true, None) => {
@@ -279,7 +285,7 @@ fn mqtt(section: &Section<'_>, typed: raw::Mqtt, site: &str) -> Checked<Mqtt> {
     }
     let first_line = |key, typed: Option<String>| {
         typed
-            .map(|typed| first_line(section, key, &file(section, key, &typed)?))
+            .map(|typed| first_line(section, key, &file(section, key, &typed)))
             .transpose()
     };
     let username = match (typed.username, first_line("username_file", typed.username_file)?) {
@@ -381,8 +387,11 @@ pub(super) fn address(url: &str, schemes: [&str; 2]) -> Option<(bool, String, u1
     Some((secret, bare?.to_owned(), port))
 }
 
-/// The first line of a file.
+/// The first line of a file; the name of a file that only the service can read.
 fn first_line(section: &Section<'_>, key: &str, file: &Path) -> Checked<Secret> {
+    if is_withheld(file) {
+        return Ok(Secret::new(file.display().to_string()));
+    }
     let text = std::fs::read_to_string(file).map(Secret::new);
     let text = text.map_err(|error| section.wrong(key, format!("{}: {error}", file.display())))?;
     match text.expose().lines().next() {

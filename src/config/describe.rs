@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Config, Discovery, Driver, span};
-use crate::model::{ReadBack, Untrusted};
+use crate::model::{NativeWindow, ReadBack, Untrusted};
 
 impl Config {
     /// What was understood, for people: one line each, no secret among them.
@@ -70,20 +70,40 @@ impl Display for Description<'_> {
             let lengths: Vec<String> = lock.lengths.iter().map(u8::to_string).collect();
             writeln!(
                 f,
-                "device       {} \"{}\": sim on radio {}; {} codes of {} digits, read back {:?}, window {:?}, \
-                 addressing {:?}, latency {}",
+                "device       {} \"{}\": sim on radio {}; {} codes of {} digits, read_back {}, window {}, latency {}",
                 device.id,
                 device.name,
                 device.radio.0,
                 lock.capacity,
                 lengths.join("/"),
-                lock.read_back,
-                lock.window,
-                lock.addressing,
+                read_back(lock.read_back),
+                window(lock.window),
                 span::print(setup.latency),
             )?;
         }
+        for file in config.withheld() {
+            let problem = format!("only the service can look at {}", file.path.display());
+            writeln!(f, "not checked  {}", file.wrong(&problem))?;
+        }
         Ok(())
+    }
+}
+
+/// As it is written.
+fn read_back(read_back: ReadBack) -> &'static str {
+    match read_back {
+        ReadBack::Full => "full",
+        ReadBack::Masked => "masked",
+        ReadBack::None => "none",
+    }
+}
+
+/// As it is written.
+fn window(window: NativeWindow) -> &'static str {
+    match window {
+        NativeWindow::None => "none",
+        NativeWindow::Minutes => "minutes",
+        NativeWindow::Seconds => "seconds",
     }
 }
 
@@ -92,7 +112,8 @@ impl Description<'_> {
         let Some(mqtt) = &self.0.mqtt else {
             return writeln!(f, "mqtt         none");
         };
-        let user = mqtt.username.as_deref().unwrap_or("nobody");
+        let user = mqtt.username.as_deref();
+        let user = user.map_or("without a user".to_owned(), |user| format!("as {user}"));
         let password = if mqtt.password.is_some() {
             ", password (hidden)"
         } else {
@@ -105,7 +126,7 @@ impl Description<'_> {
         };
         writeln!(
             f,
-            "mqtt         {}:{} as {user}{password}; {how}",
+            "mqtt         {}:{} {user}{password}; {how}",
             mqtt.host, mqtt.port
         )?;
         if let Some(identity) = mqtt.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
@@ -163,12 +184,7 @@ impl Description<'_> {
                 write!(f, " not {};", list(slots))?;
             }
             if let Some(read_back) = rules.read_back {
-                let shows = match read_back {
-                    ReadBack::Full => "digits",
-                    ReadBack::Masked => "no digits",
-                    ReadBack::None => "nothing",
-                };
-                write!(f, " reads show {shows};")?;
+                write!(f, " read_back {};", self::read_back(read_back))?;
             }
             writeln!(
                 f,

@@ -24,8 +24,20 @@ pub(super) fn check(typed: raw::Device, section: &Section<'_>) -> Result<Device,
         return Err(section.wrong("name", "write 1 to 200 bytes"));
     }
     let driver = section.needed("driver", typed.driver.as_deref())?;
-    if driver != "sim" {
-        let problem = format!("this version has no driver \"{driver}\"; it has: \"sim\"");
+    let elsewhere = match driver {
+        "sim" => None,
+        "nuki" => Some(
+            "is not written here: write a section [ble], and say `lockbridge pair nuki ADDRESS`".to_owned(),
+        ),
+        "zwave" => {
+            Some("is not written here: write a section [zwave]; its locks are found by themselves".to_owned())
+        }
+        _ => Some(format!(
+            "there is no \"{driver}\"; locks in a [[device]] are simulated (\"sim\"), those of Nuki come with [ble], \
+             those of Z-Wave with [zwave]"
+        )),
+    };
+    if let Some(problem) = elsewhere {
         return Err(section.wrong("driver", problem));
     }
     let radio = typed.radio.clone().unwrap_or_else(|| "sim".to_owned());

@@ -1,14 +1,20 @@
 //! What is wrong with a config, where, and what to do about it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::NamedFile;
+
+/// What to do where the system does not let a command in.
+pub(crate) const AS_ROOT: &str = "run it with sudo, or as the gateway's user";
 
 /// Why a config cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: {source}; name the file with --config", path = .path.display())]
+    #[error("{path}: {source}; {}", way_in(.source), path = .path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -63,6 +69,14 @@ impl fmt::Display for Place {
     }
 }
 
+/// What to do about a file that cannot be read.
+fn way_in(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => AS_ROOT,
+        _ => "name the file with --config",
+    }
+}
+
 fn in_section(place: &Place) -> String {
     match place.section.as_str() {
         "" => String::new(),
@@ -77,18 +91,46 @@ fn meant(suggestion: Option<&str>) -> String {
     }
 }
 
+/// How serde begins what it says of a value.
+const OF_A_VALUE: [&str; 2] = ["invalid ", "unknown variant "];
+
 /// The text of a config, to find places in.
 pub(super) struct Source<'a> {
-    pub(super) text: &'a str,
-    pub(super) path: &'a Path,
+    text: &'a str,
+    path: &'a Path,
+    /// Those found so far, in the order in which they are looked at.
+    files: RefCell<Vec<NamedFile>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str, path: &'a Path) -> Source<'a> {
+        Source {
+            text,
+            path,
+            files: RefCell::default(),
+        }
+    }
 }
 
 impl Source<'_> {
+    /// Keeps in mind a file that the text names.
+    pub(super) fn note(&self, file: NamedFile) {
+        self.files.borrow_mut().push(file);
+    }
+
+    /// All that were noted.
+    pub(super) fn files(self) -> Vec<NamedFile> {
+        self.files.into_inner()
+    }
+
     /// What the parser objects to.
     pub(super) fn as_typed(&self, error: &toml::de::Error) -> ConfigError {
         let line = error.span().map(|span| self.line_of(span.start));
         let place = self.place(line);
-        let message = error.message();
+        let message = error.message().replace('\n', "; ");
+        // Of a value of the wrong kind the line begins with the key that it stands behind.
+        let key = line.and_then(|line| self.text.lines().nth(line - 1)?.split_once('='));
+        let key = key.map(|(key, _)| key.trim());
         // serde names the key and all that could stand there, each in back quotes.
         let mut quoted = message.split('`').skip(1).step_by(2);
         match quoted.next() {
@@ -97,9 +139,16 @@ impl Source<'_> {
                 key: key.to_owned(),
                 suggestion: nearest(key, quoted),
             },
-            _ => ConfigError::Malformed {
-                place,
-                problem: message.replace('\n', "; "),
+            _ => match key.filter(|_| OF_A_VALUE.iter().any(|said| message.starts_with(said))) {
+                Some(key) => ConfigError::Invalid {
+                    place,
+                    key: key.to_owned(),
+                    problem: message,
+                },
+                None => ConfigError::Malformed {
+                    place,
+                    problem: message,
+                },
             },
         }
     }

@@ -25,6 +25,7 @@ use crate::lock::zwave::Rules;
 use crate::model::Voucher;
 use crate::model::{DeviceId, RadioId, Settings};
 
+pub(crate) use error::AS_ROOT;
 pub use error::{ConfigError, Place};
 pub use secret::Secret;
 pub use span::parse as span;
@@ -62,6 +63,35 @@ pub struct Config {
     pub sim_links: usize,
     /// The locks, in the order of the file.
     pub devices: Vec<Device>,
+    /// The files that it names and that others wrote.
+    pub files: Vec<NamedFile>,
+}
+
+/// A file that the configuration names, and where it does. It equals another that is named for the same, on whatever
+/// line.
+#[derive(Clone, Debug)]
+pub struct NamedFile {
+    /// Where it is named.
+    pub place: Place,
+    /// By which key.
+    pub key: String,
+    /// The file; as written if it is [withheld](is_withheld).
+    pub path: PathBuf,
+}
+
+impl PartialEq for NamedFile {
+    fn eq(&self, other: &NamedFile) -> bool {
+        (&self.key, &self.path) == (&other.key, &other.path)
+    }
+}
+
+/// Begins a path in the folder where systemd puts what `LoadCredential=` names.
+const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
+
+/// Whether a path leads where only the service can look, and this process is not it.
+#[must_use]
+pub fn is_withheld(path: &Path) -> bool {
+    path.starts_with(CREDENTIALS)
 }
 
 /// Where and how HTTP is served.
@@ -181,11 +211,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        Config::parse(&text, path)
+        Config::parse(&read(path)?, path)
     }
 
     /// Checks a text that came from a file. Reads the files of secrets that it names.
@@ -193,9 +219,42 @@ impl Config {
     /// # Errors
     /// Something in it is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let source = error::Source { text, path };
+        let config = Config::look(text, path)?;
+        if let Some(file) = config.withheld().next() {
+            let problem =
+                "$CREDENTIALS_DIRECTORY is not set; systemd sets it for services with LoadCredential=";
+            return Err(file.wrong(problem));
+        }
+        Ok(config)
+    }
+
+    /// Reads and checks a file for a command beside the service: what only the service can look at stays unread. Its
+    /// path stands in its place, so that no gateway must be run with this.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn load_beside_service(path: &Path) -> Result<Config, ConfigError> {
+        Config::look(&read(path)?, path)
+    }
+
+    fn look(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let source = error::Source::new(text, path);
         let raw = toml::from_str(text).map_err(|error| source.as_typed(&error))?;
-        check::check(raw, &source)
+        let mut config = check::check(raw, &source)?;
+        config.files = source.files();
+        Ok(config)
+    }
+
+    /// The files at which this process cannot look.
+    pub fn withheld(&self) -> impl Iterator<Item = &NamedFile> {
+        self.files.iter().filter(|file| is_withheld(&file.path))
+    }
+
+    /// What is wrong with a file, said with the place that names it, if one does.
+    #[must_use]
+    pub fn blame(&self, file: &Path, problem: &str) -> Option<ConfigError> {
+        let named = self.files.iter().find(|named| named.path == file)?;
+        Some(named.wrong(problem))
     }
 
     /// Whether every lock is simulated, so that time may be steered.
@@ -203,6 +262,35 @@ impl Config {
     pub fn all_simulated(&self) -> bool {
         self.zwave.is_none() && self.ble.is_none() && self.devices.iter().all(Device::is_simulated)
     }
+}
+
+impl NamedFile {
+    fn wrong(&self, problem: &str) -> ConfigError {
+        ConfigError::Invalid {
+            place: self.place.clone(),
+            key: self.key.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+/// The data directory that a file names: all that is needed to find the gateway that runs, whatever else may be
+/// wrong with the file by now.
+///
+/// # Errors
+/// It cannot be read, is not TOML, or its section `[gateway]` cannot be understood.
+pub fn data_dir(path: &Path) -> Result<PathBuf, ConfigError> {
+    let text = read(path)?;
+    let source = error::Source::new(&text, path);
+    let whereabouts: raw::Whereabouts = toml::from_str(&text).map_err(|error| source.as_typed(&error))?;
+    Ok(check::data_dir(whereabouts.gateway.data_dir))
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl Device {

@@ -34,6 +34,13 @@ section! {
     }
 }
 
+/// Of the whole file what says where the gateway is; the rest goes unread.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Whereabouts {
+    pub(super) gateway: Gateway,
+}
+
 section! { Gateway { site: Option<String>, id: Option<String>, data_dir: Option<String>, } }
 section! {
     Http {

@@ -23,7 +23,7 @@ pub(super) fn check(typed: raw::Zwave, source: &Source<'_>) -> Result<Zwave, Con
     let (secret, host, port) = found;
     let tls = match (secret, typed.ca) {
         (true, Some(ca)) => Some(ClientTls {
-            ca: file(&section, "ca", &ca)?,
+            ca: file(&section, "ca", &ca),
             identity: None,
         }),
         (true, None) => {

@@ -63,6 +63,7 @@ pub async fn answer(
         Call::Queue => ours::queue(api, form()?).await,
         Call::WhyCode => ours::why_code(api, form()?).await,
         Call::WhyDevice => ours::why_device(api, form()?).await,
+        Call::Verify => ours::verify(api, form()?).await,
         Call::Job => ours::job(api, &who, form()?).await,
         Call::Stream => return stream::open(api, who, &head.headers, form()?).await,
         Call::SignIn => {

@@ -102,9 +102,17 @@ struct Content {
 /// The keys of a gateway, as they stand in the file.
 pub struct Keys {
     path: PathBuf,
-    /// What was last read, and by what the file then went.
-    known: Mutex<(Option<Stamp>, Vec<Key>)>,
+    known: Mutex<Known>,
     uses: Uses,
+}
+
+/// What was last read, and by what the file then went.
+#[derive(Default)]
+struct Known {
+    stamp: Option<Stamp>,
+    keys: Vec<Key>,
+    /// The file is there, and nobody can tell what it says.
+    is_unreadable: bool,
 }
 
 /// Tells one state of the file from another.
@@ -133,13 +141,13 @@ impl Keys {
         let hash = hash(shown);
         // Every key is compared, each in the same time.
         let mut found = None;
-        for key in &known.1 {
+        for key in &known.keys {
             if bool::from(key.sha256.as_bytes().ct_eq(hash.as_bytes())) {
                 found = Some(key.clone());
             }
         }
         if let Some(key) = &found {
-            self.uses.note(key, &known.1, now);
+            self.uses.note(key, &known.keys, now);
         }
         found
     }
@@ -147,16 +155,16 @@ impl Keys {
     /// Whether a key that was found is still on file.
     #[must_use]
     pub fn has(&self, key: &Key) -> bool {
-        self.known().1.contains(key)
+        self.known().keys.contains(key)
     }
 
     /// The same, for a key that is used without being shown: what stands for it was.
     #[must_use]
     pub fn uses(&self, key: &Key, now: Now) -> bool {
         let known = self.known();
-        let is_on_file = known.1.contains(key);
+        let is_on_file = known.keys.contains(key);
         if is_on_file {
-            self.uses.note(key, &known.1, now);
+            self.uses.note(key, &known.keys, now);
         }
         is_on_file
     }
@@ -172,16 +180,31 @@ impl Keys {
         self.uses.save();
     }
 
+    /// Reads the file, so that the log says at once if nobody can be let in.
+    pub fn look(&self) {
+        drop(self.known());
+    }
+
+    /// Whether the file is there and cannot be read or understood: then every key is refused, and the log says why.
+    #[must_use]
+    pub fn are_unreadable(&self) -> bool {
+        self.known().is_unreadable
+    }
+
     /// What the file says now.
-    fn known(&self) -> MutexGuard<'_, (Option<Stamp>, Vec<Key>)> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = self.stamp();
-        if known.0 != stamp {
-            let keys = self.read().unwrap_or_else(|error| {
+        if known.stamp != stamp {
+            let read = self.read();
+            if let Err(error) = &read {
                 tracing::error!(%error, "no API key is accepted");
-                Vec::new()
-            });
-            *known = (stamp, keys);
+            }
+            *known = Known {
+                stamp,
+                is_unreadable: read.is_err(),
+                keys: read.unwrap_or_default(),
+            };
         }
         known
     }

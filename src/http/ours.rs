@@ -235,6 +235,19 @@ pub async fn why_device(api: &Api, form: Form<'_>) -> Outcome {
     }))
 }
 
+/// Has a lock read and compared with what it should hold; what comes of it is seen in its codes and in events.
+pub async fn verify(api: &Api, form: Form<'_>) -> Outcome {
+    let id = form.uuid("device_id").map(DeviceId);
+    form.close()?;
+    let id = id.ok_or_else(no_such_device)?;
+    let is_known = move |gateway: &Gateway, _| gateway.device_ids().any(|known| known == id);
+    if !api.core.look(is_known).await? {
+        return Err(no_such_device());
+    }
+    api.core.tell(Event::Verify(id)).await?;
+    Ok(told(&Done { ok: Always }))
+}
+
 /// How far a job is.
 pub async fn job(api: &Api, who: &Who, form: Form<'_>) -> Outcome {
     let id = form.text("job_id").and_then(JobId::parse);

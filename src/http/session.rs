@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::Api;
 use super::answer::{Outcome, Refused, refused, told};
 use super::keys::{Key, Keys};
-use super::who::{Peer, Who};
+use super::who::{Peer, Who, no_such_key};
 use crate::api::answer::{self, Always, Done, OneSession, Site};
 use crate::api::form::Form;
 use crate::model::{Mono, Now, Reason, Timestamp};
@@ -185,7 +185,7 @@ pub(super) fn sign_in(
     let now = api.clock().now();
     let key = shown
         .and_then(|shown| api.keys.find(shown.trim(), now))
-        .ok_or_else(|| api.wrong_keys.shown(address, now.mono))?;
+        .ok_or_else(|| no_such_key(api, address, now.mono))?;
     let (cookie, session) = api.sessions.begin(key, now, &mut *(api.randomness)());
     tracing::info!(key = session.key.name, from = %address, "somebody signed in on the page");
     let life = LIFE.as_secs();

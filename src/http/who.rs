@@ -17,7 +17,7 @@ use super::answer::{Refused, refused};
 use super::keys::{Key, Scope};
 use super::session::{self, Session, SessionId};
 use crate::api::answer::Pins;
-use crate::model::{Caller, Reason, Refusal};
+use crate::model::{Caller, Mono, Reason, Refusal};
 
 /// The other end of a connection; stands in the extensions of each of its requests.
 #[derive(Clone, Copy, Debug)]
@@ -190,13 +190,24 @@ fn by_key(shown: &str, head: &Parts, api: &Api, address: IpAddr) -> Result<Who, 
     let key = api
         .keys
         .find(shown, now)
-        .ok_or_else(|| api.wrong_keys.shown(address, now.mono))?;
+        .ok_or_else(|| no_such_key(api, address, now.mono))?;
     tracing::debug!(key = key.name, path = head.uri.path(), "a key is used");
     Ok(Who {
         caller: caller(&key),
         scopes: key.scopes.clone(),
         proof: Proof::Key(key),
     })
+}
+
+/// What is told who shows a key that is on file nowhere. Where the file is spoilt nobody knows whether it was.
+pub(super) fn no_such_key(api: &Api, address: IpAddr, now: Mono) -> Refusal {
+    match api.keys.are_unreadable() {
+        true => Refusal::new(
+            Reason::Unauthorized,
+            "the gateway cannot read its API keys, and accepts none: its log says why",
+        ),
+        false => api.wrong_keys.shown(address, now),
+    }
 }
 
 fn by_cookie(head: &Parts, api: &Api) -> Result<Who, Refused> {

@@ -33,7 +33,7 @@ use std::{fmt, io};
 pub use export::{Exported, Exporter, Head, Unexported, Unsealed, import, refuse_occupied};
 pub use key::{SealKey, load_key};
 pub use memory::MemoryStore;
-pub use recovery::{Earlier, RecoveryKey};
+pub use recovery::{Earlier, RecoveryKey, has_recovery_key};
 pub use sled::{Options, SledStore};
 pub use vault::{Content, Vault};
 
@@ -162,6 +162,9 @@ pub enum Fail {
     /// Another process has the store open.
     #[error("another instance has the store open: {0}")]
     Locked(String),
+    /// An export cannot be used; how it is wrong.
+    #[error("this export cannot be used: {0}")]
+    Export(String),
     /// The recovery key is not the one that opens an export, or what is kept of it is spoilt.
     #[error("{0}")]
     Recovery(String),

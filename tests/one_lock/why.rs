@@ -234,7 +234,7 @@ fn a_code_that_its_lock_does_not_keep_says_so() {
     site.wait(HOUR);
     let says = [
         "has not kept it three times; 3 tries so far, next at 2027-01-04T1",
-        "verified",
+        "`lockbridge verify DEVICE`",
     ];
     let wait = site.why_waits(code, "not_kept", &says);
     assert_eq!(wait.obstacle, Obstacle::NotKept);
@@ -318,7 +318,7 @@ fn after_a_restore_codes_say_what_they_wait_for() {
     let says = [
         "held it when the gateway's export was made",
         "not tried yet, and no try planned",
-        "have the lock verified",
+        "`lockbridge verify DEVICE`",
     ];
     site.why_waits(gone, "gone_since_export", &says);
 }

@@ -233,7 +233,7 @@ fn files_that_cannot_be_used_are_an_error_of_the_configuration() {
     let encrypted = String::from_utf8(locked.stdout).unwrap();
     let half = good.cert.split("-----END").next().unwrap();
     let cases: [(&Path, Option<&str>, &str); 7] = [
-        (cert, None, "No such file"),
+        (cert, None, &format!("`tls_cert` in [http]: {path}: No such file")),
         (cert, Some(""), "gateway.crt holds no certificate"),
         (cert, Some(&good.key), "gateway.crt holds no certificate"),
         (cert, Some(half), "gateway.crt is not PEM as it should be"),
@@ -242,7 +242,10 @@ fn files_that_cannot_be_used_are_an_error_of_the_configuration() {
         (
             key,
             Some(&good.key),
-            &format!("gateway.key is not the key of the first certificate in {path}"),
+            &format!(
+                "`tls_key` in [http]: {} is not the key of the first certificate in {path}",
+                key.display()
+            ),
         ),
     ];
     for (file, broken, says) in cases {

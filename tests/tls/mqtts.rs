@@ -255,13 +255,19 @@ fn files_that_cannot_be_used_are_an_error_of_the_configuration() {
     let own = authority.issue(&["gw1"]).into_files(&papers, "gateway");
     let ca = papers.file("ca.crt", &authority.pem);
     let rig = gateway("127.0.0.1", 8883, &ca, &identity(&own));
-    for (name, broken, says) in [
-        ("gateway.key", "", "gateway.key holds no private key"),
-        ("ca.crt", "", "ca.crt holds no certificate"),
+    for (name, broken, named, says) in [
+        (
+            "gateway.key",
+            "",
+            "`key` in [mqtt]: ",
+            "gateway.key holds no private key",
+        ),
+        ("ca.crt", "", "`ca` in [mqtt]: ", "ca.crt holds no certificate"),
     ] {
         papers.file(name, broken);
         let ended = rig.command(&["run"]);
         let told = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(2) && told.contains(says), "{told}");
+        assert!(told.contains(named), "{told}");
     }
 }

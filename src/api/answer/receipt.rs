@@ -249,10 +249,10 @@ pub fn waiting_hint(reason: Waiting) -> &'static str {
         Waiting::Refused(Objection::Other) => "Check the lock; it may be in a mode that takes no codes.",
         Waiting::Denied => "Nothing to do yet: the gateway tries again.",
         Waiting::GoneSinceExport => {
-            "Update the code, or have the lock verified, to set it again; else delete it."
+            "Say `lockbridge verify DEVICE` for its lock, or update the code, to set it again; else delete it."
         }
         Waiting::NotKept => {
-            "Check the lock, which loses what it is told; update the code, or have the lock verified, to try at once."
+            "Check the lock, which loses what it is told; `lockbridge verify DEVICE`, or an update of the code, tries at once."
         }
     }
 }

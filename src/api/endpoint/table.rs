@@ -6,8 +6,8 @@ use super::Method::{Delete, Get, Patch, Post, Put};
 use super::takes::{
     CREATE, CREATE_MULTIPLE, DELETE, DEVICE_ID, DOOR, GET_ATTEMPT, GET_CODE, GET_DEVICE, GET_EVENT, INCIDENT,
     JOB, LIST_ATTEMPTS, LIST_CODES, LIST_DEVICES, LIST_EVENTS, LIST_GROUPS, PAIR, QUEUE, RECEIPT,
-    REPORT_CONSTRAINTS, REVEAL, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, WHY_CODE,
-    WHY_DEVICE,
+    REPORT_CONSTRAINTS, REVEAL, SIGN_IN, STREAM, UNPAIR, UPDATE, UPDATE_DEVICE, UPDATE_MULTIPLE, VERIFY,
+    WHY_CODE, WHY_DEVICE,
 };
 use super::{Call, Endpoint, Needs};
 use crate::api::Scope;
@@ -365,6 +365,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         parameters: WHY_DEVICE,
         answer: SchemaGenerator::subschema_for::<OneWhy>,
         about: "Why a device is as it is, in a sentence.",
+    },
+    Endpoint {
+        path: "/lockbridge/v1/devices/{device_id}/verify",
+        methods: &[Post],
+        call: Call::Verify,
+        needs: CODES_OR_OPERATE,
+        parameters: VERIFY,
+        answer: SchemaGenerator::subschema_for::<Done>,
+        about: "Has a lock read and compared with what it should hold.",
     },
     Endpoint {
         path: "/lockbridge/v1/access_codes/{access_code_id}/why",

@@ -432,6 +432,7 @@ pub(super) const LIST_GROUPS: &[Parameter] = &[
 pub(super) const RECEIPT: &[Parameter] = &[required("common_code_key", Kind::TEXT, "The key of the group.")];
 pub(super) const QUEUE: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_DEVICE: &[Parameter] = &[DEVICE_ID];
+pub(super) const VERIFY: &[Parameter] = &[DEVICE_ID];
 pub(super) const WHY_CODE: &[Parameter] = &[required("access_code_id", Kind::Uuid, "The access code.")];
 pub(super) const REVEAL: &[Parameter] = WHY_CODE;
 pub(super) const INCIDENT: &[Parameter] = &[

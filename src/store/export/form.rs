@@ -74,36 +74,36 @@ impl Unsealed {
     ///
     /// # Errors
     /// [`Fail::Recovery`]: it was sealed to another key. [`Fail::Newer`]: by a newer program.
-    /// [`Fail::Damaged`]: it is no export, or no longer what was written.
+    /// [`Fail::Export`]: it is no export, or no longer what was written.
     pub fn open(sealed: &[u8], key: &RecoveryKey) -> Result<Unsealed, Fail> {
         let plain = age::decrypt(key.identity(), sealed).map_err(|error| match error {
             DecryptError::NoMatchingKeys => Fail::Recovery(
                 "the recovery key does not open this export: it was sealed to another one".into(),
             ),
-            DecryptError::UnknownFormat => damaged("it is no export, or sealed in a newer way"),
-            other => damaged(&format!("it is not what was written ({other})")),
+            DecryptError::UnknownFormat => unusable("it is none, or sealed in a newer way"),
+            other => unusable(&format!("it is altered or cut short ({other})")),
         })?;
         read(&Zeroizing::new(plain))
     }
 }
 
 fn read(plain: &[u8]) -> Result<Unsealed, Fail> {
-    let cut = || damaged("it ends too early");
+    let cut = || unusable("it ends too early");
     let form = plain
         .strip_prefix(MAGIC)
-        .ok_or_else(|| damaged("it is not one of lockbridge's"))?;
+        .ok_or_else(|| unusable("it is not one of lockbridge's"))?;
     let rest = form.strip_prefix(FORM).ok_or_else(|| {
-        damaged("its form is not known to this program: it may be from a newer version, install that")
+        unusable("its form is not known to this program: it may be from a newer version, install that")
     })?;
     let (hashed, hash) = plain.split_last_chunk::<HASH_BYTES>().ok_or_else(cut)?;
     if Sha256::digest(hashed).as_slice() != hash {
-        return Err(damaged("its hash does not fit"));
+        return Err(unusable("its hash does not fit"));
     }
     let mut rest = rest
         .get(..rest.len().saturating_sub(HASH_BYTES))
         .ok_or_else(cut)?;
     let head: Head = rmp_serde::from_slice(take(&mut rest).ok_or_else(cut)?)
-        .map_err(|e| damaged(&format!("its head cannot be understood: {e}")))?;
+        .map_err(|e| unusable(&format!("its head cannot be understood: {e}")))?;
     if head.format > FORMAT {
         return Err(Fail::Newer {
             found: head.format,
@@ -118,14 +118,14 @@ fn read(plain: &[u8]) -> Result<Unsealed, Fail> {
             break;
         }
         let tree = Tree::ALL.into_iter().find(|tree| tree.name().as_bytes() == name);
-        let tree = tree.ok_or_else(|| damaged("it names a tree that there is not"))?;
+        let tree = tree.ok_or_else(|| unusable("it names a tree that there is not"))?;
         let key = take(&mut rest).ok_or_else(cut)?.to_vec();
         let value = take(&mut rest).ok_or_else(cut)?.to_vec();
         content.add(tree, key, value);
         count += 1;
     }
     if rest != count.to_be_bytes() {
-        return Err(damaged("it does not hold as many values as it says"));
+        return Err(unusable("it does not hold as many values as it says"));
     }
     Ok(Unsealed { head, content })
 }
@@ -144,6 +144,6 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-fn damaged(how: &str) -> Fail {
-    Fail::Damaged(format!("the export cannot be used: {how}"))
+fn unusable(how: &str) -> Fail {
+    Fail::Export(how.to_owned())
 }

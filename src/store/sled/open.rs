@@ -26,7 +26,7 @@ impl From<sled::Error> for Fail {
                 Fail::Locked("one data directory serves one gateway".into())
             }
             sled::Error::Io(e) => Fail::io("sled", &e),
-            other => Fail::Damaged(other.to_string()),
+            other => Fail::Damaged(plainly(other)),
         }
     }
 }
@@ -35,6 +35,7 @@ impl From<sled::Error> for Fail {
 pub(super) fn plainly(error: sled::Error) -> String {
     match error {
         sled::Error::Io(error) => error.to_string(),
+        sled::Error::Corruption { .. } => format!("the files under {DIR}/ are not what was written"),
         other => other.to_string(),
     }
 }
@@ -197,5 +198,19 @@ pub(super) fn with_advice(fail: Fail, data_dir: &Path) -> Fail {
              move those two away and import nothing: the codes that are on the locks are then nobody's"
         )),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_log_is_told_of_without_the_looks_of_a_program() {
+        let told = Fail::from(sled::Error::Corruption { at: None, bt: () }).to_string();
+        assert_eq!(
+            told,
+            "the store is damaged: the files under store/ are not what was written"
+        );
     }
 }
