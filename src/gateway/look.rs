@@ -429,17 +429,12 @@ fn status(code: &Code, native: bool, now: Timestamp) -> Status {
         return Status::Removing;
     }
     let setting = code.row.is_some();
-    // It stands on the lock with this PIN and, where the lock runs the window, opens now.
+    // It stands on the lock with this PIN and opens now, by the window that the lock itself says it has.
     let opens = record.confirmed.proof().is_some_and(|proof| {
-        let in_time = if native {
-            proof.content.window.holds(now)
-        } else {
-            true
-        };
         // Whatever else the lock may have taken meanwhile has the same PIN.
         proof.content.pin == record.pin
             && record.confirmed.pins().iter().all(|pin| *pin == record.pin)
-            && in_time
+            && proof.content.window.holds(now)
     });
     let ahead = native && now < record.window.start();
     match (opens, setting) {

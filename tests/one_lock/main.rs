@@ -3,6 +3,7 @@
 mod network;
 mod problem;
 mod receipts;
+mod truth;
 mod why;
 
 use std::collections::VecDeque;

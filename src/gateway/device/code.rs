@@ -227,8 +227,9 @@ impl Code {
             let detail = Detail::Changes(vec![edit]);
             desk.tell(kind, self.record.device, Some(self.record.code), detail);
         }
-        let open = content.window.start() <= desk.now.wall;
-        if was_open != Some(open) {
+        let open = content.window.holds(desk.now.wall);
+        // One that never opens again, or was switched off on the lock, is told as neither.
+        if was_open != Some(open) && desk.now.wall < content.window.end() {
             let kind = match open {
                 true => EventKind::CodeSet,
                 false => EventKind::CodeScheduled,
@@ -259,7 +260,7 @@ impl Code {
         let Confirmed::Present(proof) = &mut self.record.confirmed else {
             return;
         };
-        if !proof.open && proof.content.window.start() <= desk.now.wall {
+        if !proof.open && proof.content.window.holds(desk.now.wall) {
             proof.open = true;
             let pin = Detail::Pin(proof.content.pin.clone());
             desk.tell(
