@@ -224,6 +224,7 @@ impl Gateway {
                 external: None,
                 held: None,
                 removed: None,
+                sent: Some(Vec::new()),
             };
             created.push(JobMember {
                 device: record.device,

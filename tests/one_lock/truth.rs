@@ -1,5 +1,7 @@
 //! What is told of a code is what its lock says of it, and nothing better.
 
+use lockbridge::model::Outage;
+
 use super::*;
 
 /// Times in seconds from the start.
@@ -37,6 +39,15 @@ impl Site {
             entry.window = Window::between(Timestamp(i64::MIN), Timestamp(i64::MIN + 1)).unwrap();
         }
         self.tell(Event::Done(call, outcome));
+    }
+
+    fn lose_radio(&mut self) {
+        let radio = RadioId("radio".into());
+        self.tell(Event::Radio(radio, Some(Outage::Server)));
+        while let Some(exchange) = self.under_way.pop_front() {
+            let outcome = Outcome::untried(exchange.steps.len());
+            self.tell(Event::Done(exchange.call, outcome));
+        }
     }
 }
 
@@ -93,4 +104,78 @@ fn a_window_that_begins_on_the_lock_has_not_begun_before() {
     assert_eq!(site.status(code), Some(Status::Setting));
     site.wait(HOUR);
     assert_eq!(site.status(code), Some(Status::Set), "by the lock's own clock");
+}
+
+#[test]
+fn what_a_lock_says_is_not_ours_still_is_not_after_a_start() {
+    let mut site = Site::with("keypad-6");
+    site.by_hand(None, "345678");
+    let code = site.create(Some("345678"), until(HOUR), None).code;
+    let (call, outcome) = site.perform();
+    site.tell(Event::Done(call, outcome));
+    assert_eq!(site.reason(code), Some(Waiting::Refused(Objection::Duplicate)));
+    site.start();
+    site.wait(120);
+    assert_eq!(site.status(code), Some(Status::Setting));
+    assert_eq!(site.gateway.unmanaged(DEVICE).len(), 1);
+    site.wait(2 * HOUR);
+    assert_eq!(site.on_lock(), ["345678"]);
+}
+
+#[test]
+fn what_a_lock_was_never_asked_to_take_is_somebody_elses_after_a_start_too() {
+    let mut site = Site::with("keypad-6");
+    site.lose_radio();
+    site.create(Some("345678"), until(HOUR), None);
+    site.by_hand(None, "345678");
+    site.start();
+    site.wait(2 * HOUR);
+    assert_eq!(site.on_lock(), ["345678"]);
+}
+
+#[test]
+fn what_was_sent_after_an_export_is_taken_off_after_its_import() {
+    for profile in ["slots", "keypad-6", "masked", "write-only"] {
+        let mut site = Site::with(profile);
+        site.lose_radio();
+        site.create(Some("345678"), until(HOUR), None);
+        let export = site.export();
+        site.tell(Event::Radio(RadioId("radio".into()), None));
+        site.settle();
+        assert_eq!(site.lock.table().len(), 1, "{profile}");
+        site.pass(Duration::from_secs(2 * HOUR));
+        site.restore(&export);
+        site.wait(600);
+        assert!(site.lock.table().is_empty(), "{profile}");
+    }
+}
+
+#[test]
+fn what_a_lock_may_have_taken_before_a_start_is_taken_off_at_its_end() {
+    for profile in ["slots", "keypad-6", "masked", "write-only"] {
+        let mut site = Site::with(profile);
+        // Refused first, so that it is sent a second time.
+        site.fault(FaultKind::Refuse, Some(1));
+        site.create(Some("345678"), until(HOUR), None);
+        site.settle();
+        while site.lock.table().is_empty() {
+            match site.under_way.is_empty() {
+                true => {
+                    site.pass(Duration::from_secs(1));
+                    site.tell(Event::Timer);
+                }
+                false => {
+                    let (call, outcome) = site.perform();
+                    if site.lock.table().is_empty() {
+                        site.tell(Event::Done(call, outcome));
+                    }
+                }
+            }
+        }
+        // The power fails before it can say so, and comes back when the stay is over.
+        site.pass(Duration::from_secs(2 * HOUR));
+        site.start();
+        site.wait(600);
+        assert!(site.lock.table().is_empty(), "{profile}");
+    }
 }

@@ -186,13 +186,10 @@ impl Device {
             }) => Some(now.mono_at(*at, settings.second_look)),
             _ => None,
         };
-        // Whether it was asked before the power failed, nobody can know.
-        let sent = record.confirmed.pins();
-        let code = Code {
-            look,
-            sent,
-            ..Code::new(record)
-        };
+        // What the lock was asked since an export was made, nobody can know.
+        record.sent = record.sent.filter(|_| !self.record.unread);
+        let mut code = Code::new(record);
+        code.look = look;
         self.codes.insert(code.record.code, Box::new(code));
     }
 
