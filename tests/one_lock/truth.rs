@@ -49,6 +49,10 @@ impl Site {
             self.tell(Event::Done(exchange.call, outcome));
         }
     }
+
+    fn count(&self, kind: EventKind) -> usize {
+        self.gateway.events().filter(|event| event.kind == kind).count()
+    }
 }
 
 #[test]
@@ -178,4 +182,25 @@ fn what_a_lock_may_have_taken_before_a_start_is_taken_off_at_its_end() {
         site.wait(600);
         assert!(site.lock.table().is_empty(), "{profile}");
     }
+}
+
+#[test]
+fn a_code_that_is_to_go_is_not_told_to_be_set_when_it_is_seen() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), until(HOUR), None).code;
+    site.wait(600);
+    let proven = |site: &Site| site.gateway.receipt(code, site.now).unwrap().last_proven;
+    let before = (site.count(EventKind::CodeSet), proven(&site));
+    site.fault(FaultKind::Refuse, None);
+    site.wait(HOUR);
+    for _ in 0..3 {
+        site.tell(Event::Verify(DEVICE));
+        site.wait(60);
+    }
+    assert_eq!(site.status(code), Some(Status::Removing));
+    assert_eq!((site.count(EventKind::CodeSet), proven(&site)), before);
+    site.fault(FaultKind::None, None);
+    site.wait(HOUR);
+    assert_eq!(site.status(code), Some(Status::Unset));
+    assert!(site.on_lock().is_empty());
 }

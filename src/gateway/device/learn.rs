@@ -438,6 +438,8 @@ impl Device {
                 }
                 altered || looked
             }
+            // It is to go, and is still there: no news of it.
+            (_, Some(_)) if code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove) => false,
             (_, Some(seen)) => {
                 code.prove(
                     seen,
