@@ -425,7 +425,9 @@ pub(super) fn is_past(code: &Code, now: Now) -> bool {
 fn status(code: &Code, native: bool, now: Timestamp) -> Status {
     let record = &code.record;
     let removing = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
-    if removing {
+    // A lock that left the gateway is asked nothing, and may hold it for ever.
+    let lingers = record.over(now) && record.confirmed != Confirmed::Absent;
+    if removing || lingers {
         return Status::Removing;
     }
     let setting = code.row.is_some();

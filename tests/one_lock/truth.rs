@@ -185,6 +185,26 @@ fn what_a_lock_may_have_taken_before_a_start_is_taken_off_at_its_end() {
 }
 
 #[test]
+fn past_its_end_a_code_on_a_removed_device_is_to_be_removed() {
+    let mut site = Site::with("slots");
+    let code = site.create(Some("345678"), until(HOUR), None).code;
+    site.wait(600);
+    site.gateway = booted_without_it(&mut site.disk, site.now);
+    site.told = site.newest_event();
+    site.tell(Event::Timer);
+    assert_eq!(site.status(code), Some(Status::Set));
+    site.wait(2 * HOUR);
+    assert_eq!(site.status(code), Some(Status::Removing));
+    site.start();
+    site.wait(60);
+    assert_eq!(
+        site.status(code),
+        Some(Status::Unset),
+        "it is back, and the code is off it"
+    );
+}
+
+#[test]
 fn a_code_that_is_to_go_is_not_told_to_be_set_when_it_is_seen() {
     let mut site = Site::with("slots");
     let code = site.create(Some("345678"), until(HOUR), None).code;
