@@ -41,6 +41,14 @@ impl Site {
         self.tell(Event::Done(call, outcome));
     }
 
+    /// The lock does what it is asked, and its radio goes away before it can say so.
+    fn be_cut_off(&mut self) {
+        let (call, mut outcome) = self.perform();
+        outcome.findings.fill(Finding::Cut);
+        self.tell(Event::Done(call, outcome));
+        self.lose_radio();
+    }
+
     fn lose_radio(&mut self) {
         let radio = RadioId("radio".into());
         self.tell(Event::Radio(radio, Some(Outage::Server)));
@@ -223,4 +231,41 @@ fn a_code_that_is_to_go_is_not_told_to_be_set_when_it_is_seen() {
     site.wait(HOUR);
     assert_eq!(site.status(code), Some(Status::Unset));
     assert!(site.on_lock().is_empty());
+}
+
+#[test]
+fn what_was_cut_off_may_stand_on_the_lock() {
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(5 * HOUR), None).code;
+    site.wait(600);
+    site.update(code, None, between(3 * HOUR, 5 * HOUR));
+    site.be_cut_off();
+    site.update(code, None, between(0, 6 * HOUR));
+    assert_eq!(site.status(code), Some(Status::Setting));
+}
+
+#[test]
+fn what_was_asked_before_a_start_may_stand_on_the_lock() {
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(5 * HOUR), None).code;
+    site.wait(600);
+    site.update(code, None, between(3 * HOUR, 5 * HOUR));
+    site.perform();
+    site.start();
+    site.lose_radio();
+    site.update(code, None, between(0, 6 * HOUR));
+    assert_eq!(site.status(code), Some(Status::Setting));
+}
+
+#[test]
+fn what_never_went_out_leaves_a_code_as_it_was_proven() {
+    let mut site = Site::with("keypad-6");
+    let code = site.create(Some("345678"), until(5 * HOUR), None).code;
+    site.wait(600);
+    site.update(code, None, between(3 * HOUR, 5 * HOUR));
+    let exchange = site.under_way.pop_front().unwrap();
+    let outcome = Outcome::silence(exchange.steps.len(), Duration::from_secs(1));
+    site.tell(Event::Done(exchange.call, outcome));
+    site.update(code, None, between(0, 6 * HOUR));
+    assert_eq!(site.status(code), Some(Status::Set));
 }

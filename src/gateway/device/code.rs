@@ -28,6 +28,8 @@ pub(crate) struct Code {
     /// our own work. With any other it is somebody else's, whatever we want it to be. The record says the same, and
     /// keeps those of which in the end nothing went out.
     sent: Vec<Pin>,
+    /// The lock may have been asked to change it since it last said what it holds.
+    pub asked: bool,
     /// The slot in which the lock last said that somebody else's code stands.
     pub not_there: Option<Slot>,
 }
@@ -87,6 +89,7 @@ impl Code {
             next_try: None,
             look: None,
             sent: Vec::new(),
+            asked: false,
             not_there: None,
         };
         code.reckon_with(sent);
@@ -239,6 +242,7 @@ impl Code {
         self.record.confirmed = Confirmed::Absent;
         self.record.slot = None;
         self.look = None;
+        self.asked = false;
         self.reckon_with(Vec::new());
     }
 
@@ -280,6 +284,7 @@ impl Code {
             proven: desk.proven(how),
             window: self.record.kept(&content, capabilities),
         });
+        self.asked = false;
         self.reckon_with(vec![content.pin.clone()]);
         self.record.confirmed = Confirmed::Present(Proof {
             content,

@@ -177,6 +177,7 @@ impl Device {
             return;
         };
         let first = stale.is_empty();
+        code.asked |= !finding.is_unsent();
         // A no to these digits, or a word that never went out: nothing of ours is there with them, whatever became of the
         // code meanwhile, unless an earlier exchange carried them too.
         if !stale.contains(&content.pin) {

@@ -190,6 +190,8 @@ impl Device {
         record.sent = record.sent.filter(|_| !self.record.unread);
         let mut code = Code::new(record);
         code.look = look;
+        // By an exchange that was under way when the power failed.
+        code.asked = matches!(code.record.confirmed, Confirmed::Unknown { .. });
         self.codes.insert(code.record.code, Box::new(code));
     }
 
