@@ -68,9 +68,10 @@ impl Device {
         self.record.suspects = unmanaged.iter().filter(suspect).cloned().collect();
         self.record.unread = false;
         // What of them may have been sent since the export is on record from here on.
-        let in_doubt = |code: &&Box<Code>| matches!(code.record.confirmed, Confirmed::Unknown { .. });
-        for code in self.codes.values().filter(in_doubt) {
-            code.store(desk.ledger);
+        for code in self.codes.values() {
+            if matches!(code.record.confirmed, Confirmed::Unknown { .. }) {
+                code.store(desk.ledger);
+            }
         }
         self.record.exported_at = None;
         for entry in &self.record.suspects {
