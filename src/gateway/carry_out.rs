@@ -224,6 +224,7 @@ impl Gateway {
                 external: None,
                 held: None,
                 removed: None,
+                sent: Some(Vec::new()),
             };
             created.push(JobMember {
                 device: record.device,
@@ -337,7 +338,7 @@ impl Gateway {
             .get(&id)
             .and_then(|owner| self.devices.get_mut(owner))?;
         let held = device.codes.get(&id)?;
-        let tried = device.flight.is_some() || held.row.as_ref().is_some_and(|row| row.tries > 0);
+        let asked = device.flight.is_some() || held.asked;
         let mut record = held.record.clone();
         let mut edits = Vec::new();
         if let Some(name) = to.name.filter(|name| record.name.as_deref() != Some(name)) {
@@ -364,7 +365,7 @@ impl Gateway {
         record.prefer_native = to.prefer_native.unwrap_or(record.prefer_native);
         if rescheduled || !edits.is_empty() {
             // What is overtaken may stand on the lock already, in the place of what was proven.
-            if tried {
+            if asked {
                 record.confirmed.forget_last();
             }
             record.generation += 1;

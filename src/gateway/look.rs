@@ -431,21 +431,18 @@ pub(super) fn is_past(code: &Code, now: Now) -> bool {
 fn status(code: &Code, native: bool, now: Timestamp) -> Status {
     let record = &code.record;
     let removing = code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove);
-    if removing {
+    // A lock that left the gateway is asked nothing, and may hold it for ever.
+    let lingers = record.over(now) && record.confirmed != Confirmed::Absent;
+    if removing || lingers {
         return Status::Removing;
     }
     let setting = code.row.is_some();
-    // It stands on the lock with this PIN and, where the lock runs the window, opens now.
+    // It stands on the lock with this PIN and opens now, by the window that the lock itself says it has.
     let opens = record.confirmed.proof().is_some_and(|proof| {
-        let in_time = if native {
-            proof.content.window.holds(now)
-        } else {
-            true
-        };
         // Whatever else the lock may have taken meanwhile has the same PIN.
         proof.content.pin == record.pin
             && record.confirmed.pins().iter().all(|pin| *pin == record.pin)
-            && in_time
+            && proof.content.window.holds(now)
     });
     let ahead = native && now < record.window.start();
     match (opens, setting) {

@@ -487,7 +487,14 @@ impl Gateway {
                     break;
                 };
                 next_call.0 += 1;
-                let exchange = device.exchange(*next_call, now, settings);
+                let exchange = device.exchange(
+                    *next_call,
+                    &mut Desk {
+                        now,
+                        settings,
+                        ledger,
+                    },
+                );
                 radio.in_flight += 1;
                 flights.insert(exchange.call, exchange.clone());
                 ledger.after(Effect::Drive(exchange));

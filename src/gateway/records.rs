@@ -46,6 +46,10 @@ pub(crate) struct Record {
     /// The lock's last word that it holds the code no more; see [`Record::removed`].
     #[serde(default)]
     pub removed: Option<Proven>,
+    /// PINs that the lock may have been asked to take: each is here before it goes out. `None` in what earlier versions
+    /// wrote, where that may be any of its PINs.
+    #[serde(default)]
+    pub sent: Option<Vec<Pin>>,
 }
 
 /// What a lock is known to hold of a code.

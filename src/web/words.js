@@ -59,6 +59,7 @@ const plain = (one) => {
     const word = waiting.aim === 'remove' ? 'Being taken off' : 'Waiting'
     return { kind: 'wait', word, sentence: sentence.filter(Boolean).join(' '), hint }
   }
+  if (status === 'removing') return { kind: 'wait', word: 'Being taken off', sentence: 'The lock has not confirmed yet.', hint }
   if (proven) {
     const how =
       proven.how === 'read_back'
@@ -66,7 +67,6 @@ const plain = (one) => {
         : `The lock acknowledged it at ${happened(proven.at)}; it does not show its codes.`
     return { kind: 'good', word: 'Proven', sentence: how, hint }
   }
-  if (status === 'removing') return { kind: 'wait', word: 'Being taken off', sentence: 'The lock has not confirmed yet.', hint }
   return { kind: 'later', word: 'Not on the lock', sentence: 'Nothing is to be done now.', hint }
 }
 

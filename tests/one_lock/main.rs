@@ -4,6 +4,7 @@ mod network;
 mod problem;
 mod receipts;
 mod stays;
+mod truth;
 mod why;
 
 use std::collections::VecDeque;

@@ -3,6 +3,7 @@
 use super::Device;
 use super::code::Code;
 use crate::gateway::doors;
+use crate::gateway::ledger::Desk;
 use crate::gateway::network::ECHO;
 use crate::gateway::records::{Aim, Row};
 use crate::model::{CallId, CodeId, Exchange, Mono, Now, Settings, Slot, Step, Timestamp};
@@ -143,7 +144,8 @@ impl Device {
     }
 
     /// Puts what is pressing into one exchange.
-    pub fn exchange(&mut self, call: CallId, now: Now, settings: &Settings) -> Exchange {
+    pub fn exchange(&mut self, call: CallId, desk: &mut Desk<'_>) -> Exchange {
+        let now = desk.now;
         let most = if self.capabilities().batch { MOST_STEPS } else { 1 };
         // Who stands at the door goes before the rest of the same lock, in the order in which they asked.
         let at_doors = match self.silence.door_gate() <= now.mono {
@@ -154,12 +156,12 @@ impl Device {
         let not_after = doors.first().map(doors::Waiting::expires);
         let mut steps: Vec<Step> = doors.iter().map(doors::Waiting::step).collect();
         let mut reads = false;
-        for work in self.in_order(now, settings) {
+        for work in self.in_order(now, desk.settings) {
             if steps.len() + usize::from(reads) == most {
                 break;
             }
             match work {
-                Work::Code(id) => steps.extend(self.ask_for(id)),
+                Work::Code(id) => steps.extend(self.ask_for(id, desk)),
                 Work::Read => reads = true,
                 Work::Door => {}
             }
@@ -210,14 +212,13 @@ impl Device {
     }
 
     /// The step that the row of a code asks for; what it carries counts as sent from here on.
-    fn ask_for(&mut self, id: CodeId) -> Option<Step> {
+    fn ask_for(&mut self, id: CodeId, desk: &mut Desk<'_>) -> Option<Step> {
         let code = self.codes.get(&id)?;
         let step = self.step(code, code.row.as_ref()?)?;
         if let Step::Put { content, .. } = &step
             && let Some(code) = self.codes.get_mut(&id)
-            && !code.sent.contains(&content.pin)
         {
-            code.sent.push(content.pin.clone());
+            code.note_sent(&content.pin, desk.ledger);
         }
         Some(step)
     }

@@ -25,8 +25,11 @@ pub(crate) struct Code {
     pub next_try: Option<Mono>,
     pub look: Option<Mono>,
     /// PINs that the lock was asked to take, or may have been: what stands there with one of them may be
-    /// our own work. With any other it is somebody else's, whatever we want it to be.
-    pub sent: Vec<Pin>,
+    /// our own work. With any other it is somebody else's, whatever we want it to be. The record says the same, and
+    /// keeps those of which in the end nothing went out.
+    sent: Vec<Pin>,
+    /// The lock may have been asked to change it since it last said what it holds.
+    pub asked: bool,
     /// The slot in which the lock last said that somebody else's code stands.
     pub not_there: Option<Slot>,
 }
@@ -77,15 +80,51 @@ impl Record {
 }
 
 impl Code {
+    /// Goes by what its record says was sent; where it says nothing, all its PINs may have been.
     pub fn new(record: Record) -> Code {
-        Code {
+        let sent = record.sent.clone().unwrap_or_else(|| record.confirmed.pins());
+        let mut code = Code {
             record,
             row: None,
             next_try: None,
             look: None,
             sent: Vec::new(),
+            asked: false,
             not_there: None,
+        };
+        code.reckon_with(sent);
+        code
+    }
+
+    /// These are its PINs that were sent, and no others.
+    pub fn reckon_with(&mut self, sent: Vec<Pin>) {
+        self.record.sent = Some(sent.clone());
+        self.sent = sent;
+    }
+
+    /// The lock is about to be asked to take these digits, and nobody may forget it. It is written down once, however
+    /// often a silent lock is asked.
+    pub fn note_sent(&mut self, pin: &Pin, ledger: &mut Ledger) {
+        if !self.sent.contains(pin) {
+            self.sent.push(pin.clone());
         }
+        let on_record = self.record.sent.get_or_insert_default();
+        if !on_record.contains(pin) {
+            on_record.push(pin.clone());
+            self.store(ledger);
+        }
+    }
+
+    /// These digits did not go out.
+    pub fn note_unsent(&mut self, pin: &Pin) {
+        self.sent.retain(|sent| sent != pin);
+    }
+
+    /// The lock holds nothing of ours with these digits, by its own word.
+    pub fn disown(&mut self, pin: &Pin, ledger: &mut Ledger) {
+        self.note_unsent(pin);
+        self.record.sent = Some(self.sent.clone());
+        self.store(ledger);
     }
 
     pub fn store(&self, ledger: &mut Ledger) {
@@ -203,7 +242,8 @@ impl Code {
         self.record.confirmed = Confirmed::Absent;
         self.record.slot = None;
         self.look = None;
-        self.sent.clear();
+        self.asked = false;
+        self.reckon_with(Vec::new());
     }
 
     /// The lock's own word for what it holds of this code.
@@ -227,8 +267,9 @@ impl Code {
             let detail = Detail::Changes(vec![edit]);
             desk.tell(kind, self.record.device, Some(self.record.code), detail);
         }
-        let open = content.window.start() <= desk.now.wall;
-        if was_open != Some(open) {
+        let open = content.window.holds(desk.now.wall);
+        // One that never opens again, or was switched off on the lock, is told as neither.
+        if was_open != Some(open) && desk.now.wall < content.window.end() {
             let kind = match open {
                 true => EventKind::CodeSet,
                 false => EventKind::CodeScheduled,
@@ -243,7 +284,8 @@ impl Code {
             proven: desk.proven(how),
             window: self.record.kept(&content, capabilities),
         });
-        self.sent = vec![content.pin.clone()];
+        self.asked = false;
+        self.reckon_with(vec![content.pin.clone()]);
         self.record.confirmed = Confirmed::Present(Proof {
             content,
             how,
@@ -259,7 +301,7 @@ impl Code {
         let Confirmed::Present(proof) = &mut self.record.confirmed else {
             return;
         };
-        if !proof.open && proof.content.window.start() <= desk.now.wall {
+        if !proof.open && proof.content.window.holds(desk.now.wall) {
             proof.open = true;
             let pin = Detail::Pin(proof.content.pin.clone());
             desk.tell(

@@ -97,10 +97,8 @@ impl Device {
         }
         self.note_off(id, None, desk);
         let over = record.over(desk.now.wall);
-        let code = Code {
-            sent: pins,
-            ..Code::new(record)
-        };
+        let mut code = Code::new(record);
+        code.reckon_with(pins);
         code.store(desk.ledger);
         self.codes.insert(id, Box::new(code));
         if over {

@@ -177,12 +177,17 @@ impl Device {
             return;
         };
         let first = stale.is_empty();
+        code.asked |= !finding.is_unsent();
         // A no to these digits, or a word that never went out: nothing of ours is there with them, whatever became of the
         // code meanwhile, unless an earlier exchange carried them too.
-        let leaves_nothing = matches!(finding, Finding::Refused(objection) if objection.leaves_nothing())
-            || finding.is_unsent();
-        if leaves_nothing && !stale.contains(&content.pin) {
-            code.sent.retain(|pin| *pin != content.pin);
+        if !stale.contains(&content.pin) {
+            match finding {
+                Finding::Refused(objection) if objection.leaves_nothing() => {
+                    code.disown(&content.pin, desk.ledger);
+                }
+                Finding::Unreached | Finding::Untried => code.note_unsent(&content.pin),
+                _ => {}
+            }
         }
         if *finding == Finding::Refused(Objection::SlotTaken) {
             code.not_there = code.record.slot;
@@ -434,6 +439,8 @@ impl Device {
                 }
                 altered || looked
             }
+            // It is to go, and is still there: no news of it.
+            (_, Some(_)) if code.row.as_ref().is_some_and(|row| row.aim == Aim::Remove) => false,
             (_, Some(seen)) => {
                 code.prove(
                     seen,

@@ -186,13 +186,12 @@ impl Device {
             }) => Some(now.mono_at(*at, settings.second_look)),
             _ => None,
         };
-        // Whether it was asked before the power failed, nobody can know.
-        let sent = record.confirmed.pins();
-        let code = Code {
-            look,
-            sent,
-            ..Code::new(record)
-        };
+        // What the lock was asked since an export was made, nobody can know.
+        record.sent = record.sent.filter(|_| !self.record.unread);
+        let mut code = Code::new(record);
+        code.look = look;
+        // By an exchange that was under way when the power failed.
+        code.asked = matches!(code.record.confirmed, Confirmed::Unknown { .. });
         self.codes.insert(code.record.code, Box::new(code));
     }
 

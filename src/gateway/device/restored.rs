@@ -56,7 +56,7 @@ impl Device {
                     last: None,
                     maybe: pins.clone(),
                 };
-                code.sent = pins;
+                code.reckon_with(pins);
                 code.store(desk.ledger);
             }
         }
@@ -67,6 +67,12 @@ impl Device {
         let suspect = |entry: &&Entry| !self.record.unmanaged.contains(entry) && is_marked(entry);
         self.record.suspects = unmanaged.iter().filter(suspect).cloned().collect();
         self.record.unread = false;
+        // What of them may have been sent since the export is on record from here on.
+        for code in self.codes.values() {
+            if matches!(code.record.confirmed, Confirmed::Unknown { .. }) {
+                code.store(desk.ledger);
+            }
+        }
         self.record.exported_at = None;
         for entry in &self.record.suspects {
             let slot = Detail::Slot(entry.slot);
