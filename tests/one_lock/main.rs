@@ -7,7 +7,7 @@ mod stays;
 mod truth;
 mod why;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use lockbridge::gateway::view::{CodeView, DoorFailure, Progress, Status};
@@ -56,6 +56,8 @@ struct Site {
     bytes_of_last_batch: usize,
     /// The newest event of which followers were told.
     told: u64,
+    /// What followers were told has changed.
+    news: BTreeSet<Subject>,
     /// The lock was not read since a restore: nothing may be written to it.
     unread: bool,
 }
@@ -127,6 +129,7 @@ impl Site {
             stalled: None,
             bytes_of_last_batch: 0,
             told: 0,
+            news: BTreeSet::new(),
             unread: false,
         };
         site.tell(Event::Timer);
@@ -229,10 +232,13 @@ impl Site {
                         self.under_way.push_back(exchange);
                     }
                     Effect::WakeAt(at) => self.wake = Some(at),
-                    Effect::Changed(subjects) if subjects.contains(&Subject::Events) => {
-                        self.told = self.newest_event();
+                    Effect::Changed(subjects) => {
+                        if subjects.contains(&Subject::Events) {
+                            self.told = self.newest_event();
+                        }
+                        self.news.extend(subjects);
                     }
-                    Effect::Changed(_) | Effect::Export => {}
+                    Effect::Export => {}
                 }
             }
         }

@@ -269,3 +269,19 @@ fn what_never_went_out_leaves_a_code_as_it_was_proven() {
     site.update(code, None, between(0, 6 * HOUR));
     assert_eq!(site.status(code), Some(Status::Set));
 }
+
+/// Retained topics are looked up anew only when something is said to have changed.
+#[test]
+fn that_a_lock_lets_a_guest_in_from_now_on_is_news() {
+    let mut site = Site::with("keypad-6");
+    let start = START + Duration::from_secs(2 * HOUR);
+    let stay = Window::between(start, start + Duration::from_secs(HOUR)).unwrap();
+    let code = site.create(None, stay, Some("stay 1")).code;
+    site.wait(HOUR);
+    assert_ne!(site.status(code), Some(Status::Set));
+    site.news.clear();
+    site.wait(HOUR + 1);
+    assert_eq!(site.status(code), Some(Status::Set));
+    let group = Subject::Group(GroupKey("stay 1".into()));
+    assert!(site.news.contains(&group) && site.news.contains(&Subject::Device(DEVICE)));
+}

@@ -296,22 +296,20 @@ impl Code {
         self.store(desk.ledger);
     }
 
-    /// The lock runs the window, and its start has come: the code opens from now on.
-    pub fn open(&mut self, desk: &mut Desk<'_>) {
+    /// Where the lock runs the window, and its start has come, the code opens from now on: whether that is so.
+    pub fn open(&mut self, desk: &mut Desk<'_>) -> bool {
         let Confirmed::Present(proof) = &mut self.record.confirmed else {
-            return;
+            return false;
         };
-        if !proof.open && proof.content.window.holds(desk.now.wall) {
-            proof.open = true;
-            let pin = Detail::Pin(proof.content.pin.clone());
-            desk.tell(
-                EventKind::CodeSet,
-                self.record.device,
-                Some(self.record.code),
-                pin,
-            );
-            self.store(desk.ledger);
+        if proof.open || !proof.content.window.holds(desk.now.wall) {
+            return false;
         }
+        proof.open = true;
+        let pin = Detail::Pin(proof.content.pin.clone());
+        let (device, code) = (self.record.device, self.record.code);
+        desk.tell(EventKind::CodeSet, device, Some(code), pin);
+        self.store(desk.ledger);
+        true
     }
 
     /// Somebody else changed it on the lock, or took it off.

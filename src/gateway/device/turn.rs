@@ -91,7 +91,7 @@ impl Device {
             return Some(self.drop_code(id, desk));
         }
         if code.agrees(content.as_ref()) {
-            code.open(desk);
+            let opens = code.open(desk);
             let erased = code.row.take().is_some();
             if erased {
                 code.next_try = None;
@@ -104,7 +104,7 @@ impl Device {
             if gone && forgotten && !self.must_be_read() {
                 return Some(self.drop_code(id, desk));
             }
-            return erased.then_some(Touched {
+            return (erased || opens).then_some(Touched {
                 code: id,
                 dropped: None,
             });
