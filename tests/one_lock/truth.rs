@@ -285,3 +285,17 @@ fn that_a_lock_lets_a_guest_in_from_now_on_is_news() {
     let group = Subject::Group(GroupKey("stay 1".into()));
     assert!(site.news.contains(&group) && site.news.contains(&Subject::Device(DEVICE)));
 }
+
+#[test]
+fn that_a_lock_lets_a_guest_in_no_more_is_news_while_it_is_away() {
+    let mut site = Site::with("keypad-6");
+    let code = site.create(None, until(2 * HOUR), Some("stay 1")).code;
+    site.wait(HOUR);
+    site.lose_radio();
+    site.update(code, None, between(0, 5 * HOUR));
+    assert_eq!(site.status(code), Some(Status::Set));
+    site.news.clear();
+    site.wait(HOUR);
+    assert_ne!(site.status(code), Some(Status::Set));
+    assert!(site.news.contains(&Subject::Group(GroupKey("stay 1".into()))));
+}

@@ -296,6 +296,15 @@ impl Code {
         self.store(desk.ledger);
     }
 
+    /// When the lock itself opens to a code that waits, and when it no more does, by what it was last known to hold.
+    pub fn own_edges(&self) -> impl Iterator<Item = Timestamp> {
+        let proof = self.record.confirmed.proof().filter(|_| self.row.is_some());
+        let window = proof.map(|proof| proof.content.window);
+        window
+            .into_iter()
+            .flat_map(|window| [window.start(), window.end()])
+    }
+
     /// Where the lock runs the window, and its start has come, the code opens from now on: whether that is so.
     pub fn open(&mut self, desk: &mut Desk<'_>) -> bool {
         let Confirmed::Present(proof) = &mut self.record.confirmed else {

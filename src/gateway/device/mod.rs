@@ -101,6 +101,8 @@ pub(crate) struct Device {
     /// Something changed since the last turn.
     pub dirty: bool,
     turn_at: Timestamp,
+    /// The last turn.
+    turned_at: Timestamp,
     agenda: Agenda,
 }
 
@@ -153,6 +155,7 @@ impl Device {
             reads_from: Mono(0),
             dirty: true,
             turn_at: Timestamp::MIN,
+            turned_at: now.wall,
             agenda: Agenda::default(),
         };
         device.describe(spec);

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::ask::Agenda;
+use super::code::Code;
 use super::silence::Pass;
 use super::{Device, Touched};
 use crate::gateway::ledger::Desk;
@@ -42,7 +43,14 @@ impl Device {
         to_turn.sort_unstable();
         let turned = to_turn.into_iter();
         let touched = turned.filter_map(|(present, id)| self.turn_code(id, present, desk));
-        let touched = touched.collect();
+        let mut touched: Vec<Touched> = touched.collect();
+        let before = std::mem::replace(&mut self.turned_at, now);
+        // What waits for a lock that runs windows opens and closes by the one that it has.
+        let passed = |code: &&Box<Code>| code.own_edges().any(|edge| before < edge && edge <= now);
+        touched.extend(self.codes.values().filter(passed).map(|code| Touched {
+            code: code.record.code,
+            dropped: None,
+        }));
         let trouble = self.in_trouble();
         self.turn_at = self
             .codes
@@ -52,10 +60,11 @@ impl Device {
                 let edge = schedule::next_edge(&stay, &self.spec.capabilities, desk.settings, desk.now.wall);
                 // A silent lock is asked more often from here on.
                 let soon = schedule::earliest(&stay, &self.spec.capabilities, desk.settings) - schedule::SOON;
-                [
+                let ours = [
                     edge.unwrap_or(c.record.over_since() + desk.settings.keep_ended),
                     if trouble { soon } else { Timestamp::MAX },
-                ]
+                ];
+                ours.into_iter().chain(c.own_edges())
             })
             .filter(|at| desk.now.wall < *at)
             .min()
