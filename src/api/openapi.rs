@@ -144,7 +144,7 @@ fn operation(endpoint: &Endpoint, method: Method, shapes: &mut SchemaGenerator) 
         Method::Post | Method::Put | Method::Patch => {
             operation["requestBody"] = json!({
                 "required": free.iter().any(|parameter| parameter.required),
-                "content": {"application/json": {"schema": object_schema(endpoint.parameters)}},
+                "content": {"application/json": {"schema": object_schema(free)}},
             });
         }
     }
@@ -273,6 +273,7 @@ fn links(endpoint: &Endpoint) -> Map<String, Value> {
                 let id = operation_id(next, *method);
                 let carrier = match method {
                     Method::Get | Method::Delete => "parameters",
+                    _ if is_in_path(next, name) => "parameters",
                     Method::Post | Method::Put | Method::Patch => "requestBody",
                 };
                 links.insert(id.clone(), json!({"operationId": id, carrier: with}));

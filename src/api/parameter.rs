@@ -252,7 +252,7 @@ impl Kind {
                     "additionalProperties": {"anyOf": note},
                 })
             }
-            Kind::Object(parameters) => object_schema(parameters),
+            Kind::Object(parameters) => object_schema(*parameters),
         }
     }
 
@@ -319,9 +319,13 @@ pub fn whole(value: &Value) -> Option<u64> {
 
 /// The schema of an object with these parameters. `null` is the same as leaving one out.
 #[must_use]
-pub fn object_schema(parameters: &[Parameter]) -> Value {
+pub fn object_schema<'a>(parameters: impl IntoIterator<Item = &'a Parameter>) -> Value {
     let mut properties = Map::new();
+    let mut required = Vec::new();
     for parameter in parameters {
+        if parameter.required {
+            required.push(parameter.name);
+        }
         let mut schema = parameter.kind.schema();
         if !parameter.required {
             schema = json!({"anyOf": [schema, {"type": "null"}]});
@@ -329,11 +333,6 @@ pub fn object_schema(parameters: &[Parameter]) -> Value {
         schema["description"] = parameter.about.into();
         properties.insert(parameter.name.to_owned(), schema);
     }
-    let required: Vec<&str> = parameters
-        .iter()
-        .filter(|parameter| parameter.required)
-        .map(|parameter| parameter.name)
-        .collect();
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
