@@ -46,11 +46,16 @@ impl Device {
         let mut touched: Vec<Touched> = touched.collect();
         let before = std::mem::replace(&mut self.turned_at, now);
         // What waits for a lock that runs windows opens and closes by the one that it has.
-        let passed = |code: &&Box<Code>| code.own_edges().any(|edge| before < edge && edge <= now);
-        touched.extend(self.codes.values().filter(passed).map(|code| Touched {
-            code: code.record.code,
-            dropped: None,
-        }));
+        let passed = |code: &Code| code.own_edges().any(|edge| before < edge && edge <= now);
+        touched.extend(
+            self.codes
+                .values()
+                .filter(|code| passed(code))
+                .map(|code| Touched {
+                    code: code.record.code,
+                    dropped: None,
+                }),
+        );
         let trouble = self.in_trouble();
         self.turn_at = self
             .codes
