@@ -14,7 +14,8 @@
 //!
 //! Commands that look at a gateway ask it over its Unix socket. Those about keys and the
 //! configuration need no running gateway. Of the configuration a command reads what it needs: where the
-//! gateway is can be told from one that has a mistake elsewhere, or names what only the service can read. What a command prints holds no PIN unless it is asked to.
+//! gateway is can be told from one that has a mistake elsewhere, or names what only the service can read.
+//! What a command prints holds no PIN unless it is asked to.
 
 mod bluetooth;
 mod client;

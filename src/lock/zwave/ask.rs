@@ -624,7 +624,8 @@ fn supervised(told: &wire::Supervised) -> Said {
 pub enum Cause {
     /// This.
     Known(Failed),
-    /// This, unless the stick does not answer either: then it is that; or unless the lock that is said to be silent does.
+    /// This, unless the stick does not answer either: then it is that. A lock that is said to be silent, and answers a
+    /// ping, is not to blame.
     Unless(Failed),
     /// The stick, or the driver behind the server.
     Stick,
